@@ -1,0 +1,484 @@
+//! The shell around the links of one thread: reads, feeds, flushes, keeps time. All waiting of this crate
+//! happens here.
+
+use crate::app::{App, CloseReason, Closed, LinkId};
+use crate::bell::Bell;
+use crate::limits;
+use crate::links::Links;
+use runtime::{Runtime, Stream};
+use smpp::pdu::{Bind, BindKind};
+use smpp::session::{Event, Session, SessionConfig};
+use smpp::time::Instant;
+use smpp::wire::{Deframer, FrameError};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Bounds of one hub.
+#[derive(Clone, Copy, Debug)]
+pub struct HubOptions {
+    /// Links that may stand at once. Each costs about 1 KiB while idle.
+    pub links_max: usize,
+}
+
+impl Default for HubOptions {
+    /// 20,000 links: twice what one shard is measured with.
+    fn default() -> Self {
+        HubOptions { links_max: 20_000 }
+    }
+}
+
+struct Inner<R: Runtime, A: App> {
+    app: A,
+    links: Links<A::Token>,
+    /// By the index of the link.
+    streams: Vec<Option<Rc<R::Stream>>>,
+    /// Where the round of timer checks goes on.
+    next_timer: usize,
+}
+
+/// The links of one thread, with the program that reacts to them. Clones are the same hub.
+pub struct Hub<R: Runtime, A: App> {
+    inner: Rc<RefCell<Inner<R, A>>>,
+    receive_buffer: Rc<RefCell<Vec<u8>>>,
+    flush: Rc<Bell>,
+    emptied: Rc<Bell>,
+    stopped: Rc<Cell<bool>>,
+}
+
+impl<R: Runtime, A: App> Clone for Hub<R, A> {
+    fn clone(&self) -> Self {
+        Hub {
+            inner: self.inner.clone(),
+            receive_buffer: self.receive_buffer.clone(),
+            flush: self.flush.clone(),
+            emptied: self.emptied.clone(),
+            stopped: self.stopped.clone(),
+        }
+    }
+}
+
+impl<R: Runtime, A: App> Hub<R, A> {
+    /// A hub without links. Must be called on the thread it is to live on, inside [`Runtime::run`].
+    pub fn new(app: A, options: HubOptions) -> Self {
+        let flush = Rc::new(Bell::default());
+        let inner = Inner {
+            app,
+            links: Links::new(options.links_max, flush.clone()),
+            streams: Vec::new(),
+            next_timer: 0,
+        };
+        let hub = Hub {
+            inner: Rc::new(RefCell::new(inner)),
+            receive_buffer: Rc::new(RefCell::new(vec![0; limits::RECEIVE_BUFFER])),
+            flush,
+            emptied: Rc::new(Bell::default()),
+            stopped: Rc::new(Cell::new(false)),
+        };
+        R::spawn(hub.clone().keep_flushing());
+        R::spawn(hub.clone().keep_time());
+        hub
+    }
+
+    /// Takes over a connection, with the octets that were read from it before. Gives it back when as many links
+    /// stand as are allowed.
+    pub fn attach(
+        &self,
+        stream: R::Stream,
+        config: SessionConfig,
+        already_read: &[u8],
+    ) -> Result<LinkId, R::Stream> {
+        let mut inner = self.inner.borrow_mut();
+        inner.links.now = clock();
+        let session = Session::new(config, inner.links.now);
+        let Some(id) = inner.links.open(session, stream.peer_address()) else { return Err(stream) };
+        let stream = Rc::new(stream);
+        inner.put_stream(id, stream.clone());
+        drop(inner);
+        if !already_read.is_empty() {
+            self.feed(id, already_read);
+        }
+        R::spawn(self.clone().keep_reading(id, stream));
+        Ok(id)
+    }
+
+    /// Connects and asks to bind; what comes of it follows as events of the link.
+    pub async fn connect(
+        &self,
+        address: SocketAddr,
+        deadline: Duration,
+        config: SessionConfig,
+        kind: BindKind,
+        bind: &Bind<'_>,
+    ) -> io::Result<LinkId> {
+        let stream = R::connect(address, deadline).await?;
+        let id = self
+            .attach(stream, config, &[])
+            .map_err(|_| io::Error::other("as many links stand as are allowed"))?;
+        self.with(|_, links| links.bind(id, kind, bind))
+            .map_err(|error| io::Error::other(format!("bind could not be sent: {error:?}")))?;
+        Ok(id)
+    }
+
+    /// Lets the program act on something that did not come from a link. What it says is flushed with this turn.
+    pub fn with<O>(&self, f: impl FnOnce(&mut A, &mut Links<A::Token>) -> O) -> O {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { app, links, .. } = &mut *inner;
+        links.now = clock();
+        f(app, links)
+    }
+
+    /// The receive buffer of this thread, for reads before a link exists. Its octets are valid until the next
+    /// wait.
+    pub fn receive_buffer(&self) -> Rc<RefCell<Vec<u8>>> {
+        self.receive_buffer.clone()
+    }
+
+    /// Links that stand.
+    pub fn len(&self) -> usize {
+        self.inner.borrow().links.len()
+    }
+
+    /// Whether no link stands.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until no link stands. One waiter at a time.
+    pub async fn emptied(&self) {
+        while !self.is_empty() {
+            self.emptied.rung().await;
+        }
+    }
+
+    /// Ends the hub's own tasks. Links that stand are shut down.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        for stream in self.inner.borrow().streams.iter().flatten() {
+            stream.shutdown();
+        }
+        self.flush.ring();
+    }
+
+    async fn keep_reading(self, id: LinkId, stream: Rc<R::Stream>) {
+        let mut failure = None;
+        loop {
+            while let Some(resume) = self.reason_to_wait(id) {
+                resume.rung().await;
+            }
+            match stream.read(&self.receive_buffer).await {
+                Ok(0) => break,
+                Ok(octets) => {
+                    if self.must_wait_now(id) {
+                        // The link was paused or frozen while the read was under way; the octets are kept by feeding
+                        // them once it goes on.
+                        let kept = self.receive_buffer.borrow()[..octets].to_vec();
+                        while let Some(resume) = self.reason_to_wait(id) {
+                            resume.rung().await;
+                        }
+                        self.feed(id, &kept);
+                        continue;
+                    }
+                    let buffer = self.receive_buffer.clone();
+                    self.feed(id, &buffer.borrow()[..octets]);
+                    if octets >= limits::YIELD_OCTETS {
+                        R::yield_now().await;
+                    } else {
+                        R::yield_if_needed().await;
+                    }
+                }
+                Err(error) => {
+                    failure = Some(CloseReason::Failed(error.kind()));
+                    break;
+                }
+            }
+        }
+        drop(stream);
+        self.finish(id, failure.unwrap_or(CloseReason::PeerClosed));
+    }
+
+    fn reason_to_wait(&self, id: LinkId) -> Option<Rc<Bell>> {
+        let mut inner = self.inner.borrow_mut();
+        let entry = inner.links.entry(id)?;
+        entry.must_not_read().then(|| entry.resume.clone())
+    }
+
+    fn must_wait_now(&self, id: LinkId) -> bool {
+        self.inner.borrow_mut().links.entry(id).is_some_and(|entry| !entry.shut && (entry.paused || entry.frozen))
+    }
+
+    /// Hands octets of a link to its session and the events to the program.
+    fn feed(&self, id: LinkId, octets: &[u8]) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { app, links, .. } = &mut *inner;
+        links.now = clock();
+        links.counters.reads += 1;
+        links.counters.octets_in += octets.len() as u64;
+        let Some(entry) = links.entry(id) else { return };
+        let mut deframer = std::mem::replace(&mut entry.deframer, Deframer::new(0));
+        // A panic in here is a mistake of ours about this peer's bytes: it must cost this link, not the others.
+        let fed = catch_unwind(AssertUnwindSafe(|| feed_frames(app, links, id, &mut deframer, octets)));
+        match fed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(?id, ?error, first = ?&octets[..octets.len().min(16)], "not PDUs");
+                links.counters.framing_errors += 1;
+                if let Some(entry) = links.entry(id) {
+                    entry.session.nack(smpp::field::CommandStatus::ESME_RINVCMDLEN);
+                }
+                links.close(id, CloseReason::Framing(error));
+            }
+            Err(_) => {
+                tracing::error!(?id, "handling a peer's bytes panicked; its link is closed");
+                links.counters.panics += 1;
+                links.close(id, CloseReason::Panicked);
+            }
+        }
+        if let Some(entry) = links.entry(id) {
+            entry.deframer = deframer;
+        }
+    }
+
+    /// The only end of a link.
+    fn finish(&self, id: LinkId, reason: CloseReason) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { app, links, streams, .. } = &mut *inner;
+        links.now = clock();
+        if let Some(stream) = streams[id.index as usize].take() {
+            stream.shutdown();
+        }
+        let Some(mut entry) = links.remove(id) else { return };
+        let counters = entry.session.counters();
+        links.counters.undecodable += counters.undecodable;
+        links.counters.illegal_requests += counters.illegal_requests;
+        links.counters.unknown_commands += counters.unknown_commands;
+        links.counters.late_responses += counters.late_responses;
+        let mut closed =
+            Closed { reason: entry.closing.unwrap_or(reason), written: Vec::new(), unsent: Vec::new() };
+        for request in entry.session.abandon() {
+            let list = if request.written { &mut closed.written } else { &mut closed.unsent };
+            list.push(request.token);
+        }
+        guarded(|| app.on_closed(links, id, closed));
+        if links.is_empty() {
+            self.emptied.ring();
+        }
+    }
+
+    async fn keep_flushing(self) {
+        while !self.stopped.get() {
+            self.flush.rung().await;
+            guarded(|| self.flush_touched());
+        }
+    }
+
+    fn flush_touched(&self) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { app, links, streams, .. } = &mut *inner;
+        app.on_flush(links);
+        let mut touched = std::mem::take(&mut links.touched);
+        for id in touched.drain(..) {
+            let Some(stream) = &streams[id.index as usize] else { continue };
+            if write_out(links, id, &**stream) {
+                R::spawn(self.clone().write_slowly(id, stream.clone()));
+            }
+        }
+        // on_flush and write_out may have touched links anew; both lists are short then.
+        touched.append(&mut links.touched);
+        links.touched = touched;
+        if !links.touched.is_empty() {
+            self.flush.ring();
+        }
+    }
+
+    /// Writes to a peer that is slower than we are, as it becomes ready.
+    async fn write_slowly(self, id: LinkId, stream: Rc<R::Stream>) {
+        let mut chunk = Vec::new();
+        loop {
+            if !self.next_chunk(id, &mut chunk) {
+                return;
+            }
+            let written = stream.write(&chunk).await;
+            let mut inner = self.inner.borrow_mut();
+            let links = &mut inner.links;
+            links.counters.writes += 1;
+            let Some(entry) = links.entry(id) else { return };
+            match written {
+                Ok(octets) => {
+                    entry.session.outbox().advance(octets);
+                    if !entry.must_not_read() {
+                        entry.resume.ring();
+                    }
+                    links.counters.octets_out += octets as u64;
+                }
+                Err(error) => {
+                    entry.writing = false;
+                    links.close(id, CloseReason::Failed(error.kind()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Copies what is to be written next; `false` when the slow writer's work is done.
+    fn next_chunk(&self, id: LinkId, chunk: &mut Vec<u8>) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { links, .. } = &mut *inner;
+        let Links { pool, .. } = links;
+        let mut pool = std::mem::take(pool);
+        chunk.clear();
+        if let Some(entry) = links.entry(id) {
+            let waiting = entry.session.outbox().bytes();
+            if waiting.is_empty() || entry.frozen || entry.shut {
+                entry.writing = false;
+                entry.give_back(&mut pool);
+                if entry.closing.is_some() {
+                    links.touch(id);
+                }
+            } else {
+                chunk.extend_from_slice(&waiting[..waiting.len().min(limits::SLOW_WRITE)]);
+            }
+        }
+        links.pool = pool;
+        !chunk.is_empty()
+    }
+
+    async fn keep_time(self) {
+        while !self.stopped.get() {
+            R::sleep(limits::TICK).await;
+            guarded(|| self.tick());
+        }
+    }
+
+    fn tick(&self) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { app, links, next_timer, .. } = &mut *inner;
+        links.now = clock();
+        let slots = links.slots();
+        for _ in 0..slots.div_ceil(limits::TICKS_PER_ROUND) {
+            *next_timer = (*next_timer + 1) % slots;
+            if let Some(id) = links.id_at(*next_timer) {
+                check_timers(app, links, id);
+            }
+        }
+        app.on_tick(links);
+    }
+}
+
+impl<R: Runtime, A: App> Inner<R, A> {
+    fn put_stream(&mut self, id: LinkId, stream: Rc<R::Stream>) {
+        let index = id.index as usize;
+        if self.streams.len() <= index {
+            self.streams.resize_with(index + 1, || None);
+        }
+        self.streams[index] = Some(stream);
+    }
+}
+
+fn feed_frames<A: App>(
+    app: &mut A,
+    links: &mut Links<A::Token>,
+    id: LinkId,
+    deframer: &mut Deframer,
+    octets: &[u8],
+) -> Result<(), FrameError> {
+    let mut cursor = 0;
+    while let Some(frame) = deframer.next(octets, &mut cursor)? {
+        let Some(event) = links.handle_frame(id, frame) else { return Ok(()) };
+        match event {
+            Event::Nothing => {}
+            Event::Unbound => {
+                app.on_event(links, id, Event::Unbound);
+                links.close(id, CloseReason::Unbound);
+            }
+            Event::BindRefused { status } => {
+                app.on_event(links, id, Event::BindRefused { status });
+                links.close(id, CloseReason::BindRefused);
+            }
+            event => app.on_event(links, id, event),
+        }
+    }
+    Ok(())
+}
+
+/// Writes what waits on a link, and shuts it down if it is to end. Says whether a slow writer is needed.
+fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -> bool {
+    let mut pool = std::mem::take(&mut links.pool);
+    let mut counters = links.counters;
+    let mut needs_writer = false;
+    if let Some(entry) = links.entry(id) {
+        entry.touched = false;
+        if !entry.frozen && !entry.writing && !entry.shut && !entry.reset && entry.session.outbox_len() > 0 {
+            counters.writes += 1;
+            match stream.try_write(entry.session.outbox().bytes()) {
+                Ok(octets) => {
+                    entry.session.outbox().advance(octets);
+                    counters.octets_out += octets as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    entry.closing.get_or_insert(CloseReason::Failed(error.kind()));
+                }
+            }
+        }
+        if entry.session.outbox_len() == 0 {
+            entry.give_back(&mut pool);
+        } else if entry.closing.is_none() && !entry.frozen && !entry.writing && !entry.shut {
+            counters.blocked += 1;
+            entry.writing = true;
+            needs_writer = true;
+        }
+        let waits_for_writer = entry.writing && entry.closing == Some(CloseReason::Unbound);
+        if entry.closing.is_some() && !waits_for_writer {
+            shut_down(entry, stream);
+        }
+    }
+    links.pool = pool;
+    links.counters = counters;
+    needs_writer
+}
+
+fn shut_down<T: Copy, S: Stream>(entry: &mut crate::entry::Entry<T>, stream: &S) {
+    if !std::mem::replace(&mut entry.shut, true) {
+        if entry.reset { stream.reset() } else { stream.shutdown() }
+        entry.resume.ring();
+    }
+}
+
+fn check_timers<A: App>(app: &mut A, links: &mut Links<A::Token>, id: LinkId) {
+    let now = links.now;
+    let Some(entry) = links.entry(id) else { return };
+    if entry.closing.is_some() {
+        // A peer that takes nothing must not keep an ending link for ever.
+        entry.writing = false;
+        links.touch(id);
+        return;
+    }
+    let ended = entry.session.handle_timeout(now);
+    if entry.session.outbox_len() > 0 {
+        links.touch(id);
+    }
+    if let Some(reason) = ended {
+        links.close(id, CloseReason::TimedOut(reason));
+    }
+    while let Some((token, sequence)) = links.entry(id).and_then(|entry| entry.session.expired(now)) {
+        links.counters.expired += 1;
+        app.on_event(links, id, Event::Expired { token, sequence });
+    }
+}
+
+/// Runs what must not fail half-way. A panic outside one link's bytes leaves shared state in doubt: customers
+/// were acknowledged only for what vendors accepted, so ending the process loses nothing, going on might.
+fn guarded(f: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(f)).is_err() {
+        tracing::error!("a panic outside one link's bytes: the process ends");
+        std::process::abort();
+    }
+}
+
+fn clock() -> Instant {
+    Instant::from_nanos(runtime::monotonic_nanos())
+}

@@ -1,0 +1,35 @@
+//! Every bound of this crate, with its unit, its cost and its reason.
+
+use std::time::Duration;
+
+/// The receive buffer that all links of a thread share, octets. One a thread. Larger reads save system calls
+/// when the peer is fast, but delay the other links: 64 KiB are about 400 messages, 0.3 ms of work.
+pub const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// After a read of at least this many octets the other links get their turn first.
+pub const YIELD_OCTETS: usize = 8 * 1024;
+
+/// Octets that may wait to be sent on one link. A peer that does not read costs this much and no more.
+pub const OUTBOX_MAX: usize = 4 * 1024 * 1024;
+
+/// When more octets than this wait to be sent on a link, it is not read until they are gone.
+pub const OUTBOX_STOP_READING: usize = 512 * 1024;
+
+/// Send buffers kept for lending, one a link that was busy at the same time; each at most
+/// [`LENT_CAPACITY_MAX`] octets.
+pub const LENT_MAX: usize = 64;
+
+/// A send buffer that grew beyond this is given back to the allocator instead of kept, octets.
+pub const LENT_CAPACITY_MAX: usize = 256 * 1024;
+
+/// Octets copied at a time for a peer that is slower than we are.
+pub const SLOW_WRITE: usize = 16 * 1024;
+
+/// Time between two looks at timers. Each look costs some microseconds.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// Every link's timers are looked at once in this many ticks: 80 ms, exact enough for timers of seconds.
+pub const TICKS_PER_ROUND: usize = 16;
+
+const _: () = assert!(OUTBOX_STOP_READING < OUTBOX_MAX);
+const _: () = assert!(YIELD_OCTETS <= RECEIVE_BUFFER);
