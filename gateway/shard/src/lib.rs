@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The data plane: one core's loop and everything it owns.
+//!
+//! ```text
+//!            accept (shard 0)                 control thread              store thread
+//!                 │ greeting                  ▲ Notice   │ Directive      ▲ StoreOp  │ StoreAnswer
+//!                 ▼ placement                 │          ▼                │          ▼
+//!   ┌──────────────────────────────── shard i: one pinned executor ───────────────────────────┐
+//!   │ customers' links ──▶ ingress ─┐                               ┌─▶ egress ──▶ vendors' links │
+//!   │ vendors' links   ──▶ egress  ─┼─▶ relay (pure): handle ─ poll ┼─▶ ingress ─▶ customers'     │
+//!   │ mailboxes, ticks ─────────────┘                               └─▶ mailboxes, store, notices │
+//!   └──────────────────────────────────────────────────────────────────────────────────────┘
+//!                 ▲ Mail, in batches, one wake-up each                    other shards
+//! ```
+//!
+//! A shard owns its sessions, its part of the vendors' binds, its relay and its counters; nothing that is
+//! written is shared with another thread. It never waits for another shard, the store or control: a full
+//! mailbox is a refusal or a backlog with a bound.
+#![forbid(unsafe_code)]
+
+mod app;
+mod backlog;
+mod directive;
+mod egress;
+mod ingress;
+mod listen;
+mod mail;
+mod options;
+mod outputs;
+mod placement;
+mod report;
+mod shard;
+pub mod store;
+
+pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
+pub use mail::{Mail, Post, mesh};
+pub use options::{BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions};
+pub use placement::home_shard;
+pub use report::{Latency, LinkTally, ReportSlot, ShardReport, VendorReport, report_slot};
+pub use shard::{ShardParts, run_shard};

@@ -1,0 +1,155 @@
+//! What a shard is built from and told: plain data, made by the control plane, which alone knows the file and
+//! the database.
+
+use crate::report::ReportSlot;
+use link::backoff::BackoffOptions;
+use relay::{AccountId, Snapshot, VendorId};
+use smpp::dialect::Dialect;
+use smpp::pdu::BindKind;
+use smpp::session::Timers;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One shard's fixed part: given once, at start.
+#[derive(Clone)]
+pub struct ShardOptions {
+    /// Which shard of the node, from 0.
+    pub index: u8,
+    /// Shards of the node.
+    pub shards: u8,
+    /// Number of the node, part of every message id.
+    pub node: u8,
+    /// Links that this shard may hold, customers' and vendors'.
+    pub links_max: usize,
+    /// Seed of everything that is left to chance: jitter, hash tables.
+    pub seed: u64,
+    /// What we call ourselves towards customers: system_id of bind_resp, at most 15 octets.
+    pub system_id: Vec<u8>,
+    /// How long answers may still take once the node drains.
+    pub drain_max: Duration,
+    /// Where this shard shows its counters.
+    pub report: ReportSlot,
+}
+
+/// One whole configuration of the data plane. Immutable; published to every shard.
+#[derive(Debug)]
+pub struct Plan {
+    /// Who may do what, and where messages go.
+    pub snapshot: Arc<Snapshot>,
+    /// Customers' sessions.
+    pub customers: Vec<CustomerOptions>,
+    /// Vendors' binds.
+    pub vendors: Vec<VendorOptions>,
+    /// Timers of customers' sessions.
+    pub customer_timers: Timers,
+    /// Longest PDU taken from a customer, octets.
+    pub pdu_size_max: u32,
+}
+
+impl Plan {
+    /// The customer with this system_id.
+    pub fn customer(&self, system_id: &[u8]) -> Option<&CustomerOptions> {
+        let account = AccountId::of_name(system_id);
+        let place = self.customers.binary_search_by_key(&account, |customer| customer.account).ok()?;
+        Some(&self.customers[place]).filter(|customer| *customer.system_id == *system_id)
+    }
+
+    /// Puts the customers in the order that [`Plan::customer`] needs. To be called once, before publishing.
+    pub fn sort(&mut self) {
+        self.customers.sort_unstable_by_key(|customer| customer.account);
+    }
+}
+
+/// Bind kinds that a customer may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindKinds {
+    /// bind_transmitter.
+    pub transmitter: bool,
+    /// bind_receiver.
+    pub receiver: bool,
+    /// bind_transceiver.
+    pub transceiver: bool,
+}
+
+impl BindKinds {
+    /// All three.
+    pub const ALL: BindKinds = BindKinds { transmitter: true, receiver: true, transceiver: true };
+
+    /// Whether this kind is among them.
+    pub const fn allows(self, kind: BindKind) -> bool {
+        match kind {
+            BindKind::Transmitter => self.transmitter,
+            BindKind::Receiver => self.receiver,
+            BindKind::Transceiver => self.transceiver,
+        }
+    }
+}
+
+/// A customer's sessions.
+#[derive(Clone, Debug)]
+pub struct CustomerOptions {
+    /// Its account; [`AccountId::of_name`] of the system_id.
+    pub account: AccountId,
+    /// What it binds with.
+    pub system_id: Box<[u8]>,
+    /// Which binds it may use.
+    pub bind_kinds: BindKinds,
+    /// Sessions at the same time.
+    pub binds_max: u32,
+    /// Requests that may be unanswered on one session, each way.
+    pub window: u32,
+}
+
+/// A vendor's binds.
+#[derive(Clone, Debug)]
+pub struct VendorOptions {
+    /// Which vendor; [`VendorId::of_name`] of the name.
+    pub id: VendorId,
+    /// Its name, for logs and metrics.
+    pub name: Box<str>,
+    /// Where it is, tried in this order.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether its links are encrypted, and for which name its certificate must be good.
+    pub tls: Option<Box<str>>,
+    /// Who we are there.
+    pub system_id: Box<str>,
+    /// And how we prove it.
+    pub password: Secret,
+    /// Asked for by some.
+    pub system_type: Box<str>,
+    /// What we bind as.
+    pub bind_kind: BindKind,
+    /// Binds over all shards of the node.
+    pub binds: u32,
+    /// Requests that may be unanswered on one bind.
+    pub window: u32,
+    /// Timers of its sessions.
+    pub timers: Timers,
+    /// How it deviates.
+    pub dialect: Dialect,
+    /// How soon to come back after a link was lost.
+    pub reconnect: BackoffOptions,
+}
+
+/// A password. Never shown.
+#[derive(Clone)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Hides it from logs.
+    pub fn new(secret: &str) -> Self {
+        Secret(secret.into())
+    }
+
+    /// The password itself, for the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}

@@ -1,0 +1,114 @@
+//! What a shard shows of itself: an immutable copy of its counters, a few times a second.
+
+use arc_swap::ArcSwap;
+use relay::VendorId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a shard puts its newest report and control takes it. The shard is the only writer; one pointer is
+/// swapped a few times a second, off the message path.
+pub type ReportSlot = Arc<ArcSwap<ShardReport>>;
+
+/// A slot with an empty report.
+pub fn report_slot() -> ReportSlot {
+    Arc::new(ArcSwap::from_pointee(ShardReport::default()))
+}
+
+/// Counts of links by side, as gauges and totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkTally {
+    /// Bound sessions now.
+    pub bound: u64,
+    /// Binds accepted.
+    pub binds_accepted: u64,
+    /// Binds refused.
+    pub binds_refused: u64,
+    /// Links closed, for any reason, after or before their bind.
+    pub closed: u64,
+}
+
+/// What the report says of one vendor.
+#[derive(Clone, Debug, Default)]
+pub struct VendorReport {
+    /// Its id.
+    pub id: Option<VendorId>,
+    /// Its name.
+    pub name: Box<str>,
+    /// The relay's counts.
+    pub traffic: relay::VendorTraffic,
+    /// From handing a request to its link to its answer.
+    pub round_trip: Latency,
+}
+
+/// One shard's counters at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct ShardReport {
+    /// When it was made, nanoseconds of the monotonic clock: its heartbeat.
+    pub made_at_ns: u64,
+    /// Customers' sessions.
+    pub customers: LinkTally,
+    /// Vendors' binds.
+    pub vendors_links: LinkTally,
+    /// Connections that never came to a bind.
+    pub greetings_failed: u64,
+    /// Connections handed to another shard.
+    pub handed_over: u64,
+    /// What happened on the links.
+    pub links: link::Counters,
+    /// What the relay did.
+    pub relay: relay::Counters,
+    /// And with whom.
+    pub vendors: Vec<VendorReport>,
+    /// Words for other shards, the store or control that wait because the mailbox is full.
+    pub backlog: u64,
+    /// Time spent at work since start, nanoseconds.
+    pub busy_ns: u64,
+}
+
+/// Upper bounds of the latency buckets, microseconds; the last bucket has none.
+pub const LATENCY_BOUNDS_US: [u64; 15] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 10_000_000,
+];
+
+/// A latency histogram with the buckets of [`LATENCY_BOUNDS_US`]. Plain integers: some nanoseconds an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Entries per bucket, the unbounded one last.
+    pub buckets: [u64; LATENCY_BOUNDS_US.len() + 1],
+    /// Sum of all entries, microseconds.
+    pub sum_us: u64,
+}
+
+impl Latency {
+    /// Counts one.
+    #[inline]
+    pub fn record(&mut self, duration: Duration) {
+        let micros = duration.as_micros() as u64;
+        self.buckets[LATENCY_BOUNDS_US.partition_point(|bound| *bound < micros)] += 1;
+        self.sum_us += micros;
+    }
+
+    /// Adds another's entries.
+    pub fn add(&mut self, other: &Latency) {
+        for (bucket, entries) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += entries;
+        }
+        self.sum_us += other.sum_us;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_fall_into_the_bucket_whose_bound_they_do_not_exceed() {
+        let mut latency = Latency::default();
+        for micros in [0, 100, 101, 20_000_000] {
+            latency.record(Duration::from_micros(micros));
+        }
+        assert_eq!((latency.buckets[0], latency.buckets[1], latency.buckets[15]), (2, 1, 1));
+        assert_eq!(latency.sum_us, 20_000_201);
+    }
+}

@@ -1,0 +1,547 @@
+//! The protocol state of one connection, for both roles, without a socket or a clock.
+//!
+//! # Contract
+//!
+//! Whoever owns the connection calls, in this order and with a time that never goes back:
+//!
+//! 1. [`Session::handle_frame`] for each PDU that came in; it answers what the protocol itself answers
+//!    (enquire_link, unbind, unknown commands, undecodable bodies) and returns what is left as an [`Event`].
+//! 2. [`Session::request`], [`Session::respond`] and the bind calls for what it wants to say.
+//! 3. [`Session::handle_timeout`] and [`Session::expired`] when [`Session::next_deadline`] has passed (early
+//!    or repeated calls are harmless).
+//! 4. [`Outbox::bytes`] to the peer, then [`Outbox::advance`] by as many octets as the peer's side of the
+//!    connection took. Only what was taken counts as written when the connection ends.
+//!
+//! When the connection is gone, [`Session::abandon`] gives back every unanswered request and says of each
+//! whether its last octet was taken.
+
+mod outbox;
+pub mod state;
+mod timers;
+mod window;
+
+pub use outbox::Outbox;
+pub use state::{Role, State};
+pub use timers::{Deadline, DeadlineReason, Timers};
+pub use window::Unanswered;
+
+use crate::dialect::Dialect;
+use crate::field::{CommandId, CommandStatus};
+use crate::pdu::{Bind, BindKind, BindResp, Pdu};
+use crate::time::Instant;
+use crate::tlv::Tlvs;
+use crate::wire::Frame;
+use timers::Clockwork;
+use window::Window;
+
+/// What a session is built from. Plain data; [`SessionConfig::customer_side`] and
+/// [`SessionConfig::vendor_side`] give the usual values.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Which end of the session we are.
+    pub role: Role,
+    /// Requests that we may have unanswered, 1 ..= 65,536. Costs up to 80 octets each while in use.
+    pub window_out_max: u32,
+    /// Requests of the peer that may be unanswered by us before [`Event::Request`] says `over_window`.
+    pub window_in_max: u32,
+    /// Longest PDU that is accepted, octets, header included.
+    pub pdu_size_max: u32,
+    /// The timers of SMPP 3.4 §7.2.
+    pub timers: Timers,
+    /// How this peer deviates from the standard.
+    pub dialect: Dialect,
+    /// Whether deliver_sm and data_sm from the SMSC are accepted on a transmitter bind: some SMSCs send
+    /// receipts there.
+    pub deliver_on_transmitter: bool,
+}
+
+impl SessionConfig {
+    /// Longest PDU accepted unless configured, octets: message_payload may hold 64 KiB (SMPP 3.4 §5.3.2.32).
+    pub const PDU_SIZE_MAX_DEFAULT: u32 = 70_000;
+
+    /// We are the SMSC: a customer binds to us.
+    pub fn customer_side(window_in_max: u32, window_out_max: u32) -> Self {
+        SessionConfig {
+            role: Role::Smsc,
+            window_out_max,
+            window_in_max,
+            pdu_size_max: Self::PDU_SIZE_MAX_DEFAULT,
+            timers: Timers::default(),
+            dialect: Dialect::default(),
+            deliver_on_transmitter: false,
+        }
+    }
+
+    /// We are the ESME: we bind to a vendor.
+    pub fn vendor_side(window_out_max: u32) -> Self {
+        SessionConfig {
+            role: Role::Esme,
+            window_out_max,
+            window_in_max: window_out_max.max(1_000),
+            deliver_on_transmitter: true,
+            ..Self::customer_side(0, 1)
+        }
+    }
+}
+
+/// What a PDU meant, when the session could not deal with it alone.
+#[derive(Debug)]
+pub enum Event<'a, T> {
+    /// Nothing is left to do.
+    Nothing,
+    /// SMSC role: the peer wants to bind. Answer with `accept_bind` or `refuse_bind`, now or later.
+    BindRequest {
+        /// What it wants to do on this session.
+        kind: BindKind,
+        /// Who it says it is.
+        bind: Bind<'a>,
+        /// To be given back with the answer.
+        sequence: u32,
+    },
+    /// ESME role: the SMSC accepted our bind.
+    Bound {
+        /// What we asked for.
+        kind: BindKind,
+        /// Who it says it is.
+        resp: BindResp<'a>,
+    },
+    /// ESME role: the SMSC refused our bind. The session is over.
+    BindRefused {
+        /// Its reason.
+        status: CommandStatus,
+    },
+    /// A legal request that wants our answer through [`Session::respond`].
+    Request {
+        /// The PDU as it came.
+        frame: Frame<'a>,
+        /// The PDU as a view.
+        pdu: Pdu<'a>,
+        /// More of the peer's requests are unanswered than it was allowed.
+        over_window: bool,
+    },
+    /// The answer to a request of ours. A generic_nack with a matching sequence number counts as one.
+    Response {
+        /// What the request was sent with.
+        token: T,
+        /// The answer, its body not yet decoded.
+        frame: Frame<'a>,
+        /// When the request was handed to the session.
+        sent_at: Instant,
+    },
+    /// The response timer of a request of ours has passed; see [`Session::expired`].
+    Expired {
+        /// What the request was sent with.
+        token: T,
+        /// Its sequence number.
+        sequence: u32,
+    },
+    /// A PDU without answer: outbind or alert_notification.
+    Notice {
+        /// The PDU as a view.
+        pdu: Pdu<'a>,
+    },
+    /// The peer unbound, or answered our unbind. The session is over once the outbox is empty.
+    Unbound,
+}
+
+/// Why a request could not be handed to the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// As many requests are unanswered as the window allows.
+    WindowFull,
+    /// The session is not in a state in which this PDU may be sent (SMPP 3.4 §2.3).
+    Illegal,
+    /// The bytes are not one whole PDU.
+    Malformed,
+}
+
+/// Counters of what the peer did against the protocol; plain integers, read by whoever owns the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    /// PDUs received, of every kind.
+    pub pdus_in: u64,
+    /// Responses whose request was not, or no longer, in the window.
+    pub late_responses: u64,
+    /// Requests in a state in which they are not allowed.
+    pub illegal_requests: u64,
+    /// Commands not known to SMPP 3.4.
+    pub unknown_commands: u64,
+    /// Bodies that could not be decoded.
+    pub undecodable: u64,
+    /// generic_nacks received.
+    pub nacks_in: u64,
+}
+
+/// One SMPP session. See the module for the calling contract.
+pub struct Session<T> {
+    config: SessionConfig,
+    state: State,
+    /// The kind asked for by the bind that is under way, or of the bind that stands.
+    kind: Option<BindKind>,
+    window: Window<T>,
+    /// Requests of the peer that we have not answered; at most `window_in_max` unless the owner lets it.
+    unanswered_in: u32,
+    clockwork: Clockwork,
+    outbox: Outbox,
+    counters: SessionCounters,
+}
+
+impl<T: Copy> Session<T> {
+    /// A session on a connection that was opened at `now`.
+    pub fn new(config: SessionConfig, now: Instant) -> Self {
+        assert!(config.window_out_max >= 1, "a session needs a window of at least one");
+        Session {
+            window: Window::new(config.window_out_max),
+            clockwork: Clockwork::new(config.timers, now),
+            config,
+            state: State::Open,
+            kind: None,
+            unanswered_in: 0,
+            outbox: Outbox::default(),
+            counters: SessionCounters::default(),
+        }
+    }
+
+    /// Takes in one PDU and says what is left to do.
+    pub fn handle_frame<'a>(&mut self, now: Instant, frame: Frame<'a>) -> Event<'a, T> {
+        self.counters.pdus_in += 1;
+        let command = frame.command_id();
+        self.clockwork.heard(now, command);
+        if command.is_response() { self.handle_response(frame) } else { self.handle_request(frame) }
+    }
+
+    /// ESME role: asks to bind.
+    pub fn bind(&mut self, now: Instant, kind: BindKind, bind: &Bind<'_>) -> Result<(), SendError> {
+        if self.config.role != Role::Esme || self.state != State::Open {
+            return Err(SendError::Illegal);
+        }
+        let sequence = self.window.reserve();
+        let out = self.outbox.append();
+        bind.encode(kind, sequence, out);
+        self.outbox.seal();
+        self.state = State::Binding;
+        self.kind = Some(kind);
+        self.clockwork.bind_sent(now);
+        Ok(())
+    }
+
+    /// SMSC role: accepts the bind with this sequence number.
+    pub fn accept_bind(&mut self, sequence: u32, system_id: &[u8]) -> Result<(), SendError> {
+        let kind = self.pending_bind()?;
+        self.state = State::bound(kind);
+        let version = [crate::limits::INTERFACE_VERSION];
+        let out = self.outbox.append();
+        let resp = BindResp { system_id, tlvs: Tlvs::default() };
+        let start = out.len();
+        resp.encode(kind, CommandStatus::ESME_ROK, sequence, out);
+        crate::tlv::write_tlv(out, crate::tlv::Tag::SC_INTERFACE_VERSION, &version);
+        crate::wire::patch_length(out, start);
+        self.outbox.seal();
+        Ok(())
+    }
+
+    /// SMSC role: refuses the bind with this sequence number. The peer may try again on the same connection.
+    pub fn refuse_bind(&mut self, sequence: u32, status: CommandStatus) -> Result<(), SendError> {
+        let kind = self.pending_bind()?;
+        self.state = State::Open;
+        self.kind = None;
+        self.write_header_only(kind.command_id().response(), status, sequence);
+        Ok(())
+    }
+
+    /// Hands over a request; returns its sequence number.
+    pub fn request(&mut self, now: Instant, pdu: &Pdu<'_>, token: T) -> Result<u32, SendError> {
+        let command = pdu.command_id();
+        self.may_request(command)?;
+        let sequence = self.window.reserve();
+        let out = self.outbox.append();
+        pdu.encode(CommandStatus::ESME_ROK, sequence, out);
+        self.outbox.seal();
+        self.window.insert(sequence, command, now, self.outbox.appended(), token);
+        Ok(sequence)
+    }
+
+    /// Hands over a request that already has its wire form: copied once, its sequence number replaced.
+    /// `bytes` must be one whole PDU.
+    pub fn request_frame(&mut self, now: Instant, bytes: &[u8], token: T) -> Result<u32, SendError> {
+        let frame = Frame::whole(bytes).ok_or(SendError::Malformed)?;
+        let command = frame.command_id();
+        self.may_request(command)?;
+        let sequence = self.window.reserve();
+        frame.copy_to(sequence, self.outbox.append());
+        self.outbox.seal();
+        self.window.insert(sequence, command, now, self.outbox.appended(), token);
+        Ok(sequence)
+    }
+
+    /// Answers a request of the peer.
+    pub fn respond(&mut self, sequence: u32, status: CommandStatus, pdu: &Pdu<'_>) -> Result<(), SendError> {
+        if !pdu.command_id().is_response() || self.state == State::Unbound {
+            return Err(SendError::Illegal);
+        }
+        self.unanswered_in = self.unanswered_in.saturating_sub(1);
+        pdu.encode(status, sequence, self.outbox.append());
+        self.outbox.seal();
+        Ok(())
+    }
+
+    /// Tells the peer that its bytes are not PDUs (SMPP 3.4 §4.3); the connection is to be closed after it.
+    pub fn nack(&mut self, status: CommandStatus) {
+        self.write_header_only(CommandId::GENERIC_NACK, status, 0);
+    }
+
+    /// Asks the peer to end the session; ends it at once where it never was bound.
+    pub fn unbind(&mut self, now: Instant) {
+        if !self.state.is_bound() {
+            return;
+        }
+        let sequence = self.window.reserve();
+        self.write_header_only(CommandId::UNBIND, CommandStatus::ESME_ROK, sequence);
+        self.state = State::Unbinding;
+        self.clockwork.unbind_sent(now);
+    }
+
+    /// Says whether a timer ended the session, and sends enquire_link where one is due.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<DeadlineReason> {
+        let may_enquire = self.state.is_bound();
+        let (ended, enquire) = self.clockwork.check(now, self.state, may_enquire);
+        if enquire {
+            let sequence = self.window.reserve();
+            self.write_header_only(CommandId::ENQUIRE_LINK, CommandStatus::ESME_ROK, sequence);
+            self.clockwork.enquire_sent(now);
+        }
+        ended
+    }
+
+    /// The next request whose response timer has passed, with its sequence number. Call until `None`. An answer
+    /// that comes later counts as late.
+    pub fn expired(&mut self, now: Instant) -> Option<(T, u32)> {
+        self.window.expired(now, self.config.timers.response)
+    }
+
+    /// When [`Session::handle_timeout`] or [`Session::expired`] next has something to do, and why.
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        let oldest = self.window.oldest_sent_at();
+        self.clockwork.next_deadline(self.state, oldest)
+    }
+
+    /// Gives back every unanswered request, oldest first, with whether its last octet was taken.
+    pub fn abandon(&mut self) -> alloc::vec::Vec<Unanswered<T>> {
+        self.state = State::Unbound;
+        self.window.abandon(self.outbox.taken())
+    }
+
+    /// What waits to be sent.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// Octets that wait to be sent.
+    pub fn outbox_len(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Where in its life the session is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// What the peer may do here, once bound.
+    pub fn bind_kind(&self) -> Option<BindKind> {
+        if self.state.is_bound() || self.state == State::Unbinding { self.kind } else { None }
+    }
+
+    /// Requests that may be sent before the window is full; 0 when not bound.
+    pub fn window_free(&self) -> u32 {
+        if self.state.is_bound() { self.config.window_out_max - self.window.len() } else { 0 }
+    }
+
+    /// Requests of ours that are unanswered.
+    pub fn in_flight(&self) -> u32 {
+        self.window.len()
+    }
+
+    /// Requests of the peer that we have not answered.
+    pub fn unanswered_in(&self) -> u32 {
+        self.unanswered_in
+    }
+
+    /// What it was built from.
+    pub fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// Replaces both windows, once it is known who the peer is. The outgoing window only ever grows.
+    pub fn widen(&mut self, window_in_max: u32, window_out_max: u32) {
+        self.config.window_in_max = window_in_max;
+        self.config.window_out_max = self.config.window_out_max.max(window_out_max);
+        self.window.widen(self.config.window_out_max);
+    }
+
+    /// What the peer did so far.
+    pub fn counters(&self) -> SessionCounters {
+        self.counters
+    }
+
+    fn handle_response<'a>(&mut self, frame: Frame<'a>) -> Event<'a, T> {
+        let sequence = frame.sequence_number();
+        match frame.command_id() {
+            CommandId::ENQUIRE_LINK_RESP => Event::Nothing,
+            CommandId::UNBIND_RESP if self.state == State::Unbinding => {
+                self.state = State::Unbound;
+                Event::Unbound
+            }
+            CommandId::BIND_TRANSMITTER_RESP
+            | CommandId::BIND_RECEIVER_RESP
+            | CommandId::BIND_TRANSCEIVER_RESP => self.handle_bind_resp(frame),
+            CommandId::GENERIC_NACK => {
+                self.counters.nacks_in += 1;
+                if self.state == State::Binding {
+                    self.state = State::Unbound;
+                    return Event::BindRefused { status: frame.command_status() };
+                }
+                self.match_response(frame, self.window.remove(sequence))
+            }
+            command => {
+                let taken = self.window.remove_answered(sequence, command);
+                self.match_response(frame, taken)
+            }
+        }
+    }
+
+    fn match_response<'a>(&mut self, frame: Frame<'a>, taken: Option<(T, Instant)>) -> Event<'a, T> {
+        match taken {
+            Some((token, sent_at)) => Event::Response { token, frame, sent_at },
+            None => {
+                self.counters.late_responses += 1;
+                Event::Nothing
+            }
+        }
+    }
+
+    fn handle_bind_resp<'a>(&mut self, frame: Frame<'a>) -> Event<'a, T> {
+        let (State::Binding, Role::Esme, Some(kind)) = (self.state, self.config.role, self.kind) else {
+            self.counters.late_responses += 1;
+            return Event::Nothing;
+        };
+        let status = frame.command_status();
+        if status != CommandStatus::ESME_ROK {
+            self.state = State::Unbound;
+            return Event::BindRefused { status };
+        }
+        self.state = State::bound(kind);
+        self.clockwork.bound();
+        // A body that cannot be read does not undo the SMSC's yes: the status in the header is its word.
+        let resp = match Pdu::decode(frame, &self.config.dialect) {
+            Ok(
+                Pdu::BindTransmitterResp(resp)
+                | Pdu::BindReceiverResp(resp)
+                | Pdu::BindTransceiverResp(resp),
+            ) => resp,
+            _ => BindResp { system_id: &[], tlvs: Tlvs::default() },
+        };
+        Event::Bound { kind, resp }
+    }
+
+    fn handle_request<'a>(&mut self, frame: Frame<'a>) -> Event<'a, T> {
+        let (command, sequence) = (frame.command_id(), frame.sequence_number());
+        match command {
+            // Peers differ on whether enquire_link is allowed before the bind; answering never hurts.
+            CommandId::ENQUIRE_LINK => {
+                self.write_header_only(CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK, sequence);
+                return Event::Nothing;
+            }
+            CommandId::UNBIND => return self.handle_unbind(sequence),
+            _ => {}
+        }
+        if command.name().is_none() {
+            self.counters.unknown_commands += 1;
+            self.write_header_only(CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDID, sequence);
+            return Event::Nothing;
+        }
+        if !self.peer_may(command) {
+            return self.refuse_illegal(command, sequence);
+        }
+        match Pdu::decode(frame, &self.config.dialect) {
+            Ok(pdu) => self.accept_request(frame, pdu),
+            Err(error) => {
+                self.counters.undecodable += 1;
+                self.write_header_only(command.response(), error.status(), sequence);
+                Event::Nothing
+            }
+        }
+    }
+
+    fn accept_request<'a>(&mut self, frame: Frame<'a>, pdu: Pdu<'a>) -> Event<'a, T> {
+        let sequence = frame.sequence_number();
+        let (kind, bind) = match pdu {
+            Pdu::BindTransmitter(bind) => (BindKind::Transmitter, bind),
+            Pdu::BindReceiver(bind) => (BindKind::Receiver, bind),
+            Pdu::BindTransceiver(bind) => (BindKind::Transceiver, bind),
+            Pdu::Outbind(_) | Pdu::AlertNotification(_) => return Event::Notice { pdu },
+            _ => {
+                self.unanswered_in += 1;
+                let over_window = self.unanswered_in > self.config.window_in_max;
+                return Event::Request { frame, pdu, over_window };
+            }
+        };
+        self.state = State::Binding;
+        self.kind = Some(kind);
+        Event::BindRequest { kind, bind, sequence }
+    }
+
+    fn handle_unbind<'a>(&mut self, sequence: u32) -> Event<'a, T> {
+        if !self.state.is_bound() && self.state != State::Unbinding {
+            return self.refuse_illegal(CommandId::UNBIND, sequence);
+        }
+        self.write_header_only(CommandId::UNBIND_RESP, CommandStatus::ESME_ROK, sequence);
+        self.state = State::Unbound;
+        Event::Unbound
+    }
+
+    fn refuse_illegal<'a>(&mut self, command: CommandId, sequence: u32) -> Event<'a, T> {
+        self.counters.illegal_requests += 1;
+        let is_bind = matches!(
+            command,
+            CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER
+        );
+        let status =
+            if is_bind { CommandStatus::ESME_RALYBND } else { CommandStatus::ESME_RINVBNDSTS };
+        self.write_header_only(command.response(), status, sequence);
+        Event::Nothing
+    }
+
+    fn may_request(&self, command: CommandId) -> Result<(), SendError> {
+        if !state::legal(self.config.role, command, self.state) {
+            return Err(SendError::Illegal);
+        }
+        if self.window.len() >= self.config.window_out_max {
+            return Err(SendError::WindowFull);
+        }
+        Ok(())
+    }
+
+    fn peer_may(&self, command: CommandId) -> bool {
+        let peer = self.config.role.peer();
+        if state::legal(peer, command, self.state) {
+            return true;
+        }
+        let delivers = matches!(command, CommandId::DELIVER_SM | CommandId::DATA_SM);
+        delivers && self.config.deliver_on_transmitter && self.state == State::BoundTransmitter
+    }
+
+    fn pending_bind(&self) -> Result<BindKind, SendError> {
+        match (self.config.role, self.state, self.kind) {
+            (Role::Smsc, State::Binding, Some(kind)) => Ok(kind),
+            _ => Err(SendError::Illegal),
+        }
+    }
+
+    fn write_header_only(&mut self, command: CommandId, status: CommandStatus, sequence: u32) {
+        crate::wire::write_header_only(self.outbox.append(), command, status, sequence);
+        self.outbox.seal();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What a session wants to say, in order, and how much of it the connection took.
+
+use bytes::{Buf, BytesMut};
+
+/// Octets on their way out. Positions count from the start of the session, so that a request can be told
+/// written (its last octet taken) from unsent after the connection is gone.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    buffer: BytesMut,
+    /// Octets appended since the session began. Invariant: `taken <= appended`, and the buffer holds what lies between.
+    appended: u64,
+    /// Octets that the connection took since the session began.
+    taken: u64,
+}
+
+/// An emptied buffer larger than this, in octets, is given back instead of kept: an idle session must cost
+/// little (10,000 of them on one shard).
+const KEPT_CAPACITY_MAX: usize = 0;
+
+impl Outbox {
+    /// What is to be sent next.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Octets that wait.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// The connection took the first `taken` octets of [`Outbox::bytes`].
+    ///
+    /// # Panics
+    /// When more is taken than waits: the caller's invariant.
+    pub fn advance(&mut self, taken: usize) {
+        assert!(taken <= self.buffer.len(), "more octets taken than were waiting");
+        self.taken += taken as u64;
+        if taken == self.buffer.len() { self.buffer.clear() } else { self.buffer.advance(taken) }
+    }
+
+    /// Takes the storage away when nothing waits, to be lent to another session; gives an empty one otherwise.
+    pub fn lend(&mut self) -> BytesMut {
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_CAPACITY_MAX {
+            core::mem::take(&mut self.buffer)
+        } else {
+            BytesMut::new()
+        }
+    }
+
+    /// Whether the session has storage of its own at the moment.
+    pub fn has_storage(&self) -> bool {
+        self.buffer.capacity() > 0
+    }
+
+    /// Gives the session storage to write into. Ignored when it has its own.
+    pub fn borrow_storage(&mut self, storage: BytesMut) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = storage;
+        }
+    }
+
+    /// Position behind the last octet appended.
+    pub(super) fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    /// Position behind the last octet taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Where the next PDU is to be appended; [`Outbox::seal`] must follow.
+    pub(super) fn append(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Counts what was appended.
+    pub(super) fn seal(&mut self) {
+        self.appended = self.taken + self.buffer.len() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_follow_what_is_appended_and_taken() {
+        let mut outbox = Outbox::default();
+        outbox.append().extend_from_slice(b"0123456789");
+        outbox.seal();
+        outbox.advance(4);
+        assert_eq!((outbox.appended(), outbox.taken(), outbox.bytes()), (10, 4, &b"456789"[..]));
+        outbox.advance(6);
+        outbox.append().extend_from_slice(b"ab");
+        outbox.seal();
+        assert_eq!((outbox.appended(), outbox.taken(), outbox.len()), (12, 10, 2));
+    }
+
+    #[test]
+    fn storage_is_lent_only_while_nothing_waits() {
+        let mut outbox = Outbox::default();
+        outbox.borrow_storage(BytesMut::with_capacity(64));
+        outbox.append().extend_from_slice(b"x");
+        outbox.seal();
+        assert_eq!(outbox.lend().capacity(), 0);
+        outbox.advance(1);
+        assert!(outbox.lend().capacity() >= 64);
+        assert!(!outbox.has_storage());
+    }
+}
