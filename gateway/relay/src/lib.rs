@@ -1,1 +1,56 @@
-//! Placeholder.
+//! The mind of one shard: what the gateway decides about a message. Pure: no socket, clock, thread, random
+//! source or file; time and seed are arguments, inputs go in through `handle_*`, outputs come out of `poll*`.
+//!
+//! The life of one message, told once:
+//!
+//! ```text
+//! customer's submit_sm                                            customer's submit_sm_resp
+//!      |                                                                     ^
+//!   admit (rights, window, size, validity, destination)                      |
+//!   limit (token bucket of the account)                        answer <- correlate (store: Remember)
+//!   route (longest prefix -> plan: priority, weight)               |          ^
+//!      |                                                           |          | status 0
+//!   place: link with a free slot? -> Written -> vendor's answer ---+----------+
+//!      |          vendor's wait queue -> Written                   |
+//!      |          another shard's bind -> Written                  +-> temporary error: next vendor
+//!
+//! vendor's deliver_sm -> receipt? -> store: Find -> rewrite the id -> session of the account, here or on another
+//!      |                                   |              |          shard -> its answer -> vendor's answer
+//!      +-> MO? -> owner of the number -----|--------------+-> nobody there -> store: Park -> vendor's answer
+//!                                          +-> not there (yet): wait, retry, then parked as an orphan
+//! ```
+//!
+//! Guarantees: one answer for each request on a surviving session; status 0 only when a vendor answered 0; a
+//! second copy only where the account's policy allows one; receipts and MO only to their owner; all memory
+//! bounded by [`Limits`].
+
+#![forbid(unsafe_code)]
+
+mod counters;
+mod input;
+mod message;
+mod output;
+mod refusal;
+mod relay;
+mod route;
+mod shard_message;
+mod snapshot;
+mod store_op;
+
+pub use counters::{Counters, Traffic, VendorTraffic};
+pub use input::Arrival;
+pub use message::{
+    AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
+};
+pub use output::Output;
+pub use refusal::{DeliveryRefusal, Refusal};
+pub use relay::{Relay, RelayOptions};
+pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor};
+pub use shard_message::{DeliverOutcome, ShardMessage, SubmitOutcome};
+pub use snapshot::{
+    Account, Correlate, Limits, Mistake, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput, UnknownOutcome,
+    VENDORS_MAX, Vendor,
+};
+pub use store_op::{
+    Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage, VendorMessageId,
+};

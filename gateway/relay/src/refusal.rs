@@ -1,0 +1,125 @@
+//! Why we say no, and the single table from each reason to the wire.
+
+use smpp::field::CommandStatus;
+
+/// Our no to a customer's submit. Every one is answered through [`Refusal::status`] and counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The session is bound as receiver, or not bound (any more).
+    MayNotSubmit,
+    /// We are going down; try another node or later.
+    Draining,
+    /// More unanswered requests than the account may have.
+    WindowOver,
+    /// More messages per second than the account may send.
+    RateOver,
+    /// The message is longer than we pass on.
+    TooLong,
+    /// The destination holds no digit.
+    NoDestination,
+    /// The validity period is not a time of SMPP 3.4 §7.1.1, or lies in the past.
+    ValidityInvalid,
+    /// No route leads to the destination.
+    NoRoute,
+    /// Every vendor of the route is unbound.
+    NoVendor,
+    /// Every vendor of the route has its wait queue full.
+    QueueFull,
+    /// No window slot came free in time.
+    QueueExpired,
+    /// This shard holds as many messages as it may.
+    MessagesFull,
+}
+
+impl Refusal {
+    /// All reasons, in the order of [`Refusal::index`].
+    pub const ALL: [Self; 12] = [
+        Self::MayNotSubmit,
+        Self::Draining,
+        Self::WindowOver,
+        Self::RateOver,
+        Self::TooLong,
+        Self::NoDestination,
+        Self::ValidityInvalid,
+        Self::NoRoute,
+        Self::NoVendor,
+        Self::QueueFull,
+        Self::QueueExpired,
+        Self::MessagesFull,
+    ];
+
+    /// The place of this reason in [`crate::Counters::refused`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The word for logs and metric labels.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MayNotSubmit => "may_not_submit",
+            Self::Draining => "draining",
+            Self::WindowOver => "window_over",
+            Self::RateOver => "rate_over",
+            Self::TooLong => "too_long",
+            Self::NoDestination => "no_destination",
+            Self::ValidityInvalid => "validity_invalid",
+            Self::NoRoute => "no_route",
+            Self::NoVendor => "no_vendor",
+            Self::QueueFull => "queue_full",
+            Self::QueueExpired => "queue_expired",
+            Self::MessagesFull => "messages_full",
+        }
+    }
+
+    /// The table. Reasons that pass by themselves get a status that customers retry on (SMPP 3.4 §5.1.3).
+    pub const fn status(self) -> CommandStatus {
+        match self {
+            Self::MayNotSubmit => CommandStatus::ESME_RINVBNDSTS,
+            Self::WindowOver | Self::RateOver => CommandStatus::ESME_RTHROTTLED,
+            Self::TooLong => CommandStatus::ESME_RINVMSGLEN,
+            Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
+            Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
+            Self::NoVendor => CommandStatus::ESME_RSYSERR,
+            Self::Draining | Self::QueueFull | Self::QueueExpired | Self::MessagesFull => {
+                CommandStatus::ESME_RMSGQFUL
+            }
+        }
+    }
+}
+
+/// Our no to a vendor's deliver_sm. None of them loses the message: the vendor keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeliveryRefusal {
+    /// This shard holds as many deliveries as it may.
+    DeliveriesFull,
+    /// The customer is away and nothing can be parked: the store is away, full, or there is none.
+    NotParked,
+    /// The store did not say whose receipt it is.
+    StoreAway,
+    /// Nobody owns the destination and there is no store for orphans.
+    NoOwner,
+}
+
+impl DeliveryRefusal {
+    /// The table (SMPP 3.4 §5.1.3): temporary where a later try may succeed.
+    pub const fn status(self) -> CommandStatus {
+        match self {
+            Self::DeliveriesFull | Self::NotParked | Self::StoreAway => CommandStatus::ESME_RX_T_APPN,
+            Self::NoOwner => CommandStatus::ESME_RX_P_APPN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_place_and_word() {
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal.index(), place);
+            assert!(Refusal::ALL.iter().filter(|other| other.label() == refusal.label()).count() == 1);
+            assert_ne!(refusal.status(), CommandStatus::ESME_ROK);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! All that the relays of one node's shards say to one another. The shard carries it in batches; order between
+//! two shards is kept.
+//!
+//! A `Submit` or `Deliver` that finds the mailbox full goes back into [`crate::Relay::handle_undelivered`].
+//! Everything else must be kept by the shard until there is room: answers are as many as there were
+//! questions, announcements as many as there are vendors and accounts.
+
+use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
+use crate::store_op::VendorMessageId;
+use smpp::field::CommandStatus;
+
+/// One word between shards. Buffers travel with the question and come back with the answer, so that no
+/// buffer is made per message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ShardMessage {
+    /// Send this on a bind of yours; answered by `SubmitDone`.
+    Submit {
+        /// The asking shard's key.
+        message: MessageKey,
+        /// The vendor it chose.
+        vendor: VendorId,
+        /// The whole PDU, sequence number to be patched.
+        pdu: Vec<u8>,
+    },
+    /// What became of a `Submit`.
+    SubmitDone {
+        /// As asked.
+        message: MessageKey,
+        /// What became of it.
+        outcome: SubmitOutcome,
+        /// The buffer of the question.
+        pdu: Vec<u8>,
+    },
+    /// Deliver this to one of the account's sessions with you; answered by `DeliverDone`.
+    Deliver {
+        /// The asking shard's key.
+        delivery: DeliveryKey,
+        /// The owner.
+        account: AccountId,
+        /// The whole PDU, sequence number to be patched.
+        pdu: Vec<u8>,
+    },
+    /// What became of a `Deliver`.
+    DeliverDone {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// What became of it.
+        outcome: DeliverOutcome,
+        /// The buffer of the question.
+        pdu: Vec<u8>,
+    },
+    /// How many binds that may submit, and how many window slots on them, the sender has for a vendor.
+    VendorState {
+        /// The vendor.
+        vendor: VendorId,
+        /// Bound links.
+        links: u32,
+        /// Their window slots together.
+        window: u32,
+    },
+    /// How many sessions that may receive the sender has for an account.
+    AccountState {
+        /// The account.
+        account: AccountId,
+        /// Bound sessions.
+        receivers: u32,
+    },
+    /// Something was parked for an account that has sessions with you: ask the store for it.
+    ParkedFor {
+        /// The account.
+        account: AccountId,
+    },
+}
+
+/// What became of a submit on another shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubmitOutcome {
+    /// The vendor answered.
+    Answered {
+        /// Its status.
+        status: CommandStatus,
+        /// Its id as it wrote it, where it gave one.
+        vendor_message_id: Option<VendorMessageId>,
+    },
+    /// Never sent: no bind left, queue full, waited too long.
+    Unsent,
+    /// Written, and no answer will come.
+    Unknown,
+}
+
+/// What became of a delivery on another shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeliverOutcome {
+    /// The customer answered with this status.
+    Answered(CommandStatus),
+    /// No session could take it.
+    Undelivered,
+}

@@ -1,0 +1,417 @@
+//! Immutable configuration as the data plane sees it: plain data in, one checked and compiled [`Snapshot`]
+//! out. The control plane builds it; every shard shares it behind an `Arc`.
+
+use crate::message::{AccountId, VendorId};
+use crate::route::{Route, RouteTable};
+use core::time::Duration;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smpp::field::CommandStatus;
+use smpp::text::message_id::IdRule;
+
+/// A customer's rights, as far as its messages are concerned.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Stable name of the account.
+    pub id: AccountId,
+    /// system_id of its binds; for reports only.
+    pub name: Box<str>,
+    /// What it may send in one second over all binds of this shard; 0 = unlimited.
+    pub rate: u32,
+    /// What it may send at once after a silence, in messages; at least 1 where there is a rate.
+    pub burst: u32,
+    /// What to do when nobody knows whether a vendor has the message.
+    pub unknown_outcome: UnknownOutcome,
+    /// Status of the answer for an unknown outcome; never used for a definite no. Not ESME_ROK.
+    pub unknown_status: CommandStatus,
+    /// MO to these destinations belong to this account; digits, a leading `+` is skipped.
+    pub numbers: Vec<Box<str>>,
+}
+
+impl Account {
+    /// An account without limits or numbers, and the defaults of the policy.
+    pub fn new(name: &str) -> Self {
+        Self {
+            id: AccountId::of_name(name.as_bytes()),
+            name: name.into(),
+            rate: 0,
+            burst: 0,
+            unknown_outcome: UnknownOutcome::Fail,
+            unknown_status: CommandStatus::ESME_RUNKNOWNERR,
+            numbers: Vec::new(),
+        }
+    }
+}
+
+/// What to do with a written message whose link was lost or whose answer did not come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UnknownOutcome {
+    /// Tell the customer so, with one distinct status. Never a second copy.
+    #[default]
+    Fail,
+    /// Send another copy to another vendor, within the bound of attempts.
+    RetryOther,
+}
+
+/// A vendor, as far as messages are concerned.
+#[derive(Clone, Debug)]
+pub struct Vendor {
+    /// Stable name of the vendor.
+    pub id: VendorId,
+    /// Its name in the configuration; for reports only.
+    pub name: Box<str>,
+    /// What one bind may send in one second; 0 = unlimited. Messages over it wait.
+    pub rate_per_bind: u32,
+    /// How long nothing is sent to it after it answered ESME_RTHROTTLED. Zero = no pause.
+    pub throttle_pause: Duration,
+    /// How its receipts write the ids that its answers gave.
+    pub id_rule: IdRule,
+    /// Vendor's status -> status for the customer; what is not listed passes through.
+    pub error_map: Vec<(CommandStatus, CommandStatus)>,
+}
+
+impl Vendor {
+    /// A vendor without pacing or error map.
+    pub fn new(name: &str) -> Self {
+        Self {
+            id: VendorId::of_name(name.as_bytes()),
+            name: name.into(),
+            rate_per_bind: 0,
+            throttle_pause: Duration::from_secs(1),
+            id_rule: IdRule::default(),
+            error_map: Vec::new(),
+        }
+    }
+}
+
+/// Whether receipts can be matched, and what a customer waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Correlate {
+    /// No store: receipts are acknowledged, counted and dropped; MO reaches only customers who are bound.
+    None,
+    /// The customer is answered after its correlation is kept.
+    #[default]
+    Strict,
+    /// The customer is answered at once; a crash may lose the correlations of a few milliseconds.
+    Relaxed,
+}
+
+/// Every bound of one shard's relay. All memory that messages can take follows from these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Open submits; each costs about 160 bytes and its PDU. Over it: `MessagesFull`.
+    pub messages_max: u32,
+    /// Open deliveries, early receipts among them; each costs about 200 bytes and its PDU.
+    pub deliveries_max: u32,
+    /// Messages waiting for a window slot, per vendor.
+    pub queue_max: u32,
+    /// How long a message may wait for a window slot, each time it waits.
+    pub queue_wait_max: Duration,
+    /// Deliveries waiting for a customer's window slot, per account. Over it they are parked.
+    pub delivery_queue_max: u32,
+    /// How long a delivery may wait for a customer's window slot before it is parked.
+    pub delivery_wait_max: Duration,
+    /// How long the store may take for an answer before we go on without.
+    pub store_wait_max: Duration,
+    /// How long another shard may take. Longer than the slowest vendor's response timer and the queue's wait
+    /// together, or definite outcomes turn into unknown ones.
+    pub remote_wait_max: Duration,
+    /// Longest PDU accepted from a customer or vendor, octets with header.
+    pub pdu_size_max: u32,
+    /// Vendors tried for one message, the first included; 1..=8.
+    pub attempts_max: u8,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            messages_max: 262_144, // 300,000/s at 800 ms of vendor latency
+            deliveries_max: 131_072,
+            queue_max: 10_000,
+            queue_wait_max: Duration::from_secs(5),
+            delivery_queue_max: 10_000,
+            delivery_wait_max: Duration::from_secs(5),
+            store_wait_max: Duration::from_secs(2),
+            remote_wait_max: Duration::from_secs(25), // response 10 s, queue 5 s, delivery 5 s, and air
+            pdu_size_max: 65_536,
+            attempts_max: 4,
+        }
+    }
+}
+
+/// Everything a snapshot is compiled from.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotInput {
+    /// Grows with every change; for reports.
+    pub version: u64,
+    /// The customers.
+    pub accounts: Vec<Account>,
+    /// The vendors.
+    pub vendors: Vec<Vendor>,
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Whether and how receipts are matched.
+    pub correlate: Correlate,
+}
+
+/// One checked configuration. Immutable.
+#[derive(Debug)]
+pub struct Snapshot {
+    version: u64,
+    accounts: Vec<Account>,
+    vendors: Vec<Vendor>,
+    account_places: HashMap<AccountId, u32, FixedState>,
+    vendor_places: HashMap<VendorId, u32, FixedState>,
+    numbers: HashMap<Box<[u8]>, AccountId, FixedState>,
+    routes: RouteTable,
+    limits: Limits,
+    correlate: Correlate,
+}
+
+/// One thing wrong with a [`SnapshotInput`]. Indices point into it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Mistake {
+    /// Two accounts have one id: the same name twice, or two names with one hash.
+    AccountTwice {
+        /// The first.
+        first: usize,
+        /// The other.
+        second: usize,
+    },
+    /// Two vendors have one id.
+    VendorTwice {
+        /// The first.
+        first: usize,
+        /// The other.
+        second: usize,
+    },
+    /// More vendors than routing can name.
+    VendorsTooMany {
+        /// At most so many.
+        max: usize,
+    },
+    /// A rate without a burst lets nothing through.
+    BurstZero {
+        /// The account.
+        account: usize,
+    },
+    /// ESME_ROK would claim success for an unknown outcome.
+    UnknownStatusOk {
+        /// The account.
+        account: usize,
+    },
+    /// A number is not 1 to 20 digits.
+    NumberInvalid {
+        /// The account.
+        account: usize,
+        /// Which of its numbers.
+        number: usize,
+    },
+    /// Two accounts claim one number.
+    NumberTwice {
+        /// The account that came later.
+        account: usize,
+        /// Which of its numbers.
+        number: usize,
+    },
+    /// An error map turns an error into success, or success into an error.
+    ErrorMapOk {
+        /// The vendor.
+        vendor: usize,
+    },
+    /// A prefix is not 0 to 20 digits.
+    PrefixInvalid {
+        /// The route.
+        route: usize,
+    },
+    /// A route names an account that does not exist.
+    RouteAccountUnknown {
+        /// The route.
+        route: usize,
+    },
+    /// A route names a vendor that does not exist.
+    RouteVendorUnknown {
+        /// The route.
+        route: usize,
+        /// Which of its vendors.
+        vendor: usize,
+    },
+    /// A route names a vendor that another route of the same prefix, customer and priority, or itself, names.
+    RouteVendorTwice {
+        /// The route.
+        route: usize,
+        /// Which of its vendors.
+        vendor: usize,
+    },
+    /// A route without a vendor.
+    RouteEmpty {
+        /// The route.
+        route: usize,
+    },
+    /// A vendor with weight 0 would never be chosen, or weights overflow.
+    WeightInvalid {
+        /// The route.
+        route: usize,
+        /// Which of its vendors.
+        vendor: usize,
+    },
+    /// More vendors behind one prefix and customer than a message can be tried on.
+    RouteVendorsTooMany {
+        /// The route that exceeded it.
+        route: usize,
+        /// At most so many.
+        max: usize,
+    },
+    /// A bound is zero or outside its range; the field's name.
+    LimitInvalid {
+        /// The field of [`Limits`].
+        field: &'static str,
+    },
+}
+
+/// Digits of the longest address: SMPP 3.4 §5.2.9 allows 20.
+pub const NUMBER_LENGTH_MAX: usize = 20;
+/// Vendors of one snapshot: places are 16 bits in the route table, and one is kept to say "none".
+pub const VENDORS_MAX: usize = 4096;
+
+impl Snapshot {
+    /// Checks everything and compiles the tables. Costs milliseconds; never called on a shard.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the input.
+    pub fn compile(input: SnapshotInput) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut account_places = HashMap::with_capacity_and_hasher(input.accounts.len(), hash());
+        let mut vendor_places = HashMap::with_capacity_and_hasher(input.vendors.len(), hash());
+        for (place, account) in input.accounts.iter().enumerate() {
+            if let Some(first) = account_places.insert(account.id, place as u32) {
+                mistakes.push(Mistake::AccountTwice { first: first as usize, second: place });
+            }
+        }
+        if input.vendors.len() > VENDORS_MAX {
+            mistakes.push(Mistake::VendorsTooMany { max: VENDORS_MAX });
+        }
+        for (place, vendor) in input.vendors.iter().enumerate() {
+            if let Some(first) = vendor_places.insert(vendor.id, place as u32) {
+                mistakes.push(Mistake::VendorTwice { first: first as usize, second: place });
+            }
+            if vendor.error_map.iter().any(|(from, to)| {
+                *from == CommandStatus::ESME_ROK || *to == CommandStatus::ESME_ROK
+            }) {
+                mistakes.push(Mistake::ErrorMapOk { vendor: place });
+            }
+        }
+        let numbers = owners(&input.accounts, &mut mistakes);
+        check_limits(&input.limits, &mut mistakes);
+        let routes = RouteTable::compile(&input.routes, &account_places, &vendor_places, &mut mistakes);
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            version: input.version,
+            accounts: input.accounts,
+            vendors: input.vendors,
+            account_places,
+            vendor_places,
+            numbers,
+            routes,
+            limits: input.limits,
+            correlate: input.correlate,
+        })
+    }
+
+    /// The version that the input named.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// All accounts, in the order of the input.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// All vendors, in the order of the input; the places that the route table speaks of.
+    pub fn vendors(&self) -> &[Vendor] {
+        &self.vendors
+    }
+
+    /// The account of that id.
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.account_places.get(&id).map(|place| &self.accounts[*place as usize])
+    }
+
+    /// The vendor of that id.
+    pub fn vendor(&self, id: VendorId) -> Option<&Vendor> {
+        self.vendor_places.get(&id).map(|place| &self.vendors[*place as usize])
+    }
+
+    /// Who owns a destination of MO. A leading `+` is skipped; anything but digits is owned by nobody.
+    pub fn owner(&self, destination: &[u8]) -> Option<AccountId> {
+        self.numbers.get(crate::route::without_plus(destination)).copied()
+    }
+
+    /// The compiled routes.
+    pub fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether and how receipts are matched.
+    pub fn correlate(&self) -> Correlate {
+        self.correlate
+    }
+}
+
+/// Looked up with keys from our own configuration and store only, so a fixed seed invites no flooding.
+fn hash() -> FixedState {
+    FixedState::with_seed(0x5eed_0f2e_1a7e_0001)
+}
+
+fn owners(accounts: &[Account], mistakes: &mut Vec<Mistake>) -> HashMap<Box<[u8]>, AccountId, FixedState> {
+    let mut numbers: HashMap<Box<[u8]>, AccountId, FixedState> = HashMap::with_hasher(hash());
+    for (place, account) in accounts.iter().enumerate() {
+        if account.rate > 0 && account.burst == 0 {
+            mistakes.push(Mistake::BurstZero { account: place });
+        }
+        if account.unknown_status == CommandStatus::ESME_ROK {
+            mistakes.push(Mistake::UnknownStatusOk { account: place });
+        }
+        for (index, number) in account.numbers.iter().enumerate() {
+            let digits = crate::route::without_plus(number.as_bytes());
+            let valid = (1..=NUMBER_LENGTH_MAX).contains(&digits.len());
+            if !valid || !digits.iter().all(u8::is_ascii_digit) {
+                mistakes.push(Mistake::NumberInvalid { account: place, number: index });
+            } else if numbers.insert(digits.into(), account.id).is_some() {
+                mistakes.push(Mistake::NumberTwice { account: place, number: index });
+            }
+        }
+    }
+    numbers
+}
+
+fn check_limits(limits: &Limits, mistakes: &mut Vec<Mistake>) {
+    let zero = Duration::ZERO;
+    let checks = [
+        ("messages_max", (1..=1 << 24).contains(&limits.messages_max)),
+        ("deliveries_max", (1..=1 << 24).contains(&limits.deliveries_max)),
+        ("queue_max", limits.queue_max > 0),
+        ("queue_wait_max", limits.queue_wait_max > zero),
+        ("delivery_queue_max", limits.delivery_queue_max > 0),
+        ("delivery_wait_max", limits.delivery_wait_max > zero),
+        ("store_wait_max", limits.store_wait_max > zero),
+        ("remote_wait_max", limits.remote_wait_max > zero),
+        ("pdu_size_max", limits.pdu_size_max >= 64),
+        ("attempts_max", (1..=8).contains(&limits.attempts_max)),
+    ];
+    for (field, valid) in checks {
+        if !valid {
+            mistakes.push(Mistake::LimitInvalid { field });
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the relay asks of a store, and the store's answers. A store keeps correlations (vendor and vendor's
+//! message id -> customer and our id) and parked messages; how and where is its own affair.
+//!
+//! What the relay relies on:
+//! * Operations of one relay take effect in the order given, so that a `Find` after a `Remember` finds it.
+//! * Every operation that names a delivery or a message gets exactly one answer, or none when the store died:
+//!   the relay then stops waiting after [`crate::Limits::store_wait_max`].
+//! * `Parked`, `OrphanParked` and (strict order) `Remembered` are answered only when the entry survives a
+//!   restart of the node.
+//! * An entry given out by `Unpark` is not given out again before its `Return` or the store's restart.
+
+use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
+use smpp::field::CommandId;
+use smpp::text::message_id::GatewayId;
+
+/// A message id of at most 64 octets, as SMPP 3.4 §5.2.23 allows, normalised by its vendor's id rule.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VendorMessageId {
+    length: u8,
+    octets: [u8; Self::LENGTH_MAX],
+}
+
+impl VendorMessageId {
+    /// 64 octets and the NUL that we do not keep: SMPP 3.4 §5.2.23.
+    pub const LENGTH_MAX: usize = 64;
+
+    /// Copies `id`; nothing when it is empty or longer than the standard allows.
+    pub fn new(id: &[u8]) -> Option<Self> {
+        if id.is_empty() || id.len() > Self::LENGTH_MAX {
+            return None;
+        }
+        let mut octets = [0; Self::LENGTH_MAX];
+        octets[..id.len()].copy_from_slice(id);
+        Some(Self { length: id.len() as u8, octets })
+    }
+
+    /// The octets of the id.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.octets[..usize::from(self.length)]
+    }
+}
+
+impl core::fmt::Debug for VendorMessageId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.as_bytes().escape_ascii())
+    }
+}
+
+/// Under what a correlation is kept: ids of two vendors never meet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct CorrelationKey {
+    /// The vendor that gave the id.
+    pub vendor: VendorId,
+    /// Its id, normalised.
+    pub id: VendorMessageId,
+}
+
+/// What is kept of a message whose receipt is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Correlation {
+    /// Who owns the message.
+    pub account: AccountId,
+    /// The id that its customer was given.
+    pub gateway_id: GatewayId,
+    /// When it was submitted, seconds since 1970 UTC; fits till 2106.
+    pub submitted_at: u32,
+}
+
+impl Correlation {
+    /// Octets of the packed form.
+    pub const PACKED_LENGTH: usize = 16;
+
+    /// The packed form: account, gateway id, time, each little-endian.
+    pub fn to_bytes(&self) -> [u8; Self::PACKED_LENGTH] {
+        let mut packed = [0; Self::PACKED_LENGTH];
+        packed[..4].copy_from_slice(&self.account.0.to_le_bytes());
+        packed[4..12].copy_from_slice(&self.gateway_id.0.to_le_bytes());
+        packed[12..].copy_from_slice(&self.submitted_at.to_le_bytes());
+        packed
+    }
+
+    /// Reads the packed form; nothing when the length is wrong.
+    pub fn from_bytes(packed: &[u8]) -> Option<Self> {
+        let packed: &[u8; Self::PACKED_LENGTH] = packed.try_into().ok()?;
+        let [a0, a1, a2, a3, g0, g1, g2, g3, g4, g5, g6, g7, t0, t1, t2, t3] = *packed;
+        Some(Self {
+            account: AccountId(u32::from_le_bytes([a0, a1, a2, a3])),
+            gateway_id: GatewayId(u64::from_le_bytes([g0, g1, g2, g3, g4, g5, g6, g7])),
+            submitted_at: u32::from_le_bytes([t0, t1, t2, t3]),
+        })
+    }
+}
+
+/// Names a parked message within its account; the store gives it, in the order of parking.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct ParkedId(pub u64);
+
+/// What the relay asks. `pdu` buffers come back in the answer, so that they can be used again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Keep the correlation; answered by `Remembered`. With relaxed order nobody waits for the answer.
+    Remember {
+        /// Whose customer waits for the answer.
+        message: MessageKey,
+        /// Under what.
+        key: CorrelationKey,
+        /// What.
+        correlation: Correlation,
+    },
+    /// Look a correlation up, leaving it in place; answered by `Found`.
+    Find {
+        /// The receipt that waits.
+        delivery: DeliveryKey,
+        /// Under what.
+        key: CorrelationKey,
+    },
+    /// Drop a correlation whose final receipt was taken or parked. No answer.
+    Forget {
+        /// Under what.
+        key: CorrelationKey,
+    },
+    /// Keep a whole PDU for an account until it binds; answered by `Parked`.
+    Park {
+        /// Whose vendor waits for its answer.
+        delivery: DeliveryKey,
+        /// The owner.
+        account: AccountId,
+        /// The PDU as the customer shall get it, sequence number to be patched.
+        pdu: Vec<u8>,
+    },
+    /// Keep a whole PDU whose owner is not known; answered by `OrphanParked`.
+    ParkOrphan {
+        /// Whose vendor waits for its answer.
+        delivery: DeliveryKey,
+        /// Whence it came.
+        vendor: VendorId,
+        /// The PDU as the vendor sent it.
+        pdu: Vec<u8>,
+    },
+    /// Hand out the oldest parked messages of an account; answered by `Unparked`.
+    Unpark {
+        /// The owner.
+        account: AccountId,
+        /// At most so many.
+        count_max: u32,
+    },
+    /// The customer took a parked message: drop it. No answer.
+    Release {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        parked: ParkedId,
+    },
+    /// The customer could not take a parked message: it may be handed out again. No answer.
+    Return {
+        /// The owner.
+        account: AccountId,
+        /// Which.
+        parked: ParkedId,
+    },
+}
+
+/// Why a store could not do it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreOutage {
+    /// The account's or the node's room for parked messages is used up.
+    Full,
+    /// The store does not work now.
+    Away,
+}
+
+/// One parked message, handed out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ParkedEntry {
+    /// Its name for `Release` and `Return`.
+    pub parked: ParkedId,
+    /// The PDU as it was parked.
+    pub pdu: Vec<u8>,
+}
+
+/// What a store answers.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StoreAnswer {
+    /// Answers `Remember`.
+    Remembered {
+        /// As asked.
+        message: MessageKey,
+        /// Kept, or why not.
+        outcome: Result<(), StoreOutage>,
+    },
+    /// Answers `Find`.
+    Found {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// The correlation, nothing when there is none (yet), or why nobody knows.
+        outcome: Result<Option<Correlation>, StoreOutage>,
+    },
+    /// Answers `Park`.
+    Parked {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// Durable, or why not.
+        outcome: Result<(), StoreOutage>,
+        /// The buffer, for use again; its content is not looked at.
+        pdu: Vec<u8>,
+    },
+    /// Answers `ParkOrphan`.
+    OrphanParked {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// Durable, or why not.
+        outcome: Result<(), StoreOutage>,
+        /// The buffer, for use again; its content is not looked at.
+        pdu: Vec<u8>,
+    },
+    /// Answers `Unpark`.
+    Unparked {
+        /// As asked.
+        account: AccountId,
+        /// The oldest first.
+        entries: Vec<ParkedEntry>,
+        /// True when the account has more that could be handed out.
+        more: bool,
+    },
+}
+
+/// The command of a parked PDU, read from its header: deliver_sm or data_sm.
+pub(crate) fn command_of(pdu: &[u8]) -> Option<CommandId> {
+    let [_, _, _, _, a, b, c, d, ..] = *pdu else { return None };
+    let command = CommandId(u32::from_be_bytes([a, b, c, d]));
+    (command == CommandId::DELIVER_SM || command == CommandId::DATA_SM).then_some(command)
+}
