@@ -26,6 +26,7 @@
 
 mod budget;
 mod cores;
+pub mod glommio;
 mod mailbox;
 mod panics;
 mod select;

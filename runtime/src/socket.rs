@@ -27,6 +27,8 @@ pub(crate) fn prepare(socket: &impl AsFd) -> io::Result<SocketAddr> {
     let peer = socket.peer_addr()?.as_socket().ok_or_else(not_internet)?;
     // Flushes are batched by the link; waiting for more bytes in the kernel would only add latency.
     socket.set_tcp_nodelay(true)?;
+    // Not every accept sets it, and a child process must not keep a customer's connection open.
+    socket.set_cloexec(true)?;
     Ok(peer)
 }
 

@@ -141,8 +141,13 @@ impl Listener for TokioListener {
     type Stream = TokioStream;
 
     async fn accept(&self) -> io::Result<(TokioStream, SocketAddr)> {
-        let (stream, peer) = self.listener.accept().await?;
-        Ok((TokioStream::new(stream)?, peer))
+        loop {
+            let (stream, peer) = self.listener.accept().await?;
+            // One that the peer has reset already is no reason to stop.
+            if let Ok(stream) = TokioStream::new(stream) {
+                return Ok((stream, peer));
+            }
+        }
     }
 
     fn local_address(&self) -> SocketAddr {

@@ -1,0 +1,96 @@
+//! One thread, one glommio executor.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use ::glommio::{LocalExecutor, LocalExecutorBuilder};
+
+use super::{tasks, timer};
+use crate::panics::{self, CatchPanic};
+use crate::shard::{self, Placement, ShardThread};
+
+/// How long a busy executor may go without looking at sockets, timers and other threads' wakes. glommio's default is
+/// 100 ms. Shorter wakes cost nothing measurable down to 200 µs, but make the loop's fault (see [`HEARTBEAT`]) likelier.
+const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+
+/// glommio's loop takes "preempted before the first task" for "nothing to do" and parks, although tasks are ready. Any timer
+/// wakes it again, so one that always runs bounds the stall. 5 ms is unnoticed by a session; see the bench for what it costs idle.
+const HEARTBEAT: Duration = Duration::from_millis(5);
+
+/// Memory each executor registers with its three rings, in bytes, for file I/O that a shard never does: glommio's minimum.
+/// The default of 10 MiB would need 30 MiB of locked memory a shard.
+pub(crate) const IO_MEMORY: usize = 64 * 1024;
+
+pub(super) fn run<F, Fut>(placement: Placement, name: &str, main: F) -> io::Result<ShardThread>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    shard::start(name, move |started| {
+        // The executor is made first: its helper thread inherits the wide affinity, not our core.
+        let executor = match build().and_then(|executor| placement.apply().map(|()| executor)) {
+            Ok(executor) => executor,
+            Err(error) => {
+                started.report(Err(error));
+                return Ok(());
+            }
+        };
+        started.report(Ok(()));
+        let result = executor.run(with_heartbeat(async move {
+            // `main` is called inside, so that it may spawn and listen, and its panic is caught as well.
+            let result = CatchPanic::new(async move { main().await }).await;
+            tasks::end_all().await;
+            result
+        }));
+        result.map_err(|payload: Box<dyn Any + Send>| panics::message(&*payload).to_owned())
+    })
+}
+
+fn build() -> io::Result<LocalExecutor> {
+    let builder = LocalExecutorBuilder::default()
+        .preempt_timer(PREEMPT_TIMER)
+        .io_memory(IO_MEMORY)
+        .ring_depth(RING_DEPTH);
+    match catch_unwind(AssertUnwindSafe(|| builder.make())) {
+        Ok(made) => Ok(made?),
+        Err(payload) => Err(io::Error::other(format!("io_uring is refused: {}", panics::message(&*payload)))),
+    }
+}
+
+/// Entries of each ring: how many operations go to the kernel with one call. More wait in glommio's own queue.
+const RING_DEPTH: usize = 512;
+
+/// Polls `future`, and lets a timer fire every [`HEARTBEAT`]. It is part of the main future, not a task of its own, because
+/// glommio never drops a task that sits on a timer when the executor ends.
+async fn with_heartbeat<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut next = Instant::now();
+    let mut timer = None;
+    poll_fn(move |context| {
+        let now = Instant::now();
+        if now >= next {
+            // A fixed grid: a late beat does not put off the next one.
+            let missed = (now - next).as_nanos() / HEARTBEAT.as_nanos();
+            next += HEARTBEAT * u32::try_from(missed + 1).unwrap_or(1);
+            if timer::poll(timer.insert(timer::beat(next - now)), context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+pub(super) async fn yield_now() {
+    // To the end of the queue. Sockets are looked at when the preempt timer fires, at most a millisecond later.
+    ::glommio::executor().yield_task_queue_now().await;
+}
+
+/// Compares two words of the ring's memory: a timer that fires each millisecond changes one of them.
+pub(super) async fn yield_if_needed() {
+    ::glommio::yield_if_needed().await;
+}
