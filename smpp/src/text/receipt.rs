@@ -1,0 +1,556 @@
+//! Delivery receipts: the text of SMPP 3.4 Appendix B as peers really write it, and the TLVs beside it.
+//!
+//! The standard leaves the text to the vendor. It is scanned field by field: any order, any case of keys, fields
+//! missing. A field counts at its first occurrence, and nothing counts from the text field on: that is the
+//! customer's content, which may look like fields.
+
+use core::ops::Range;
+
+use bytes::BytesMut;
+
+use crate::field::{EsmClass, MessageState, MessageType};
+use crate::limits::TLV_LENGTH_MAX;
+use crate::pdu::{DataSm, DeliverSm};
+use crate::text::segment::Udh;
+use crate::tlv::{Tag, Tlvs, write_tlv};
+
+pub use super::receipt_date::{DateForm, parse_date};
+
+/// The fields of a receipt text, as they stand there. A missing field is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Receipt<'a> {
+    /// The vendor's message id.
+    pub id: &'a [u8],
+    /// Messages submitted, 3 digits.
+    pub sub: &'a [u8],
+    /// Messages delivered, 3 digits.
+    pub dlvrd: &'a [u8],
+    /// When the message was submitted; see [`parse_date`].
+    pub submit_date: &'a [u8],
+    /// When it reached its final state.
+    pub done_date: &'a [u8],
+    /// The word for the state.
+    pub stat: &'a [u8],
+    /// The state that the word means; `None` when the word is not in the table, which only the vendor's own
+    /// documents explain.
+    pub state: Option<MessageState>,
+    /// Error code of the network or the vendor: digits or letters of any length.
+    pub err: &'a [u8],
+    /// The first characters of the message. The customer's content: never trusted.
+    pub text: &'a [u8],
+}
+
+impl<'a> Receipt<'a> {
+    /// Scans a receipt text. `None` when it has neither an id nor a stat field.
+    pub fn parse(text: &'a [u8]) -> Option<Receipt<'a>> {
+        let mut receipt = Receipt::default();
+        let mut seen = 0u8;
+        for field in Fields::new(text) {
+            let bit = 1 << field.key as u8;
+            if seen & bit != 0 {
+                continue;
+            }
+            seen |= bit;
+            let value = &text[field.value];
+            match field.key {
+                Key::Id => receipt.id = value,
+                Key::Sub => receipt.sub = value,
+                Key::Dlvrd => receipt.dlvrd = value,
+                Key::SubmitDate => receipt.submit_date = value,
+                Key::DoneDate => receipt.done_date = value,
+                Key::Stat => receipt.stat = value,
+                Key::Err => receipt.err = value,
+                Key::Text => receipt.text = value,
+            }
+        }
+        receipt.state = state_of_word(receipt.stat);
+        (seen & (1 << Key::Id as u8 | 1 << Key::Stat as u8) != 0).then_some(receipt)
+    }
+
+    /// Appends the text in the order of Appendix B. Empty fields are left out, save id, stat and text.
+    /// Without a `stat` word the standard word of `state` is written.
+    pub fn write(&self, out: &mut BytesMut) {
+        self.write_with(b"text:", out);
+    }
+
+    /// The same with another spelling of the last key, such as `Text:`.
+    pub fn write_with(&self, text_key: &[u8], out: &mut BytesMut) {
+        let stat = match self.state {
+            Some(state) if self.stat.is_empty() => state.stat().as_bytes(),
+            _ => self.stat,
+        };
+        out.extend_from_slice(b"id:");
+        out.extend_from_slice(self.id);
+        for (key, value) in [
+            (&b" sub:"[..], self.sub),
+            (b" dlvrd:", self.dlvrd),
+            (b" submit date:", self.submit_date),
+            (b" done date:", self.done_date),
+            (b" stat:", stat),
+            (b" err:", self.err),
+        ] {
+            if !value.is_empty() || key == b" stat:" {
+                out.extend_from_slice(key);
+                out.extend_from_slice(value);
+            }
+        }
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(text_key);
+        out.extend_from_slice(self.text);
+    }
+}
+
+/// The state that a stat word means, in any case of letters: the seven-letter words of Appendix B and the full
+/// names of SMPP 3.4 §5.2.28. `None` for any other word.
+pub fn state_of_word(word: &[u8]) -> Option<MessageState> {
+    let named =
+        |(name, state): &(&str, MessageState)| name.as_bytes().eq_ignore_ascii_case(word).then_some(*state);
+    MessageState::from_stat(word).or_else(|| FULL_NAMES.iter().find_map(named))
+}
+
+/// Writes the receipt text `original` with another id and every other octet as it was. False when there is no id
+/// field; then the text is copied unchanged.
+pub fn rewrite(original: &[u8], id: &[u8], out: &mut BytesMut) -> bool {
+    match Fields::new(original).find(|field| field.key == Key::Id) {
+        Some(Field { value, .. }) => {
+            out.extend_from_slice(&original[..value.start]);
+            out.extend_from_slice(id);
+            out.extend_from_slice(&original[value.end..]);
+            true
+        }
+        None => {
+            out.extend_from_slice(original);
+            false
+        }
+    }
+}
+
+/// As [`rewrite`], for a payload that begins with a user data header where `has_udh` (esm_class bit 0x40).
+pub fn rewrite_payload(has_udh: bool, original: &[u8], id: &[u8], out: &mut BytesMut) -> bool {
+    let text = behind_header(has_udh, original);
+    out.extend_from_slice(&original[..original.len() - text.len()]);
+    rewrite(text, id, out)
+}
+
+/// Writes the TLVs of a receipt with another id, in receipted_message_id (the id and a NUL) and in the text of
+/// message_payload, and every other TLV as it was. A TLV that is cut short is left out.
+pub fn rewrite_tlvs(original: &Tlvs<'_>, has_udh: bool, id: &[u8], out: &mut BytesMut) {
+    for tlv in original.iter() {
+        match tlv.tag {
+            Tag::RECEIPTED_MESSAGE_ID => write_tlv_with(out, tlv.tag, |out| {
+                out.extend_from_slice(id);
+                out.extend_from_slice(&[0]);
+            }),
+            Tag::MESSAGE_PAYLOAD => write_tlv_with(out, tlv.tag, |out| {
+                rewrite_payload(has_udh, tlv.value, id, out);
+            }),
+            _ => write_tlv(out, tlv.tag, tlv.value),
+        }
+    }
+}
+
+/// Where a value was found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Origin {
+    /// In a TLV.
+    Tlv,
+    /// In the receipt text.
+    Text,
+}
+
+/// A value and where it was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was found.
+    pub origin: Origin,
+}
+
+/// Whether more receipts may follow for the message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Finality {
+    /// The state cannot change any more.
+    Final,
+    /// On its way or accepted: another receipt follows.
+    Intermediate,
+    /// Unknown, or a word outside the table: peers send these for messages that they still hold and for messages
+    /// that they have lost. Not to be taken for the end.
+    Undetermined,
+}
+
+impl Finality {
+    /// What state and esm_class say together.
+    pub fn of(esm_class: EsmClass, state: Option<MessageState>) -> Finality {
+        if esm_class.message_type() == MessageType::IntermediateNotification {
+            return Finality::Intermediate;
+        }
+        match state {
+            Some(state) if state.is_final() => Finality::Final,
+            Some(MessageState::Enroute | MessageState::Accepted) => Finality::Intermediate,
+            _ => Finality::Undetermined,
+        }
+    }
+}
+
+/// TLV network_error_code (SMPP 3.4 §5.3.2.31), however the peer wrote it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetworkErrorCode {
+    /// Type of network: 1 ANSI-136, 2 IS-95, 3 GSM; 0 when the peer did not say.
+    pub network_type: u8,
+    /// The network's error code.
+    pub code: u32,
+}
+
+impl NetworkErrorCode {
+    /// Reads the three octets of the standard. Peers also send the code as decimal digits (three or more), with a
+    /// NUL behind it, alone in one or two octets, or in four octets.
+    pub fn parse(value: &[u8]) -> Option<NetworkErrorCode> {
+        let digits = without_nuls(value);
+        if digits.len() >= 3 && digits.iter().all(u8::is_ascii_digit) {
+            return decimal(digits).map(|code| NetworkErrorCode { network_type: 0, code });
+        }
+        let (network_type, code) = match *value {
+            [low] => (0, [0, 0, low]),
+            [high, low] => (0, [0, high, low]),
+            [network_type, high, low] => (network_type, [0, high, low]),
+            // The standard's three octets and a NUL, unless all four are one number.
+            [network_type, high, low, 0] if network_type != 0 => (network_type, [0, high, low]),
+            [network_type, first, second, third] => (network_type, [first, second, third]),
+            _ => return None,
+        };
+        let [first, second, third] = code;
+        Some(NetworkErrorCode { network_type, code: u32::from_be_bytes([0, first, second, third]) })
+    }
+}
+
+/// All that a receipt says, from TLVs first and from the text else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReceiptView<'a> {
+    /// The vendor's message id. `None`: the receipt cannot be matched by id.
+    pub id: Option<Sourced<&'a [u8]>>,
+    /// What became of the message. `None`: look at the word, [`ReceiptView::stat`].
+    pub state: Option<Sourced<MessageState>>,
+    /// The stat word of the text as it stands there; empty without one.
+    pub stat: &'a [u8],
+    /// The err field of the text as it stands there; empty without one.
+    pub err: &'a [u8],
+    /// TLV network_error_code.
+    pub network_error_code: Option<NetworkErrorCode>,
+    /// Whether more receipts may follow.
+    pub finality: Finality,
+    /// The text, when it is a receipt text.
+    pub receipt: Option<Receipt<'a>>,
+}
+
+impl<'a> ReceiptView<'a> {
+    /// The error as a number, from the TLV first, else from an err field of digits.
+    pub fn error(&self) -> Option<Sourced<u32>> {
+        let of_tlv = self.network_error_code.map(|error| Sourced { value: error.code, origin: Origin::Tlv });
+        of_tlv.or_else(|| decimal(self.err).map(|value| Sourced { value, origin: Origin::Text }))
+    }
+
+    /// The id of the text, for a vendor whose TLV is wrong.
+    pub fn id_in_text(&self) -> Option<&'a [u8]> {
+        self.receipt.map(|receipt| receipt.id).filter(|id| !id.is_empty())
+    }
+
+    /// Whether TLV and text both give an id and not the same.
+    pub fn ids_differ(&self) -> bool {
+        self.id.zip(self.id_in_text()).is_some_and(|(id, in_text)| id.value != in_text)
+    }
+}
+
+/// The receipt that a deliver_sm carries; `None` for a mobile-originated message.
+///
+/// A receipt is told by esm_class, else by the TLVs that only receipts have. A text that looks like a receipt does not
+/// make one: anybody can send it; see [`unmarked_receipt_of`].
+pub fn receipt_of<'a>(pdu: &DeliverSm<'a>) -> Option<ReceiptView<'a>> {
+    receipt_in(pdu.esm_class, pdu.payload(), &pdu.tlvs)
+}
+
+/// The receipt that a data_sm carries, as [`receipt_of`].
+pub fn receipt_of_data<'a>(pdu: &DataSm<'a>) -> Option<ReceiptView<'a>> {
+    receipt_in(pdu.esm_class, pdu.tlvs.find(Tag::MESSAGE_PAYLOAD).unwrap_or_default(), &pdu.tlvs)
+}
+
+/// As [`receipt_of`], and besides by the pattern of the text alone: id and stat there. Only for vendors known to send
+/// receipts without a mark.
+pub fn unmarked_receipt_of<'a>(pdu: &DeliverSm<'a>) -> Option<ReceiptView<'a>> {
+    receipt_of(pdu).or_else(|| {
+        let view = view(pdu.esm_class, pdu.payload(), &pdu.tlvs);
+        (view.id.is_some() && !view.stat.is_empty()).then_some(view)
+    })
+}
+
+/// The receipt in a payload with its TLVs, whatever PDU they came in.
+pub fn receipt_in<'a>(esm_class: EsmClass, payload: &'a [u8], tlvs: &Tlvs<'a>) -> Option<ReceiptView<'a>> {
+    let marked = esm_class.is_receipt()
+        || tlvs.find(Tag::RECEIPTED_MESSAGE_ID).is_some()
+        || tlvs.find(Tag::MESSAGE_STATE).is_some();
+    marked.then(|| view(esm_class, payload, tlvs))
+}
+
+fn view<'a>(esm_class: EsmClass, payload: &'a [u8], tlvs: &Tlvs<'a>) -> ReceiptView<'a> {
+    let receipt = Receipt::parse(behind_header(esm_class.has_user_data_header(), payload));
+    let of_text = receipt.unwrap_or_default();
+
+    let id_of_tlv = tlvs.find_text(Tag::RECEIPTED_MESSAGE_ID).filter(|id| !id.is_empty());
+    let id_of_text = Some(of_text.id).filter(|id| !id.is_empty());
+    let state_of_tlv = tlvs
+        .find(Tag::MESSAGE_STATE)
+        .and_then(|value| value.first())
+        .and_then(|&state| MessageState::from_u8(state));
+
+    let state = sourced(state_of_tlv, of_text.state);
+    ReceiptView {
+        id: sourced(id_of_tlv, id_of_text),
+        state,
+        stat: of_text.stat,
+        err: of_text.err,
+        network_error_code: tlvs.find(Tag::NETWORK_ERROR_CODE).and_then(NetworkErrorCode::parse),
+        finality: Finality::of(esm_class, state.map(|state| state.value)),
+        receipt,
+    }
+}
+
+fn sourced<T>(of_tlv: Option<T>, of_text: Option<T>) -> Option<Sourced<T>> {
+    of_tlv
+        .map(|value| Sourced { value, origin: Origin::Tlv })
+        .or(of_text.map(|value| Sourced { value, origin: Origin::Text }))
+}
+
+/// The payload without its user data header; the whole of it when the header is broken.
+fn behind_header(has_udh: bool, payload: &[u8]) -> &[u8] {
+    let header = if has_udh { Udh::split(payload) } else { None };
+    header.map_or(payload, |(_, text)| text)
+}
+
+fn without_nuls(mut value: &[u8]) -> &[u8] {
+    while let [before @ .., 0] = value {
+        value = before;
+    }
+    value
+}
+
+/// Appends a TLV whose value is written in place; its length is patched in behind.
+fn write_tlv_with(out: &mut BytesMut, tag: Tag, write: impl FnOnce(&mut BytesMut)) {
+    write_tlv(out, tag, &[]);
+    let start = out.len();
+    write(out);
+    out.truncate(start + TLV_LENGTH_MAX);
+    let length = (out.len() - start) as u16;
+    out[start - 2..start].copy_from_slice(&length.to_be_bytes());
+}
+
+fn decimal(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u32, |value, &octet| {
+        let digit = char::from(octet).to_digit(10)?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Key {
+    Id,
+    Sub,
+    Dlvrd,
+    SubmitDate,
+    DoneDate,
+    Stat,
+    Err,
+    Text,
+}
+
+/// Keys in lower case; a space matches an underscore too.
+const KEYS: [(Key, &[u8]); 8] = [
+    (Key::Id, b"id:"),
+    (Key::Sub, b"sub:"),
+    (Key::Dlvrd, b"dlvrd:"),
+    (Key::SubmitDate, b"submit date:"),
+    (Key::DoneDate, b"done date:"),
+    (Key::Stat, b"stat:"),
+    (Key::Err, b"err:"),
+    (Key::Text, b"text:"),
+];
+
+const FULL_NAMES: [(&str, MessageState); 5] = [
+    ("DELIVERED", MessageState::Delivered),
+    ("UNDELIVERABLE", MessageState::Undeliverable),
+    ("UNDELIVERED", MessageState::Undeliverable),
+    ("ACCEPTED", MessageState::Accepted),
+    ("REJECTED", MessageState::Rejected),
+];
+
+/// A field and where its value stands.
+#[derive(Debug)]
+struct Field {
+    key: Key,
+    value: Range<usize>,
+}
+
+/// Iterator over the fields, to the text field at most.
+struct Fields<'a> {
+    text: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(text: &'a [u8]) -> Fields<'a> {
+        Fields { text, position: 0 }
+    }
+
+    /// The key that begins at `at`, and where its value begins.
+    fn key_at(&self, at: usize) -> Option<(Key, usize)> {
+        let rest = self.text.get(at..)?;
+        KEYS.iter().find(|(_, name)| begins_with_key(rest, name)).map(|(key, name)| (*key, at + name.len()))
+    }
+
+    fn end_of(&self, from: usize, class: impl Fn(u8) -> bool) -> usize {
+        from + self.text[from..].iter().take_while(|&&octet| class(octet)).count()
+    }
+
+    /// The value behind a key: to the next separator, or nothing when another key comes first.
+    fn value(&self, key: Key, from: usize) -> Range<usize> {
+        if key == Key::Text {
+            return from..from + without_nuls(&self.text[from..]).len();
+        }
+        let start = self.end_of(from, |octet| octet == b' ');
+        if start == self.text.len() || self.key_at(start).is_some() {
+            return from..from;
+        }
+        let mut end = self.end_of(start, is_no_separator);
+        if matches!(key, Key::SubmitDate | Key::DoneDate) {
+            end = self.date_end(end);
+        }
+        if start == end { from..from } else { start..end }
+    }
+
+    /// Some dates have a time of day or a zone behind a space.
+    fn date_end(&self, mut end: usize) -> usize {
+        loop {
+            let next = self.end_of(end, |octet| octet == b' ');
+            match self.text.get(next) {
+                Some(b'0'..=b'9' | b'+' | b'-') => end = self.end_of(next, is_no_separator),
+                _ => return end,
+            }
+        }
+    }
+}
+
+impl Iterator for Fields<'_> {
+    type Item = Field;
+
+    fn next(&mut self) -> Option<Field> {
+        loop {
+            self.position = self.end_of(self.position, |octet| !is_no_separator(octet));
+            if self.position == self.text.len() {
+                return None;
+            }
+            let Some((key, from)) = self.key_at(self.position) else {
+                self.position = self.end_of(self.position, is_no_separator);
+                continue;
+            };
+            let value = self.value(key, from);
+            self.position = if key == Key::Text { self.text.len() } else { value.end };
+            return Some(Field { key, value });
+        }
+    }
+}
+
+fn begins_with_key(text: &[u8], name: &[u8]) -> bool {
+    text.len() >= name.len()
+        && text.iter().zip(name).all(|(octet, expected)| {
+            octet.to_ascii_lowercase() == *expected || (*expected == b' ' && *octet == b'_')
+        })
+}
+
+fn is_no_separator(octet: u8) -> bool {
+    !octet.is_ascii_whitespace() && octet != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_code(value: &[u8], expected: Option<(u8, u32)>) {
+        let code = NetworkErrorCode::parse(value).map(|error| (error.network_type, error.code));
+        assert_eq!(code, expected, "{value:02x?}");
+    }
+
+    #[test]
+    fn network_error_codes_of_all_sizes() {
+        check_code(&[3, 0, 22], Some((3, 22)));
+        check_code(&[3, 1, 0], Some((3, 256)));
+        check_code(&[3, 0, 22, 0], Some((3, 22)));
+        check_code(&[0, 0, 1, 0], Some((0, 256)));
+        check_code(&[3, 1, 2, 3], Some((3, 0x01_0203)));
+        check_code(b"034", Some((0, 34)));
+        check_code(b"0340", Some((0, 340)));
+        check_code(b"034\0", Some((0, 34)));
+        check_code(&[1, 22], Some((0, 278)));
+        check_code(&[22], Some((0, 22)));
+        check_code(&[], None);
+        check_code(&[1, 2, 3, 4, 5], None);
+        check_code(b"99999999999", None);
+    }
+
+    #[test]
+    fn finality_is_cautious() {
+        use MessageState::{Accepted, Delivered, Enroute, Rejected, Unknown};
+        for (esm_class, state, expected) in [
+            (0x04, Some(Delivered), Finality::Final),
+            (0x04, Some(Rejected), Finality::Final),
+            (0x04, Some(Enroute), Finality::Intermediate),
+            (0x04, Some(Accepted), Finality::Intermediate),
+            (0x04, Some(Unknown), Finality::Undetermined),
+            (0x04, None, Finality::Undetermined),
+            (0x20, Some(Delivered), Finality::Intermediate),
+        ] {
+            assert_eq!(Finality::of(EsmClass(esm_class), state), expected, "{state:?}");
+        }
+    }
+
+    fn check_rewrite(original: &[u8], expected: &[u8]) {
+        let mut out = BytesMut::new();
+        assert_eq!(rewrite(original, b"NEW", &mut out), original != expected);
+        assert_eq!(&out[..], expected);
+    }
+
+    #[test]
+    fn only_the_id_is_rewritten() {
+        check_rewrite(b"id:1 stat:DELIVRD text:id:1", b"id:NEW stat:DELIVRD text:id:1");
+        check_rewrite(b"ID: 77  stat:X\r\n", b"ID: NEW  stat:X\r\n");
+        check_rewrite(b"stat:X id:", b"stat:X id:NEW");
+        check_rewrite(b"id: sub:001", b"id:NEW sub:001");
+        check_rewrite(b"id:1\0", b"id:NEW\0");
+        check_rewrite(b"stat:X text:id:1", b"stat:X text:id:1");
+        check_rewrite(b"", b"");
+    }
+
+    #[test]
+    fn a_written_receipt_has_the_standard_form() {
+        let receipt = Receipt {
+            id: b"0123456789",
+            sub: b"001",
+            dlvrd: b"001",
+            submit_date: b"2501020304",
+            done_date: b"2501020305",
+            state: Some(MessageState::Delivered),
+            err: b"000",
+            text: b"Hello",
+            ..Receipt::default()
+        };
+        let mut out = BytesMut::new();
+        receipt.write(&mut out);
+        let expected = b"id:0123456789 sub:001 dlvrd:001 submit date:2501020304 done date:2501020305 \
+            stat:DELIVRD err:000 text:Hello";
+        assert_eq!(&out[..], &expected[..]);
+        out.clear();
+        Receipt { id: b"1", stat: b"ODD", ..Receipt::default() }.write_with(b"Text:", &mut out);
+        assert_eq!(&out[..], b"id:1 stat:ODD Text:");
+    }
+}

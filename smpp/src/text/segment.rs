@@ -1,0 +1,549 @@
+//! Long messages: a text to parts, and parts back to what belongs together.
+//!
+//! A part is marked by an information element in a user data header at the head of the payload (GSM 03.40
+//! §9.2.3.24.1 and .8, announced by esm_class bit 0x40) or by the sar_* TLVs (SMPP 3.4 §5.3.2.22 to .24).
+
+use bytes::BytesMut;
+
+use super::{Encoding, Unencodable, gsm7};
+use crate::tlv::{Tag, Tlvs, write_tlv};
+
+/// How the parts of one message are marked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Marking {
+    /// User data header, information element 0x00: 8-bit reference, 6 octets. What most peers take.
+    Udh8,
+    /// User data header, information element 0x08: 16-bit reference, 7 octets.
+    Udh16,
+    /// TLVs sar_msg_ref_num, sar_total_segments, sar_segment_seqnum. Never together with a user data header of
+    /// concatenation: some peers refuse both.
+    Sar,
+}
+
+/// The place of one part in its message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Part {
+    /// How it was marked; references of different markings are different.
+    pub marking: Marking,
+    /// Names the message among those between the same two addresses; below 256 with [`Marking::Udh8`].
+    pub reference: u16,
+    /// Number of parts, 1 to 255.
+    pub total: u8,
+    /// Which part this is, 1 to `total`.
+    pub number: u8,
+}
+
+/// What parts of one message have in common: collect them under this.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReassemblyKey<'a> {
+    /// Digits of the sender.
+    pub source: &'a [u8],
+    /// Digits of the receiver.
+    pub destination: &'a [u8],
+    /// How the parts are marked.
+    pub marking: Marking,
+    /// Reference of the message.
+    pub reference: u16,
+    /// Number of parts: a reused reference rarely has the same count.
+    pub total: u8,
+}
+
+/// Which parts of a message are there. Complete by count, whatever the order of arrival.
+#[derive(Clone, Debug)]
+pub struct PartSet {
+    total: u8,
+    seen: [u64; 4],
+}
+
+/// Why a text cannot be sent in parts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SplitError {
+    /// The alphabet lacks a character.
+    Unencodable(Unencodable),
+    /// More than [`PARTS_MAX`] parts.
+    TooManyParts {
+        /// Parts it would take.
+        parts: usize,
+    },
+}
+
+/// Most parts of one message: their number is one octet.
+pub const PARTS_MAX: usize = 255;
+
+/// User data of one short message, in octets (GSM 03.40 §9.2.3.24).
+pub const MESSAGE_OCTETS_MAX: usize = 140;
+
+/// Splits `text` into parts that each fit one short message, on character boundaries only: neither an escape nor a
+/// surrogate pair is ever cut. A text that fits whole is one unmarked part; so is the empty text.
+pub fn split(text: &str, encoding: Encoding, marking: Marking) -> Result<Segments<'_>, SplitError> {
+    let units = encoding.unit_count(text).map_err(SplitError::Unencodable)?;
+    if units <= units_max(encoding, None) {
+        return Ok(Segments { rest: text, encoding, marking, number: 0, total: 1 });
+    }
+    let capacity = units_max(encoding, Some(marking));
+    let mut parts = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        rest = rest.split_at(prefix_length(rest, encoding, capacity)).1;
+        parts += 1;
+    }
+    match u8::try_from(parts) {
+        Ok(total) => Ok(Segments { rest: text, encoding, marking, number: 0, total }),
+        Err(_) => Err(SplitError::TooManyParts { parts }),
+    }
+}
+
+/// Number of parts that `text` takes; the charge for it with most vendors. 1 for the empty text.
+pub fn segment_count(text: &str, encoding: Encoding, marking: Marking) -> Result<u8, SplitError> {
+    split(text, encoding, marking).map(|segments| segments.total)
+}
+
+/// Units (septets, octets or 16-bit units) that one part holds: unmarked, or marked.
+///
+/// With sar_* TLVs the vendor's SMSC writes the header itself, so room for an 8-bit reference is left.
+pub const fn units_max(encoding: Encoding, marking: Option<Marking>) -> usize {
+    let header = match marking {
+        None => 0,
+        Some(Marking::Udh8 | Marking::Sar) => UDH8_LENGTH,
+        Some(Marking::Udh16) => UDH16_LENGTH,
+    };
+    let octets = MESSAGE_OCTETS_MAX - header;
+    match encoding {
+        Encoding::Gsm7 | Encoding::Gsm7Packed => octets * 8 / 7,
+        Encoding::Latin1 => octets,
+        Encoding::Ucs2 => octets / 2,
+    }
+}
+
+/// Iterator of [`split`]: the parts in order.
+#[derive(Clone, Debug)]
+pub struct Segments<'a> {
+    rest: &'a str,
+    encoding: Encoding,
+    marking: Marking,
+    number: u8,
+    total: u8,
+}
+
+/// One part of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment<'a> {
+    /// The characters of this part.
+    pub text: &'a str,
+    /// How they become octets; all fit.
+    pub encoding: Encoding,
+    /// How the part is marked when there are several.
+    pub marking: Marking,
+    /// 1 to `total`.
+    pub number: u8,
+    /// Number of parts.
+    pub total: u8,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Segment<'a>;
+
+    fn next(&mut self) -> Option<Segment<'a>> {
+        if self.number == self.total {
+            return None;
+        }
+        self.number += 1;
+        let length = if self.total == 1 {
+            self.rest.len()
+        } else {
+            prefix_length(self.rest, self.encoding, units_max(self.encoding, Some(self.marking)))
+        };
+        let (text, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        let Segments { encoding, marking, number, total, .. } = *self;
+        Some(Segment { text, encoding, marking, number, total })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.total - self.number);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Segments<'_> {}
+
+impl Segment<'_> {
+    /// Whether the payload begins with a user data header, so that esm_class needs bit 0x40.
+    pub fn has_udh(&self) -> bool {
+        self.total > 1 && self.marking != Marking::Sar
+    }
+
+    /// Appends the payload: the user data header if there is one, then the text. An 8-bit header takes the low octet
+    /// of `reference`.
+    pub fn write_payload(&self, reference: u16, out: &mut BytesMut) {
+        let header_start = out.len();
+        if self.has_udh() {
+            self.part(reference).write_udh(out);
+        }
+        let header_bits = 8 * (out.len() - header_start);
+        let written = match self.encoding {
+            Encoding::Gsm7Packed => {
+                // Septets begin on a septet boundary counted from the head of the header.
+                let fill_bits = (7 - header_bits % 7) % 7;
+                gsm7::encode_packed(self.text, fill_bits as u8, gsm7::Padding::CarriageReturn, out)
+            }
+            encoding => encoding.encode(self.text, out),
+        };
+        debug_assert_eq!(written, Ok(()), "split has checked every character");
+    }
+
+    /// Appends the sar_* TLVs, if the part is marked by them.
+    pub fn write_tlvs(&self, reference: u16, out: &mut BytesMut) {
+        if self.total > 1 && self.marking == Marking::Sar {
+            self.part(reference).write_sar(out);
+        }
+    }
+
+    fn part(&self, reference: u16) -> Part {
+        let reference = if self.marking == Marking::Udh8 { reference & 0xFF } else { reference };
+        Part { marking: self.marking, reference, total: self.total, number: self.number }
+    }
+}
+
+impl Part {
+    /// The mark of a payload, if any: its user data header where `has_udh` (esm_class bit 0x40) says that it begins
+    /// with one, else the sar_* TLVs.
+    pub fn find(has_udh: bool, payload: &[u8], tlvs: &Tlvs<'_>) -> Option<Part> {
+        let header = if has_udh { Udh::split(payload) } else { None };
+        header.and_then(|(udh, _)| udh.part()).or_else(|| Part::of_tlvs(tlvs))
+    }
+
+    /// The mark made by the three sar_* TLVs, when all are there and agree.
+    pub fn of_tlvs(tlvs: &Tlvs<'_>) -> Option<Part> {
+        let &[high, low] = tlvs.find(Tag::SAR_MSG_REF_NUM)? else { return None };
+        let &[total] = tlvs.find(Tag::SAR_TOTAL_SEGMENTS)? else { return None };
+        let &[number] = tlvs.find(Tag::SAR_SEGMENT_SEQNUM)? else { return None };
+        let reference = u16::from_be_bytes([high, low]);
+        Part { marking: Marking::Sar, reference, total, number }.valid()
+    }
+
+    /// The key of the message that this part belongs to.
+    pub fn key<'a>(&self, source: &'a [u8], destination: &'a [u8]) -> ReassemblyKey<'a> {
+        let Part { marking, reference, total, .. } = *self;
+        ReassemblyKey { source, destination, marking, reference, total }
+    }
+
+    /// Appends a user data header with this one element. Nothing for [`Marking::Sar`].
+    pub fn write_udh(&self, out: &mut BytesMut) {
+        let [high, low] = self.reference.to_be_bytes();
+        match self.marking {
+            Marking::Udh8 => out.extend_from_slice(&[5, CONCATENATION_8, 3, low, self.total, self.number]),
+            Marking::Udh16 => {
+                out.extend_from_slice(&[6, CONCATENATION_16, 4, high, low, self.total, self.number]);
+            }
+            Marking::Sar => {}
+        }
+    }
+
+    /// Appends the three sar_* TLVs.
+    pub fn write_sar(&self, out: &mut BytesMut) {
+        write_tlv(out, Tag::SAR_MSG_REF_NUM, &self.reference.to_be_bytes());
+        write_tlv(out, Tag::SAR_TOTAL_SEGMENTS, &[self.total]);
+        write_tlv(out, Tag::SAR_SEGMENT_SEQNUM, &[self.number]);
+    }
+
+    fn valid(self) -> Option<Part> {
+        (self.number >= 1 && self.number <= self.total).then_some(self)
+    }
+}
+
+impl PartSet {
+    /// An empty set of `total` parts.
+    pub fn new(total: u8) -> PartSet {
+        PartSet { total, seen: [0; 4] }
+    }
+
+    /// Notes a part; false when it was there already or cannot belong to the message.
+    pub fn insert(&mut self, number: u8) -> bool {
+        if number == 0 || number > self.total {
+            return false;
+        }
+        let word = &mut self.seen[usize::from(number / 64)];
+        let bit = 1 << (number % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    /// Whether every part is there.
+    pub fn is_complete(&self) -> bool {
+        self.seen.iter().map(|word| word.count_ones()).sum::<u32>() == u32::from(self.total)
+    }
+}
+
+/// The information elements of a user data header (GSM 03.40 §9.2.3.24).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Udh<'a> {
+    elements: &'a [u8],
+}
+
+/// One information element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Element<'a> {
+    /// Its identifier.
+    pub id: u8,
+    /// Its data.
+    pub data: &'a [u8],
+}
+
+/// Application ports (information elements 0x04 and 0x05).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports {
+    /// Port of the receiver.
+    pub destination: u16,
+    /// Port of the sender.
+    pub source: u16,
+}
+
+impl<'a> Udh<'a> {
+    /// Takes the header off a payload: the header and the text behind it. `None` when the payload is shorter than
+    /// the header says.
+    pub fn split(payload: &'a [u8]) -> Option<(Udh<'a>, &'a [u8])> {
+        let (&length, behind) = payload.split_first()?;
+        let (elements, text) = behind.split_at_checked(usize::from(length))?;
+        Some((Udh { elements }, text))
+    }
+
+    /// The elements in order; ends before an element that runs past the header.
+    pub fn elements(&self) -> Elements<'a> {
+        Elements { rest: self.elements }
+    }
+
+    /// The data of the last element of that kind: the standard lets the last of several win.
+    pub fn find(&self, id: u8) -> Option<&'a [u8]> {
+        self.elements().filter(|element| element.id == id).last().map(|element| element.data)
+    }
+
+    /// The concatenation element, wherever it stands; impossible ones (part 0, part 3 of 2) are passed over and
+    /// the last of several wins.
+    pub fn part(&self) -> Option<Part> {
+        self.elements().filter_map(concatenation).last()
+    }
+
+    /// The ports of either width.
+    pub fn ports(&self) -> Option<Ports> {
+        let ports = |element: Element<'_>| match (element.id, element.data) {
+            (PORTS_8, &[destination, source]) => {
+                Some(Ports { destination: destination.into(), source: source.into() })
+            }
+            (PORTS_16, &[d0, d1, s0, s1]) => Some(Ports {
+                destination: u16::from_be_bytes([d0, d1]),
+                source: u16::from_be_bytes([s0, s1]),
+            }),
+            _ => None,
+        };
+        self.elements().filter_map(ports).last()
+    }
+
+    /// Identifier of the national language single shift table (element 0x24).
+    pub fn single_shift_language(&self) -> Option<u8> {
+        self.find(SINGLE_SHIFT).and_then(|data| data.first().copied())
+    }
+
+    /// Identifier of the national language locking shift table (element 0x25).
+    pub fn locking_shift_language(&self) -> Option<u8> {
+        self.find(LOCKING_SHIFT).and_then(|data| data.first().copied())
+    }
+
+    /// Octets that the header takes in the payload, its length octet included.
+    pub fn octets(&self) -> usize {
+        1 + self.elements.len()
+    }
+}
+
+/// Iterator of [`Udh::elements`].
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    rest: &'a [u8],
+}
+
+impl Elements<'_> {
+    /// Whether octets are left that form no element; asked after the last element, it tells a cut one.
+    pub fn is_cut(&self) -> bool {
+        !self.rest.is_empty()
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let [id, length, behind @ ..] = self.rest else { return None };
+        let (data, rest) = behind.split_at_checked(usize::from(*length))?;
+        self.rest = rest;
+        Some(Element { id: *id, data })
+    }
+}
+
+const CONCATENATION_8: u8 = 0x00;
+const PORTS_8: u8 = 0x04;
+const PORTS_16: u8 = 0x05;
+const CONCATENATION_16: u8 = 0x08;
+const SINGLE_SHIFT: u8 = 0x24;
+const LOCKING_SHIFT: u8 = 0x25;
+
+const UDH8_LENGTH: usize = 6;
+const UDH16_LENGTH: usize = 7;
+// Every part takes at least the widest character, so that splitting always moves on.
+const _: () = assert!(units_max(Encoding::Ucs2, Some(Marking::Udh16)) >= 2);
+
+fn concatenation(element: Element<'_>) -> Option<Part> {
+    match (element.id, element.data) {
+        (CONCATENATION_8, &[reference, total, number]) => {
+            Part { marking: Marking::Udh8, reference: reference.into(), total, number }.valid()
+        }
+        (CONCATENATION_16, &[high, low, total, number]) => {
+            Part { marking: Marking::Udh16, reference: u16::from_be_bytes([high, low]), total, number }
+                .valid()
+        }
+        _ => None,
+    }
+}
+
+/// Bytes of the longest head of `text` that takes at most `capacity` units.
+fn prefix_length(text: &str, encoding: Encoding, capacity: usize) -> usize {
+    let mut units = 0;
+    for (offset, character) in text.char_indices() {
+        // Counted before, so every character exists; one that did not would take one unit.
+        units += encoding.units_of(character).unwrap_or(1);
+        if units > capacity {
+            return offset;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn capacities_are_the_known_ones() {
+        use Encoding::{Gsm7, Gsm7Packed, Latin1, Ucs2};
+        for (encoding, whole, udh8, udh16) in
+            [(Gsm7, 160, 153, 152), (Gsm7Packed, 160, 153, 152), (Latin1, 140, 134, 133), (Ucs2, 70, 67, 66)]
+        {
+            assert_eq!(units_max(encoding, None), whole);
+            assert_eq!(units_max(encoding, Some(Marking::Udh8)), udh8);
+            assert_eq!(units_max(encoding, Some(Marking::Sar)), udh8);
+            assert_eq!(units_max(encoding, Some(Marking::Udh16)), udh16);
+        }
+    }
+
+    fn parts<'a>(text: &'a str, encoding: Encoding, marking: Marking) -> Vec<&'a str> {
+        split(text, encoding, marking).unwrap().map(|segment| segment.text).collect()
+    }
+
+    #[test]
+    fn pairs_are_not_cut() {
+        // The escape would be septet 153.
+        let text = "a".repeat(152) + "€" + &"b".repeat(10);
+        let split = parts(&text, Encoding::Gsm7, Marking::Udh8);
+        assert_eq!(split, ["a".repeat(152), String::from("€") + &"b".repeat(10)]);
+        // The high surrogate would be unit 67.
+        let text = "я".repeat(66) + "😀" + "яяя";
+        let split = parts(&text, Encoding::Ucs2, Marking::Udh8);
+        assert_eq!(split, ["я".repeat(66), String::from("😀яяя")]);
+    }
+
+    #[test]
+    fn too_many_parts_are_refused() {
+        let text = "a".repeat(153 * 255);
+        assert_eq!(segment_count(&text, Encoding::Gsm7, Marking::Udh8), Ok(255));
+        let text = text + "a";
+        let error = SplitError::TooManyParts { parts: 256 };
+        assert_eq!(segment_count(&text, Encoding::Gsm7, Marking::Udh8), Err(error));
+    }
+
+    fn payload_of(text: &str, encoding: Encoding, marking: Marking, number: usize) -> BytesMut {
+        let mut out = BytesMut::new();
+        split(text, encoding, marking).unwrap().nth(number - 1).unwrap().write_payload(0x1234, &mut out);
+        out
+    }
+
+    #[test]
+    fn payloads_carry_the_header() {
+        let text = "a".repeat(200);
+        let payload = payload_of(&text, Encoding::Gsm7, Marking::Udh8, 2);
+        assert_eq!(&payload[..7], &[5, 0, 3, 0x34, 2, 2, b'a']);
+        let payload = payload_of(&text, Encoding::Gsm7, Marking::Udh16, 1);
+        assert_eq!(&payload[..8], &[6, 8, 4, 0x12, 0x34, 2, 1, b'a']);
+        assert_eq!(payload.len(), 7 + 152);
+        let payload = payload_of(&text, Encoding::Gsm7Packed, Marking::Udh8, 1);
+        assert_eq!(payload.len(), 140);
+        let mut back = String::new();
+        gsm7::decode_packed(&payload[6..], 1, gsm7::Padding::CarriageReturn, &mut back);
+        assert_eq!(back, "a".repeat(153));
+        let payload = payload_of(&text, Encoding::Latin1, Marking::Sar, 2);
+        assert_eq!(&payload[..], "a".repeat(66).as_bytes());
+        assert_eq!(&payload_of("", Encoding::Gsm7, Marking::Udh8, 1)[..], b"");
+    }
+
+    #[test]
+    fn sar_tlvs_are_written_and_found() {
+        let text = "a".repeat(200);
+        let segment = split(&text, Encoding::Latin1, Marking::Sar).unwrap().nth(1).unwrap();
+        let mut out = BytesMut::new();
+        segment.write_tlvs(0x1234, &mut out);
+        let tlvs = [0x02, 0x0C, 0, 2, 0x12, 0x34, 0x02, 0x0E, 0, 1, 2, 0x02, 0x0F, 0, 1, 2];
+        assert_eq!(&out[..], &tlvs[..]);
+    }
+
+    fn check_udh(payload: &[u8], expected: Option<(Marking, u16, u8, u8)>) {
+        let part = Udh::split(payload).and_then(|(udh, _)| udh.part());
+        let expected =
+            expected.map(|(marking, reference, total, number)| Part { marking, reference, total, number });
+        assert_eq!(part, expected, "{payload:02x?}");
+    }
+
+    #[test]
+    fn concatenation_is_found_among_other_elements() {
+        use Marking::{Udh8, Udh16};
+        check_udh(&[], None);
+        check_udh(&[5, 0, 3, 9, 2, 1], Some((Udh8, 9, 2, 1)));
+        check_udh(&[6, 8, 4, 1, 2, 3, 3], Some((Udh16, 0x0102, 3, 3)));
+        // Ports before it, languages behind it.
+        check_udh(&[14, 5, 4, 0x0B, 0x84, 0x23, 0xF0, 0, 3, 9, 2, 2, 0x24, 1, 1], Some((Udh8, 9, 2, 2)));
+        check_udh(&[5, 0, 3, 9, 2, 0], None); // no part 0
+        check_udh(&[5, 0, 3, 9, 2, 3], None); // no part 3 of 2
+        check_udh(&[5, 0, 2, 9, 2, 3], None); // wrong length, the rest is a cut element
+        check_udh(&[6, 0, 3, 9, 2, 1], None); // header longer than the payload
+        check_udh(&[10, 0, 3, 9, 2, 1, 0, 3, 8, 2, 2], Some((Udh8, 8, 2, 2))); // the last wins
+        check_udh(&[9, 0, 3, 9, 2, 1, 5, 4, 0, 1], Some((Udh8, 9, 2, 1))); // cut behind it
+    }
+
+    #[test]
+    fn ports_and_languages_are_read() {
+        let (udh, text) =
+            Udh::split(&[12, 5, 4, 0x0B, 0x84, 0x23, 0xF0, 0x24, 1, 3, 0x25, 1, 2, b'x']).unwrap();
+        assert_eq!(udh.ports(), Some(Ports { destination: 2948, source: 9200 }));
+        assert_eq!((udh.single_shift_language(), udh.locking_shift_language()), (Some(3), Some(2)));
+        assert_eq!((udh.octets(), text), (13, &b"x"[..]));
+        let (udh, _) = Udh::split(&[4, 4, 2, 80, 81]).unwrap();
+        assert_eq!(udh.ports(), Some(Ports { destination: 80, source: 81 }));
+        let mut elements = Udh::split(&[3, 4, 9, 0]).unwrap().0.elements();
+        assert_eq!(elements.next(), None);
+        assert!(elements.is_cut());
+    }
+
+    #[test]
+    fn a_set_is_complete_by_count() {
+        let mut set = PartSet::new(255);
+        for number in (2..=255).rev() {
+            assert!(set.insert(number));
+            assert!(!set.is_complete());
+        }
+        assert!(!set.insert(255));
+        assert!(!set.insert(0));
+        assert!(set.insert(1));
+        assert!(set.is_complete());
+        assert!(!PartSet::new(3).insert(4));
+    }
+}
