@@ -1,13 +1,13 @@
 //! The GSM 7-bit default alphabet and its extension table (GSM 03.38 §6.2.1), one septet per octet or packed.
 //!
-//! Characters of the extension table take two septets, an escape and a code; a count of characters is therefore
-//! not a count of septets.
+//! Characters of the extension table take two septets, an escape and a code; a count of characters is
+//! therefore not a count of septets.
 
 use alloc::string::String;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
-use super::{Unencodable, encode_each, put};
+use super::{Unencodable, encode_each};
 
 /// What fills the last octet when seven bits are left over, which would otherwise read as one more '@'.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -21,8 +21,8 @@ pub enum Padding {
 
 /// The characters of `septets`, one septet per octet.
 ///
-/// An escape before a code that the extension table lacks is passed over, as the standard wants of a receiver; an
-/// escape before an escape or at the end becomes a space. Octets from 0x80 become U+FFFD.
+/// An escape before a code that the extension table lacks is passed over, as the standard wants of a
+/// receiver; an escape before an escape or at the end becomes a space. Octets from 0x80 become U+FFFD.
 pub fn chars(septets: &[u8]) -> Chars<'_> {
     Chars { septets: septets.iter() }
 }
@@ -34,7 +34,7 @@ pub fn encode(text: &str, out: &mut BytesMut) -> Result<(), Unencodable> {
         match code {
             ABSENT => return false,
             ESCAPED.. => out.extend_from_slice(&[ESCAPE, code & SEPTET]),
-            _ => put(out, code),
+            _ => out.put_u8(code),
         }
         true
     })
@@ -83,8 +83,8 @@ pub fn pack(septets: &[u8], fill_bits: u8, padding: Padding, out: &mut BytesMut)
 
 /// Appends the septets of packed `octets`, one per octet, without the padding.
 ///
-/// SMPP gives no count of septets, so a text that really ends with the padding character on an octet boundary loses
-/// it, except that a writer who follows the standard doubles a final carriage return.
+/// SMPP gives no count of septets, so a text that really ends with the padding character on an octet boundary
+/// loses it, except that a writer who follows the standard doubles a final carriage return.
 pub fn unpack(octets: &[u8], fill_bits: u8, padding: Padding, out: &mut BytesMut) {
     let start = out.len();
     let mut pending = 0u32;
@@ -97,7 +97,7 @@ pub fn unpack(octets: &[u8], fill_bits: u8, padding: Padding, out: &mut BytesMut
         bits -= skip;
         skip = 0;
         while bits >= 7 {
-            put(out, pending as u8 & SEPTET);
+            out.put_u8(pending as u8 & SEPTET);
             pending >>= 7;
             bits -= 7;
         }
@@ -173,7 +173,7 @@ impl Packer {
         self.pending |= u32::from(self.last) << self.bits;
         self.bits += 7;
         if self.bits >= 8 {
-            put(out, self.pending as u8);
+            out.put_u8(self.pending as u8);
             self.pending >>= 8;
             self.bits -= 8;
         }
@@ -184,10 +184,10 @@ impl Packer {
         if self.bits == 1 && carriage_return {
             self.push(CARRIAGE_RETURN, out);
         } else if self.bits > 0 {
-            put(out, self.pending as u8);
+            out.put_u8(self.pending as u8);
         } else if carriage_return && self.last == CARRIAGE_RETURN {
             // A wanted CR on the boundary would be taken for padding: it is written twice.
-            put(out, CARRIAGE_RETURN);
+            out.put_u8(CARRIAGE_RETURN);
         }
     }
 }
@@ -326,7 +326,8 @@ mod tests {
             CarriageReturn,
             &[0xE8, 0x32, 0x9B, 0xFD, 0x46, 0x97, 0xD9, 0xEC, 0x37],
         );
-        check_packed("1234567", 0, CarriageReturn, &[0x31, 0xD9, 0x8C, 0x56, 0xB3, 0xDD, 0x1A]); // CR in the gap
+        // The carriage return stands in the gap of seven bits.
+        check_packed("1234567", 0, CarriageReturn, &[0x31, 0xD9, 0x8C, 0x56, 0xB3, 0xDD, 0x1A]);
         check_packed("1234567", 0, Zero, &[0x31, 0xD9, 0x8C, 0x56, 0xB3, 0xDD, 0x00]);
         check_packed("12345678", 0, CarriageReturn, &[0x31, 0xD9, 0x8C, 0x56, 0xB3, 0xDD, 0x70]);
         check_packed("1234567@", 0, CarriageReturn, &[0x31, 0xD9, 0x8C, 0x56, 0xB3, 0xDD, 0x00]);

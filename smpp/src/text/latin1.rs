@@ -1,8 +1,8 @@
 //! ISO 8859-1: each octet is the Unicode character of the same number.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
-use super::{Unencodable, encode_each, put};
+use super::{Unencodable, encode_each};
 
 /// The characters of `octets`.
 pub fn chars(octets: &[u8]) -> impl Iterator<Item = char> + '_ {
@@ -13,7 +13,7 @@ pub fn chars(octets: &[u8]) -> impl Iterator<Item = char> + '_ {
 pub fn encode(text: &str, out: &mut BytesMut) -> Result<(), Unencodable> {
     encode_each(text, out, |character, out| match u8::try_from(u32::from(character)) {
         Ok(octet) => {
-            put(out, octet);
+            out.put_u8(octet);
             true
         }
         Err(_) => false,

@@ -8,8 +8,8 @@ pub const ID_LENGTH_MAX: usize = 65;
 /// How a vendor spells the id in its receipts, compared with the id in its responses.
 ///
 /// Both sides are brought to one spelling, the key: [`IdRule::response_key`] for the id in the response,
-/// [`IdRule::receipt_key`] for the id in the receipt. An id that the rule cannot read (letters where digits are
-/// due, a number of more than 128 bits) is its own key.
+/// [`IdRule::receipt_key`] for the id in the receipt. An id that the rule cannot read (letters where digits
+/// are due, a number of more than 128 bits) is its own key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum IdRule {
     /// Octet for octet.
@@ -26,8 +26,8 @@ pub enum IdRule {
 }
 
 impl IdRule {
-    /// Rewrites an id by the rule: number base, case or zeros. `None` for an id above [`ID_LENGTH_MAX`] octets:
-    /// cut short, two messages could share it.
+    /// Rewrites an id by the rule: number base, case or zeros. `None` for an id above [`ID_LENGTH_MAX`]
+    /// octets: cut short, two messages could share it.
     pub fn normalise<'b>(self, id: &[u8], out: &'b mut [u8; ID_LENGTH_MAX]) -> Option<&'b [u8]> {
         match self {
             IdRule::Raw => copy(id, out),
@@ -55,7 +55,8 @@ impl IdRule {
 
 /// An id given by the gateway: unique over nodes, shards and time, in order of time on one shard.
 ///
-/// From the high bit: seconds since 2025-01-01 UTC (30 bits, wraps in 2059), node (8), shard (6), counter (20).
+/// From the high bit: seconds since 2025-01-01 UTC (30 bits, wraps in 2059), node (8), shard (6), counter
+/// (20).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct GatewayId(pub u64);
 
@@ -109,8 +110,8 @@ impl fmt::Display for GatewayId {
     }
 }
 
-/// Gives the ids of one shard. It is told the time and never repeats an id: when a second's counter is used up, or
-/// the clock steps back, it goes on ahead of the clock.
+/// Gives the ids of one shard. It is told the time and never repeats an id: when a second's counter is used
+/// up, or the clock steps back, it goes on ahead of the clock.
 #[derive(Debug)]
 pub struct GatewayIdSource {
     node: u8,
@@ -132,8 +133,8 @@ impl GatewayIdSource {
         GatewayIdSource { node, shard, second: 0, counter: 0 }
     }
 
-    /// Goes on after `last`, the newest id that an earlier life of this shard may have given. Without it a process
-    /// restarted within the same second would give that second's ids again.
+    /// Goes on after `last`, the newest id that an earlier life of this shard may have given. Without it a
+    /// process restarted within the same second would give that second's ids again.
     pub fn resume_after(&mut self, last: GatewayId) {
         let second = last.0 >> SECOND_SHIFT;
         if second >= self.second {
@@ -199,8 +200,8 @@ fn without_zeros(id: &[u8]) -> &[u8] {
     &id[zeros.min(id.len().saturating_sub(1))..]
 }
 
-/// Rewrites a number in another base, without leading zeros, letters in upper case. What is no number, or above
-/// 128 bits, stays as it is.
+/// Rewrites a number in another base, without leading zeros, letters in upper case. What is no number, or
+/// above 128 bits, stays as it is.
 fn convert<'b>(id: &[u8], from: u32, to: u32, out: &'b mut [u8; ID_LENGTH_MAX]) -> Option<&'b [u8]> {
     let Some(mut value) = number(id, from) else { return copy(id, out) };
     let mut start = out.len();

@@ -5,12 +5,13 @@
 //! - [`receipt`]: delivery receipts, from text and from TLVs.
 //! - [`message_id`]: how a vendor spells ids, and our own ids.
 //!
-//! Decoding takes any octets and never fails: what has no meaning becomes U+FFFD. Encoding is strict and names
-//! the first character that does not fit. Nothing here allocates besides growing the buffer it was given.
+//! Decoding takes any octets and never fails: what has no meaning becomes U+FFFD. Encoding is strict and
+//! names the first character that does not fit. Nothing here allocates besides growing the buffer it was
+//! given.
 
 use alloc::string::String;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use crate::field::{Alphabet, DataCoding};
 
@@ -19,8 +20,10 @@ pub mod latin1;
 pub mod message_id;
 pub mod receipt;
 mod receipt_date;
+mod receipt_text;
 pub mod segment;
 pub mod ucs2;
+mod udh;
 
 /// How the characters of a message become octets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,8 +50,9 @@ pub struct Unencodable {
 impl Encoding {
     /// The encoding that a `data_coding` stands for, or `None` for binary, reserved and unsupported ones.
     ///
-    /// `default` is what the peer means by its own default alphabet. US-ASCII is read as Latin-1, which contains
-    /// it. The groups of GSM 03.38 mean the default alphabet as the peer writes it, where that is one of GSM 7-bit.
+    /// `default` is what the peer means by its own default alphabet. US-ASCII is read as Latin-1, which
+    /// contains it. The groups of GSM 03.38 mean the default alphabet as the peer writes it, where that is
+    /// one of GSM 7-bit.
     pub fn of(data_coding: DataCoding, default: Encoding) -> Option<Encoding> {
         match data_coding.alphabet() {
             Alphabet::PeerDefault => Some(default),
@@ -134,11 +138,6 @@ fn encode_each(
         }
     }
     Ok(())
-}
-
-/// Appends one octet; a name that reads well beside `extend_from_slice`.
-fn put(out: &mut BytesMut, octet: u8) {
-    out.put_u8(octet);
 }
 
 #[cfg(test)]

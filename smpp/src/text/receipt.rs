@@ -1,129 +1,18 @@
-//! Delivery receipts: the text of SMPP 3.4 Appendix B as peers really write it, and the TLVs beside it.
-//!
-//! The standard leaves the text to the vendor. It is scanned field by field: any order, any case of keys, fields
-//! missing. A field counts at its first occurrence, and nothing counts from the text field on: that is the
-//! customer's content, which may look like fields.
-
-use core::ops::Range;
+//! Delivery receipts: the text of SMPP 3.4 Appendix B as peers really write it ([`Receipt`]), and with the
+//! TLVs beside it as one view ([`ReceiptView`]) that says where each value came from.
 
 use bytes::BytesMut;
 
 use crate::field::{EsmClass, MessageState, MessageType};
 use crate::limits::TLV_LENGTH_MAX;
 use crate::pdu::{DataSm, DeliverSm};
-use crate::text::segment::Udh;
+use crate::text::udh::Udh;
 use crate::tlv::{Tag, Tlvs, write_tlv};
 
+use super::receipt_text::without_nuls;
+
 pub use super::receipt_date::{DateForm, parse_date};
-
-/// The fields of a receipt text, as they stand there. A missing field is empty.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Receipt<'a> {
-    /// The vendor's message id.
-    pub id: &'a [u8],
-    /// Messages submitted, 3 digits.
-    pub sub: &'a [u8],
-    /// Messages delivered, 3 digits.
-    pub dlvrd: &'a [u8],
-    /// When the message was submitted; see [`parse_date`].
-    pub submit_date: &'a [u8],
-    /// When it reached its final state.
-    pub done_date: &'a [u8],
-    /// The word for the state.
-    pub stat: &'a [u8],
-    /// The state that the word means; `None` when the word is not in the table, which only the vendor's own
-    /// documents explain.
-    pub state: Option<MessageState>,
-    /// Error code of the network or the vendor: digits or letters of any length.
-    pub err: &'a [u8],
-    /// The first characters of the message. The customer's content: never trusted.
-    pub text: &'a [u8],
-}
-
-impl<'a> Receipt<'a> {
-    /// Scans a receipt text. `None` when it has neither an id nor a stat field.
-    pub fn parse(text: &'a [u8]) -> Option<Receipt<'a>> {
-        let mut receipt = Receipt::default();
-        let mut seen = 0u8;
-        for field in Fields::new(text) {
-            let bit = 1 << field.key as u8;
-            if seen & bit != 0 {
-                continue;
-            }
-            seen |= bit;
-            let value = &text[field.value];
-            match field.key {
-                Key::Id => receipt.id = value,
-                Key::Sub => receipt.sub = value,
-                Key::Dlvrd => receipt.dlvrd = value,
-                Key::SubmitDate => receipt.submit_date = value,
-                Key::DoneDate => receipt.done_date = value,
-                Key::Stat => receipt.stat = value,
-                Key::Err => receipt.err = value,
-                Key::Text => receipt.text = value,
-            }
-        }
-        receipt.state = state_of_word(receipt.stat);
-        (seen & (1 << Key::Id as u8 | 1 << Key::Stat as u8) != 0).then_some(receipt)
-    }
-
-    /// Appends the text in the order of Appendix B. Empty fields are left out, save id, stat and text.
-    /// Without a `stat` word the standard word of `state` is written.
-    pub fn write(&self, out: &mut BytesMut) {
-        self.write_with(b"text:", out);
-    }
-
-    /// The same with another spelling of the last key, such as `Text:`.
-    pub fn write_with(&self, text_key: &[u8], out: &mut BytesMut) {
-        let stat = match self.state {
-            Some(state) if self.stat.is_empty() => state.stat().as_bytes(),
-            _ => self.stat,
-        };
-        out.extend_from_slice(b"id:");
-        out.extend_from_slice(self.id);
-        for (key, value) in [
-            (&b" sub:"[..], self.sub),
-            (b" dlvrd:", self.dlvrd),
-            (b" submit date:", self.submit_date),
-            (b" done date:", self.done_date),
-            (b" stat:", stat),
-            (b" err:", self.err),
-        ] {
-            if !value.is_empty() || key == b" stat:" {
-                out.extend_from_slice(key);
-                out.extend_from_slice(value);
-            }
-        }
-        out.extend_from_slice(b" ");
-        out.extend_from_slice(text_key);
-        out.extend_from_slice(self.text);
-    }
-}
-
-/// The state that a stat word means, in any case of letters: the seven-letter words of Appendix B and the full
-/// names of SMPP 3.4 §5.2.28. `None` for any other word.
-pub fn state_of_word(word: &[u8]) -> Option<MessageState> {
-    let named =
-        |(name, state): &(&str, MessageState)| name.as_bytes().eq_ignore_ascii_case(word).then_some(*state);
-    MessageState::from_stat(word).or_else(|| FULL_NAMES.iter().find_map(named))
-}
-
-/// Writes the receipt text `original` with another id and every other octet as it was. False when there is no id
-/// field; then the text is copied unchanged.
-pub fn rewrite(original: &[u8], id: &[u8], out: &mut BytesMut) -> bool {
-    match Fields::new(original).find(|field| field.key == Key::Id) {
-        Some(Field { value, .. }) => {
-            out.extend_from_slice(&original[..value.start]);
-            out.extend_from_slice(id);
-            out.extend_from_slice(&original[value.end..]);
-            true
-        }
-        None => {
-            out.extend_from_slice(original);
-            false
-        }
-    }
-}
+pub use super::receipt_text::{Receipt, rewrite, state_of_word};
 
 /// As [`rewrite`], for a payload that begins with a user data header where `has_udh` (esm_class bit 0x40).
 pub fn rewrite_payload(has_udh: bool, original: &[u8], id: &[u8], out: &mut BytesMut) -> bool {
@@ -132,8 +21,8 @@ pub fn rewrite_payload(has_udh: bool, original: &[u8], id: &[u8], out: &mut Byte
     rewrite(text, id, out)
 }
 
-/// Writes the TLVs of a receipt with another id, in receipted_message_id (the id and a NUL) and in the text of
-/// message_payload, and every other TLV as it was. A TLV that is cut short is left out.
+/// Writes the TLVs of a receipt with another id, in receipted_message_id (the id and a NUL) and in the text
+/// of message_payload, and every other TLV as it was. A TLV that is cut short is left out.
 pub fn rewrite_tlvs(original: &Tlvs<'_>, has_udh: bool, id: &[u8], out: &mut BytesMut) {
     for tlv in original.iter() {
         match tlv.tag {
@@ -174,8 +63,8 @@ pub enum Finality {
     Final,
     /// On its way or accepted: another receipt follows.
     Intermediate,
-    /// Unknown, or a word outside the table: peers send these for messages that they still hold and for messages
-    /// that they have lost. Not to be taken for the end.
+    /// Unknown, or a word outside the table: peers send these for messages that they still hold and for
+    /// messages that they have lost. Not to be taken for the end.
     Undetermined,
 }
 
@@ -203,8 +92,8 @@ pub struct NetworkErrorCode {
 }
 
 impl NetworkErrorCode {
-    /// Reads the three octets of the standard. Peers also send the code as decimal digits (three or more), with a
-    /// NUL behind it, alone in one or two octets, or in four octets.
+    /// Reads the three octets of the standard. Peers also send the code as decimal digits (three or more),
+    /// with a NUL behind it, alone in one or two octets, or in four octets.
     pub fn parse(value: &[u8]) -> Option<NetworkErrorCode> {
         let digits = without_nuls(value);
         if digits.len() >= 3 && digits.iter().all(u8::is_ascii_digit) {
@@ -263,8 +152,8 @@ impl<'a> ReceiptView<'a> {
 
 /// The receipt that a deliver_sm carries; `None` for a mobile-originated message.
 ///
-/// A receipt is told by esm_class, else by the TLVs that only receipts have. A text that looks like a receipt does not
-/// make one: anybody can send it; see [`unmarked_receipt_of`].
+/// A receipt is told by esm_class, else by the TLVs that only receipts have. A text that looks like a receipt
+/// does not make one: anybody can send it; see [`unmarked_receipt_of`].
 pub fn receipt_of<'a>(pdu: &DeliverSm<'a>) -> Option<ReceiptView<'a>> {
     receipt_in(pdu.esm_class, pdu.payload(), &pdu.tlvs)
 }
@@ -274,8 +163,8 @@ pub fn receipt_of_data<'a>(pdu: &DataSm<'a>) -> Option<ReceiptView<'a>> {
     receipt_in(pdu.esm_class, pdu.tlvs.find(Tag::MESSAGE_PAYLOAD).unwrap_or_default(), &pdu.tlvs)
 }
 
-/// As [`receipt_of`], and besides by the pattern of the text alone: id and stat there. Only for vendors known to send
-/// receipts without a mark.
+/// As [`receipt_of`], and besides by the pattern of the text alone: id and stat there. Only for vendors known
+/// to send receipts without a mark.
 pub fn unmarked_receipt_of<'a>(pdu: &DeliverSm<'a>) -> Option<ReceiptView<'a>> {
     receipt_of(pdu).or_else(|| {
         let view = view(pdu.esm_class, pdu.payload(), &pdu.tlvs);
@@ -326,13 +215,6 @@ fn behind_header(has_udh: bool, payload: &[u8]) -> &[u8] {
     header.map_or(payload, |(_, text)| text)
 }
 
-fn without_nuls(mut value: &[u8]) -> &[u8] {
-    while let [before @ .., 0] = value {
-        value = before;
-    }
-    value
-}
-
 /// Appends a TLV whose value is written in place; its length is patched in behind.
 fn write_tlv_with(out: &mut BytesMut, tag: Tag, write: impl FnOnce(&mut BytesMut)) {
     write_tlv(out, tag, &[]);
@@ -351,125 +233,6 @@ fn decimal(digits: &[u8]) -> Option<u32> {
         let digit = char::from(octet).to_digit(10)?;
         value.checked_mul(10)?.checked_add(digit)
     })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Key {
-    Id,
-    Sub,
-    Dlvrd,
-    SubmitDate,
-    DoneDate,
-    Stat,
-    Err,
-    Text,
-}
-
-/// Keys in lower case; a space matches an underscore too.
-const KEYS: [(Key, &[u8]); 8] = [
-    (Key::Id, b"id:"),
-    (Key::Sub, b"sub:"),
-    (Key::Dlvrd, b"dlvrd:"),
-    (Key::SubmitDate, b"submit date:"),
-    (Key::DoneDate, b"done date:"),
-    (Key::Stat, b"stat:"),
-    (Key::Err, b"err:"),
-    (Key::Text, b"text:"),
-];
-
-const FULL_NAMES: [(&str, MessageState); 5] = [
-    ("DELIVERED", MessageState::Delivered),
-    ("UNDELIVERABLE", MessageState::Undeliverable),
-    ("UNDELIVERED", MessageState::Undeliverable),
-    ("ACCEPTED", MessageState::Accepted),
-    ("REJECTED", MessageState::Rejected),
-];
-
-/// A field and where its value stands.
-#[derive(Debug)]
-struct Field {
-    key: Key,
-    value: Range<usize>,
-}
-
-/// Iterator over the fields, to the text field at most.
-struct Fields<'a> {
-    text: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Fields<'a> {
-    fn new(text: &'a [u8]) -> Fields<'a> {
-        Fields { text, position: 0 }
-    }
-
-    /// The key that begins at `at`, and where its value begins.
-    fn key_at(&self, at: usize) -> Option<(Key, usize)> {
-        let rest = self.text.get(at..)?;
-        KEYS.iter().find(|(_, name)| begins_with_key(rest, name)).map(|(key, name)| (*key, at + name.len()))
-    }
-
-    fn end_of(&self, from: usize, class: impl Fn(u8) -> bool) -> usize {
-        from + self.text[from..].iter().take_while(|&&octet| class(octet)).count()
-    }
-
-    /// The value behind a key: to the next separator, or nothing when another key comes first.
-    fn value(&self, key: Key, from: usize) -> Range<usize> {
-        if key == Key::Text {
-            return from..from + without_nuls(&self.text[from..]).len();
-        }
-        let start = self.end_of(from, |octet| octet == b' ');
-        if start == self.text.len() || self.key_at(start).is_some() {
-            return from..from;
-        }
-        let mut end = self.end_of(start, is_no_separator);
-        if matches!(key, Key::SubmitDate | Key::DoneDate) {
-            end = self.date_end(end);
-        }
-        if start == end { from..from } else { start..end }
-    }
-
-    /// Some dates have a time of day or a zone behind a space.
-    fn date_end(&self, mut end: usize) -> usize {
-        loop {
-            let next = self.end_of(end, |octet| octet == b' ');
-            match self.text.get(next) {
-                Some(b'0'..=b'9' | b'+' | b'-') => end = self.end_of(next, is_no_separator),
-                _ => return end,
-            }
-        }
-    }
-}
-
-impl Iterator for Fields<'_> {
-    type Item = Field;
-
-    fn next(&mut self) -> Option<Field> {
-        loop {
-            self.position = self.end_of(self.position, |octet| !is_no_separator(octet));
-            if self.position == self.text.len() {
-                return None;
-            }
-            let Some((key, from)) = self.key_at(self.position) else {
-                self.position = self.end_of(self.position, is_no_separator);
-                continue;
-            };
-            let value = self.value(key, from);
-            self.position = if key == Key::Text { self.text.len() } else { value.end };
-            return Some(Field { key, value });
-        }
-    }
-}
-
-fn begins_with_key(text: &[u8], name: &[u8]) -> bool {
-    text.len() >= name.len()
-        && text.iter().zip(name).all(|(octet, expected)| {
-            octet.to_ascii_lowercase() == *expected || (*expected == b' ' && *octet == b'_')
-        })
-}
-
-fn is_no_separator(octet: u8) -> bool {
-    !octet.is_ascii_whitespace() && octet != 0
 }
 
 #[cfg(test)]
@@ -512,45 +275,5 @@ mod tests {
         ] {
             assert_eq!(Finality::of(EsmClass(esm_class), state), expected, "{state:?}");
         }
-    }
-
-    fn check_rewrite(original: &[u8], expected: &[u8]) {
-        let mut out = BytesMut::new();
-        assert_eq!(rewrite(original, b"NEW", &mut out), original != expected);
-        assert_eq!(&out[..], expected);
-    }
-
-    #[test]
-    fn only_the_id_is_rewritten() {
-        check_rewrite(b"id:1 stat:DELIVRD text:id:1", b"id:NEW stat:DELIVRD text:id:1");
-        check_rewrite(b"ID: 77  stat:X\r\n", b"ID: NEW  stat:X\r\n");
-        check_rewrite(b"stat:X id:", b"stat:X id:NEW");
-        check_rewrite(b"id: sub:001", b"id:NEW sub:001");
-        check_rewrite(b"id:1\0", b"id:NEW\0");
-        check_rewrite(b"stat:X text:id:1", b"stat:X text:id:1");
-        check_rewrite(b"", b"");
-    }
-
-    #[test]
-    fn a_written_receipt_has_the_standard_form() {
-        let receipt = Receipt {
-            id: b"0123456789",
-            sub: b"001",
-            dlvrd: b"001",
-            submit_date: b"2501020304",
-            done_date: b"2501020305",
-            state: Some(MessageState::Delivered),
-            err: b"000",
-            text: b"Hello",
-            ..Receipt::default()
-        };
-        let mut out = BytesMut::new();
-        receipt.write(&mut out);
-        let expected = b"id:0123456789 sub:001 dlvrd:001 submit date:2501020304 done date:2501020305 \
-            stat:DELIVRD err:000 text:Hello";
-        assert_eq!(&out[..], &expected[..]);
-        out.clear();
-        Receipt { id: b"1", stat: b"ODD", ..Receipt::default() }.write_with(b"Text:", &mut out);
-        assert_eq!(&out[..], b"id:1 stat:ODD Text:");
     }
 }

@@ -42,7 +42,8 @@ pub fn parse_date(text: &[u8]) -> Option<AbsoluteTime> {
     }
 }
 
-/// Reads `YYMMDDhhmm` with or without `ss` by the rules of SMPP times: the missing digits are zero, the zone UTC.
+/// Reads `YYMMDDhhmm` with or without `ss` by the rules of SMPP times: the missing digits are zero, the zone
+/// UTC.
 fn date(digits: &[u8]) -> Option<AbsoluteTime> {
     let mut time: [u8; TIME_LENGTH] = *b"000000000000000+";
     match digits.len() {

@@ -1,0 +1,294 @@
+//! The text of a delivery receipt (SMPP 3.4 Appendix B).
+//!
+//! The standard leaves the text to the vendor. It is scanned field by field: any order, any case of keys,
+//! fields missing. A field counts at its first occurrence, and nothing counts from the text field on: that is
+//! the customer's content, which may look like fields.
+
+use core::ops::Range;
+
+use bytes::BytesMut;
+
+use crate::field::MessageState;
+
+/// The fields of a receipt text, as they stand there. A missing field is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Receipt<'a> {
+    /// The vendor's message id.
+    pub id: &'a [u8],
+    /// Messages submitted, 3 digits.
+    pub sub: &'a [u8],
+    /// Messages delivered, 3 digits.
+    pub dlvrd: &'a [u8],
+    /// When the message was submitted; see [`super::receipt::parse_date`].
+    pub submit_date: &'a [u8],
+    /// When it reached its final state.
+    pub done_date: &'a [u8],
+    /// The word for the state.
+    pub stat: &'a [u8],
+    /// The state that the word means; `None` when the word is not in the table, which only the vendor's own
+    /// documents explain.
+    pub state: Option<MessageState>,
+    /// Error code of the network or the vendor: digits or letters of any length.
+    pub err: &'a [u8],
+    /// The first characters of the message. The customer's content: never trusted.
+    pub text: &'a [u8],
+}
+
+impl<'a> Receipt<'a> {
+    /// Scans a receipt text. `None` when it has neither an id nor a stat field.
+    pub fn parse(text: &'a [u8]) -> Option<Receipt<'a>> {
+        let mut receipt = Receipt::default();
+        let mut seen = 0u8;
+        for field in Fields::new(text) {
+            let bit = 1 << field.key as u8;
+            if seen & bit != 0 {
+                continue;
+            }
+            seen |= bit;
+            let value = &text[field.value];
+            match field.key {
+                Key::Id => receipt.id = value,
+                Key::Sub => receipt.sub = value,
+                Key::Dlvrd => receipt.dlvrd = value,
+                Key::SubmitDate => receipt.submit_date = value,
+                Key::DoneDate => receipt.done_date = value,
+                Key::Stat => receipt.stat = value,
+                Key::Err => receipt.err = value,
+                Key::Text => receipt.text = value,
+            }
+        }
+        receipt.state = state_of_word(receipt.stat);
+        (seen & (1 << Key::Id as u8 | 1 << Key::Stat as u8) != 0).then_some(receipt)
+    }
+
+    /// Appends the text in the order of Appendix B. Empty fields are left out, save id, stat and text.
+    /// Without a `stat` word the standard word of `state` is written.
+    pub fn write(&self, out: &mut BytesMut) {
+        self.write_with(b"text:", out);
+    }
+
+    /// The same with another spelling of the last key, such as `Text:`.
+    pub fn write_with(&self, text_key: &[u8], out: &mut BytesMut) {
+        let stat = match self.state {
+            Some(state) if self.stat.is_empty() => state.stat().as_bytes(),
+            _ => self.stat,
+        };
+        out.extend_from_slice(b"id:");
+        out.extend_from_slice(self.id);
+        for (key, value) in [
+            (&b" sub:"[..], self.sub),
+            (b" dlvrd:", self.dlvrd),
+            (b" submit date:", self.submit_date),
+            (b" done date:", self.done_date),
+            (b" stat:", stat),
+            (b" err:", self.err),
+        ] {
+            if !value.is_empty() || key == b" stat:" {
+                out.extend_from_slice(key);
+                out.extend_from_slice(value);
+            }
+        }
+        out.extend_from_slice(b" ");
+        out.extend_from_slice(text_key);
+        out.extend_from_slice(self.text);
+    }
+}
+
+/// The state that a stat word means, in any case of letters: the seven-letter words of Appendix B and the
+/// full names of SMPP 3.4 §5.2.28. `None` for any other word.
+pub fn state_of_word(word: &[u8]) -> Option<MessageState> {
+    let named =
+        |(name, state): &(&str, MessageState)| name.as_bytes().eq_ignore_ascii_case(word).then_some(*state);
+    MessageState::from_stat(word).or_else(|| FULL_NAMES.iter().find_map(named))
+}
+
+/// Writes the receipt text `original` with another id and every other octet as it was. False when there is no
+/// id field; then the text is copied unchanged.
+pub fn rewrite(original: &[u8], id: &[u8], out: &mut BytesMut) -> bool {
+    match Fields::new(original).find(|field| field.key == Key::Id) {
+        Some(Field { value, .. }) => {
+            out.extend_from_slice(&original[..value.start]);
+            out.extend_from_slice(id);
+            out.extend_from_slice(&original[value.end..]);
+            true
+        }
+        None => {
+            out.extend_from_slice(original);
+            false
+        }
+    }
+}
+
+/// `value` without the NULs at its end.
+pub(super) fn without_nuls(mut value: &[u8]) -> &[u8] {
+    while let [before @ .., 0] = value {
+        value = before;
+    }
+    value
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Key {
+    Id,
+    Sub,
+    Dlvrd,
+    SubmitDate,
+    DoneDate,
+    Stat,
+    Err,
+    Text,
+}
+
+/// Keys in lower case; a space matches an underscore too.
+const KEYS: [(Key, &[u8]); 8] = [
+    (Key::Id, b"id:"),
+    (Key::Sub, b"sub:"),
+    (Key::Dlvrd, b"dlvrd:"),
+    (Key::SubmitDate, b"submit date:"),
+    (Key::DoneDate, b"done date:"),
+    (Key::Stat, b"stat:"),
+    (Key::Err, b"err:"),
+    (Key::Text, b"text:"),
+];
+
+const FULL_NAMES: [(&str, MessageState); 5] = [
+    ("DELIVERED", MessageState::Delivered),
+    ("UNDELIVERABLE", MessageState::Undeliverable),
+    ("UNDELIVERED", MessageState::Undeliverable),
+    ("ACCEPTED", MessageState::Accepted),
+    ("REJECTED", MessageState::Rejected),
+];
+
+/// A field and where its value stands.
+#[derive(Debug)]
+struct Field {
+    key: Key,
+    value: Range<usize>,
+}
+
+/// Iterator over the fields, to the text field at most.
+struct Fields<'a> {
+    text: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(text: &'a [u8]) -> Fields<'a> {
+        Fields { text, position: 0 }
+    }
+
+    /// The key that begins at `at`, and where its value begins.
+    fn key_at(&self, at: usize) -> Option<(Key, usize)> {
+        let rest = self.text.get(at..)?;
+        KEYS.iter().find(|(_, name)| begins_with_key(rest, name)).map(|(key, name)| (*key, at + name.len()))
+    }
+
+    fn end_of(&self, from: usize, class: impl Fn(u8) -> bool) -> usize {
+        from + self.text[from..].iter().take_while(|&&octet| class(octet)).count()
+    }
+
+    /// The value behind a key: to the next separator, or nothing when another key comes first.
+    fn value(&self, key: Key, from: usize) -> Range<usize> {
+        if key == Key::Text {
+            return from..from + without_nuls(&self.text[from..]).len();
+        }
+        let start = self.end_of(from, |octet| octet == b' ');
+        // An id written in place of nothing would run into a key that follows without a space.
+        let key_may_follow = start > from || key != Key::Id;
+        if start == self.text.len() || key_may_follow && self.key_at(start).is_some() {
+            return from..from;
+        }
+        let mut end = self.end_of(start, is_no_separator);
+        if matches!(key, Key::SubmitDate | Key::DoneDate) {
+            end = self.date_end(end);
+        }
+        if start == end { from..from } else { start..end }
+    }
+
+    /// Some dates have a time of day or a zone behind a space.
+    fn date_end(&self, mut end: usize) -> usize {
+        loop {
+            let next = self.end_of(end, |octet| octet == b' ');
+            match self.text.get(next) {
+                Some(b'0'..=b'9' | b'+' | b'-') => end = self.end_of(next, is_no_separator),
+                _ => return end,
+            }
+        }
+    }
+}
+
+impl Iterator for Fields<'_> {
+    type Item = Field;
+
+    fn next(&mut self) -> Option<Field> {
+        loop {
+            self.position = self.end_of(self.position, |octet| !is_no_separator(octet));
+            if self.position == self.text.len() {
+                return None;
+            }
+            let Some((key, from)) = self.key_at(self.position) else {
+                self.position = self.end_of(self.position, is_no_separator);
+                continue;
+            };
+            let value = self.value(key, from);
+            self.position = if key == Key::Text { self.text.len() } else { value.end };
+            return Some(Field { key, value });
+        }
+    }
+}
+
+fn begins_with_key(text: &[u8], name: &[u8]) -> bool {
+    text.len() >= name.len()
+        && text.iter().zip(name).all(|(octet, expected)| {
+            octet.to_ascii_lowercase() == *expected || (*expected == b' ' && *octet == b'_')
+        })
+}
+
+fn is_no_separator(octet: u8) -> bool {
+    !octet.is_ascii_whitespace() && octet != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_rewrite(original: &[u8], expected: &[u8]) {
+        let mut out = BytesMut::new();
+        assert_eq!(rewrite(original, b"NEW", &mut out), original != expected);
+        assert_eq!(&out[..], expected);
+    }
+
+    #[test]
+    fn only_the_id_is_rewritten() {
+        check_rewrite(b"id:1 stat:DELIVRD text:id:1", b"id:NEW stat:DELIVRD text:id:1");
+        check_rewrite(b"ID: 77  stat:X\r\n", b"ID: NEW  stat:X\r\n");
+        check_rewrite(b"stat:X id:", b"stat:X id:NEW");
+        check_rewrite(b"id: sub:001", b"id:NEW sub:001");
+        check_rewrite(b"id:1\0", b"id:NEW\0");
+        check_rewrite(b"stat:X text:id:1", b"stat:X text:id:1");
+        check_rewrite(b"", b"");
+    }
+
+    #[test]
+    fn a_written_receipt_has_the_standard_form() {
+        let receipt = Receipt {
+            id: b"0123456789",
+            sub: b"001",
+            dlvrd: b"001",
+            submit_date: b"2501020304",
+            done_date: b"2501020305",
+            state: Some(MessageState::Delivered),
+            err: b"000",
+            text: b"Hello",
+            ..Receipt::default()
+        };
+        let mut out = BytesMut::new();
+        receipt.write(&mut out);
+        let expected = b"id:0123456789 sub:001 dlvrd:001 submit date:2501020304 done date:2501020305 \
+            stat:DELIVRD err:000 text:Hello";
+        assert_eq!(&out[..], &expected[..]);
+        out.clear();
+        Receipt { id: b"1", stat: b"ODD", ..Receipt::default() }.write_with(b"Text:", &mut out);
+        assert_eq!(&out[..], b"id:1 stat:ODD Text:");
+    }
+}
