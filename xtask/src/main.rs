@@ -1,2 +1,56 @@
-//! Placeholder.
-fn main() {}
+//! What developers and CI call: `cargo xtask demo | test | ci | walls | bench ...`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+mod demo;
+mod host;
+mod http;
+mod interrupt;
+mod process;
+mod project;
+mod step;
+mod test;
+mod walls;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Developer and CI commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Watch the gateway relay to two sites, lose one, and lose no message
+    Demo(demo::Options),
+    /// Run every test; get what the tests need when that is allowed
+    Test(test::Options),
+    /// Formatting, lints, walls and tests, as CI runs them
+    Ci,
+    /// Check the walls of the design
+    Walls,
+    /// Measure; the figures belong to perf/README.md
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = interrupt::install().and_then(|()| match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Ci => ci::run(),
+        Command::Walls => walls::run(),
+        Command::Bench(options) => bench::run(&options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -74,9 +74,6 @@ pub(crate) struct Options {
     /// Seconds to wait for the target to be ready
     #[arg(long, default_value_t = 20)]
     patience: u64,
-    /// Look for events without sleeping: uses the whole core
-    #[arg(long)]
-    spin: bool,
     #[arg(long, default_value = "drive")]
     system_id: String,
     #[arg(long, default_value = "secret")]
@@ -299,8 +296,7 @@ impl<'a> Drive<'a> {
 
     /// Serves every event there is, and waits for one when there is none.
     fn turn(&mut self, timeout: Option<Duration>) -> anyhow::Result<()> {
-        let now = !self.again.is_empty() || (self.options.spin && self.world.loading);
-        let timeout = if now { Some(Duration::ZERO) } else { timeout };
+        let timeout = if self.again.is_empty() { timeout } else { Some(Duration::ZERO) };
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != std::io::ErrorKind::Interrupted
         {

@@ -1,0 +1,50 @@
+//! `cargo xtask bench`: measurements with their method. The figures belong to perf/README.md.
+
+mod gateway;
+mod idle;
+mod relay;
+mod result;
+
+use clap::{Args, Subcommand};
+
+use crate::{process, project};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The gateway on one core beside a bare relay on the same core, on both back ends
+    Relay(relay::Options),
+    /// Start-up to the first accepted bind
+    Startup(idle::StartupOptions),
+    /// Resident memory of idle binds on one shard
+    Memory(idle::MemoryOptions),
+    /// The runtime's own figures: latency beside a firehose, wake-ups, idle CPU, echo
+    Runtime(RuntimeOptions),
+}
+
+#[derive(Args)]
+struct RuntimeOptions {
+    /// Handed to the benchmark as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// # Errors
+/// When something fails to build, to run, or to be correct.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    match &options.what {
+        What::Relay(options) => relay::run(options),
+        What::Startup(options) => idle::startup(options),
+        What::Memory(options) => idle::memory(options),
+        What::Runtime(options) => {
+            let mut command = project::cargo();
+            command.args(["bench", "--package", "runtime", "--"]).args(&options.arguments);
+            process::run(&mut command)
+        }
+    }
+}
