@@ -12,6 +12,11 @@ pub struct LinkId {
 }
 
 impl LinkId {
+    /// The place of the link in a table of the hub's links; another link may take it once this one is gone.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
     /// The id as one number, for crates that must not know links.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64

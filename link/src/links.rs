@@ -8,7 +8,7 @@ use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::limits;
 use bytes::BytesMut;
-use smpp::field::CommandStatus;
+use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::session::{Event, Session, State};
 use smpp::time::Instant;
@@ -72,6 +72,18 @@ impl<T: Copy> Links<T> {
         pdu: &Pdu<'_>,
     ) -> Result<(), SendError> {
         self.say(id, 0, |session, _| session.respond(sequence, status, pdu))
+    }
+
+    /// Answers a request of the peer with a header and no body, as for an error.
+    #[inline]
+    pub fn respond_empty(
+        &mut self,
+        id: LinkId,
+        command: CommandId,
+        sequence: u32,
+        status: CommandStatus,
+    ) -> Result<(), SendError> {
+        self.say(id, 0, |session, _| session.respond_empty(command, sequence, status))
     }
 
     /// ESME role: asks to bind.
