@@ -30,9 +30,12 @@ use crate::field::{CommandId, CommandStatus};
 use crate::pdu::{Bind, BindKind, BindResp, Pdu};
 use crate::time::Instant;
 use crate::tlv::Tlvs;
-use crate::wire::Frame;
+use crate::wire::{Frame, write_header_only};
 use timers::Clockwork;
 use window::Window;
+
+/// The TLV sc_interface_version of a bind_resp: SMPP 3.4 (SMPP 3.4 §5.3.2.25).
+const SC_INTERFACE_VERSION: [u8; 5] = [0x02, 0x10, 0, 1, crate::limits::INTERFACE_VERSION];
 
 /// What a session is built from. Plain data; [`SessionConfig::customer_side`] and
 /// [`SessionConfig::vendor_side`] give the usual values.
@@ -56,16 +59,13 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// Longest PDU accepted unless configured, octets: message_payload may hold 64 KiB (SMPP 3.4 §5.3.2.32).
-    pub const PDU_SIZE_MAX_DEFAULT: u32 = 70_000;
-
     /// We are the SMSC: a customer binds to us.
     pub fn customer_side(window_in_max: u32, window_out_max: u32) -> Self {
         SessionConfig {
             role: Role::Smsc,
             window_out_max,
             window_in_max,
-            pdu_size_max: Self::PDU_SIZE_MAX_DEFAULT,
+            pdu_size_max: crate::limits::PDU_SIZE_MAX_DEFAULT,
             timers: Timers::default(),
             dialect: Dialect::default(),
             deliver_on_transmitter: false,
@@ -78,6 +78,7 @@ impl SessionConfig {
             role: Role::Esme,
             window_out_max,
             window_in_max: window_out_max.max(1_000),
+            dialect: Dialect::tolerant(),
             deliver_on_transmitter: true,
             ..Self::customer_side(0, 1)
         }
@@ -229,13 +230,8 @@ impl<T: Copy> Session<T> {
     pub fn accept_bind(&mut self, sequence: u32, system_id: &[u8]) -> Result<(), SendError> {
         let kind = self.pending_bind()?;
         self.state = State::bound(kind);
-        let version = [crate::limits::INTERFACE_VERSION];
-        let out = self.outbox.append();
-        let resp = BindResp { system_id, tlvs: Tlvs::default() };
-        let start = out.len();
-        resp.encode(kind, CommandStatus::ESME_ROK, sequence, out);
-        crate::tlv::write_tlv(out, crate::tlv::Tag::SC_INTERFACE_VERSION, &version);
-        crate::wire::patch_length(out, start);
+        let resp = BindResp { system_id, tlvs: Tlvs::new(&SC_INTERFACE_VERSION) };
+        resp.encode(kind, CommandStatus::ESME_ROK, sequence, self.outbox.append());
         self.outbox.seal();
         Ok(())
     }
@@ -282,6 +278,21 @@ impl<T: Copy> Session<T> {
         self.unanswered_in = self.unanswered_in.saturating_sub(1);
         pdu.encode(status, sequence, self.outbox.append());
         self.outbox.seal();
+        Ok(())
+    }
+
+    /// Answers a request of the peer with a header and no body, as for an error (SMPP 3.4 §4.4.2).
+    pub fn respond_empty(
+        &mut self,
+        command: CommandId,
+        sequence: u32,
+        status: CommandStatus,
+    ) -> Result<(), SendError> {
+        if !command.is_response() || self.state == State::Unbound {
+            return Err(SendError::Illegal);
+        }
+        self.unanswered_in = self.unanswered_in.saturating_sub(1);
+        self.write_header_only(command, status, sequence);
         Ok(())
     }
 
@@ -400,7 +411,8 @@ impl<T: Copy> Session<T> {
                     self.state = State::Unbound;
                     return Event::BindRefused { status: frame.command_status() };
                 }
-                self.match_response(frame, self.window.remove(sequence))
+                let taken = self.window.remove(sequence);
+                self.match_response(frame, taken)
             }
             command => {
                 let taken = self.window.remove_answered(sequence, command);
@@ -538,7 +550,7 @@ impl<T: Copy> Session<T> {
     }
 
     fn write_header_only(&mut self, command: CommandId, status: CommandStatus, sequence: u32) {
-        crate::wire::write_header_only(self.outbox.append(), command, status, sequence);
+        write_header_only(self.outbox.append(), command, status, sequence);
         self.outbox.seal();
     }
 }
