@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::BytesMut;
 use proptest::prelude::*;
 use smpp::field::{EsmClass, MessageState};
+use smpp::pdu::{DataSm, DeliverSm};
 use smpp::text::gsm7::{self, Padding};
 use smpp::text::message_id::{GatewayId, GatewayIdSource, ID_LENGTH_MAX, IdRule};
 use smpp::text::receipt::{self, Finality, Origin, Receipt, ReceiptView, Sourced};
@@ -66,18 +67,21 @@ fn check_receipt(block: &Block) {
     let text = block.octets("text");
     let esm_class = EsmClass(block.value("esm_class").map_or(0x04, |octet| hex(octet)[0]));
     let tlvs = Tlvs::new(&block.tlvs);
-    let payload = tlvs.find(Tag::MESSAGE_PAYLOAD).unwrap_or(&text);
 
     let mut rewritten = BytesMut::new();
     receipt::rewrite(&text, b"NEW", &mut rewritten);
     let expected = if block.value("rewritten").is_some() { block.octets("rewritten") } else { text.clone() };
     assert_eq!(&rewritten[..], &expected[..], "{}", block.name);
 
-    let view = receipt::receipt_in(esm_class, payload, &tlvs);
+    let pdu = DeliverSm { esm_class, short_message: &text, tlvs, ..DeliverSm::default() };
+    let view = receipt::receipt_of(&pdu);
     assert_eq!(view.is_some(), block.value("receipt").is_none(), "{}", block.name);
-    let by_pattern = Receipt::parse(payload).is_some_and(|r| !r.id.is_empty() && !r.stat.is_empty());
     if let Some(kind) = block.value("receipt") {
-        assert_eq!(by_pattern, kind == "pattern", "{}", block.name);
+        assert_eq!(receipt::unmarked_receipt_of(&pdu).is_some(), kind == "pattern", "{}", block.name);
+    }
+    if text.is_empty() {
+        let data_sm = DataSm { esm_class, tlvs, ..DataSm::default() };
+        assert_eq!(receipt::receipt_of_data(&data_sm), view, "{}", block.name);
     }
     if let Some(view) = view {
         check_view(block, &view);

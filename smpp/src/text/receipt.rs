@@ -160,7 +160,7 @@ pub fn receipt_of<'a>(pdu: &DeliverSm<'a>) -> Option<ReceiptView<'a>> {
 
 /// The receipt that a data_sm carries, as [`receipt_of`].
 pub fn receipt_of_data<'a>(pdu: &DataSm<'a>) -> Option<ReceiptView<'a>> {
-    receipt_in(pdu.esm_class, pdu.tlvs.find(Tag::MESSAGE_PAYLOAD).unwrap_or_default(), &pdu.tlvs)
+    receipt_in(pdu.esm_class, pdu.payload(), &pdu.tlvs)
 }
 
 /// As [`receipt_of`], and besides by the pattern of the text alone: id and stat there. Only for vendors known
