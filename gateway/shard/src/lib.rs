@@ -35,5 +35,5 @@ pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
 pub use mail::{Mail, Post, mesh};
 pub use options::{BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions};
 pub use placement::home_shard;
-pub use report::{Latency, LinkTally, ReportSlot, ShardReport, VendorReport, report_slot};
-pub use shard::{ShardParts, run_shard};
+pub use report::{LATENCY_BOUNDS_US, Latency, LinkTally, ReportSlot, ShardReport, VendorReport, report_slot};
+pub use shard::{Listening, ShardParts, run_shard};

@@ -1,0 +1,195 @@
+//! The shard as its links see it: every event is sorted by whose link it came from and handed to `ingress`
+//! (customers) or `egress` (vendors), then what the relay wants done is carried out.
+
+use crate::backlog::Outgoing;
+use crate::directive::Notice;
+use crate::egress::VendorPeer;
+use crate::ingress::CustomerPeer;
+use crate::mail::Mail;
+use crate::options::{Plan, ShardOptions};
+use crate::report::{LinkTally, VendorReport};
+use link::{App, Bell, Closed, Event, LinkId, Links};
+use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, StoreOp, VendorId};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What is remembered with each request on a link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Token {
+    /// A submit on a vendor's link.
+    Message(MessageKey),
+    /// A delivery on a customer's link.
+    Delivery(DeliveryKey),
+}
+
+/// Whose link it is.
+pub(crate) enum Peer {
+    /// A customer's, bound or about to be.
+    Customer(CustomerPeer),
+    /// A vendor's, bound or about to be.
+    Vendor(VendorPeer),
+}
+
+/// Everything that one shard owns beside its links.
+pub(crate) struct ShardApp {
+    pub(crate) options: ShardOptions,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) relay: Relay,
+    /// By the index of the link.
+    peers: Vec<Option<Peer>>,
+    /// Sessions of each account, bound or about to be. Bounded by the links.
+    pub(crate) sessions: HashMap<AccountId, u32>,
+    pub(crate) others: Vec<Option<Outgoing<Mail>>>,
+    pub(crate) store: Option<Outgoing<StoreOp>>,
+    pub(crate) control: Outgoing<Notice>,
+    pub(crate) customers: LinkTally,
+    pub(crate) vendors_links: LinkTally,
+    pub(crate) greetings_failed: u64,
+    pub(crate) handed_over: u64,
+    pub(crate) vendors: Vec<VendorReport>,
+    /// Seconds since 1970 UTC, looked up once a tick.
+    pub(crate) unix_seconds: u64,
+    /// Binds and messages are refused, links are not renewed.
+    pub(crate) draining: bool,
+    /// Rung when the relay has nothing open after a drain.
+    pub(crate) drained: Rc<Bell>,
+}
+
+/// The ends of everything a shard talks to.
+pub(crate) struct Lines {
+    pub(crate) others: Vec<Option<Outgoing<Mail>>>,
+    pub(crate) store: Option<Outgoing<StoreOp>>,
+    pub(crate) control: Outgoing<Notice>,
+    pub(crate) drained: Rc<Bell>,
+}
+
+impl ShardApp {
+    pub(crate) fn new(options: ShardOptions, plan: Arc<Plan>, lines: Lines) -> Self {
+        let relay_options = relay::RelayOptions {
+            node: options.node,
+            shard: relay::ShardIndex(options.index),
+            shards: options.shards,
+            seed: options.seed,
+        };
+        ShardApp {
+            relay: Relay::new(relay_options, plan.snapshot.clone()),
+            options,
+            plan,
+            peers: Vec::new(),
+            sessions: HashMap::new(),
+            others: lines.others,
+            store: lines.store,
+            control: lines.control,
+            customers: LinkTally::default(),
+            vendors_links: LinkTally::default(),
+            greetings_failed: 0,
+            handed_over: 0,
+            vendors: Vec::new(),
+            unix_seconds: unix_seconds(),
+            draining: false,
+            drained: lines.drained,
+        }
+    }
+
+    pub(crate) fn peer(&mut self, id: LinkId) -> Option<&mut Peer> {
+        self.peers.get_mut(id.index())?.as_mut()
+    }
+
+    pub(crate) fn put_peer(&mut self, id: LinkId, peer: Peer) {
+        if self.peers.len() <= id.index() {
+            self.peers.resize_with(id.index() + 1, || None);
+        }
+        self.peers[id.index()] = Some(peer);
+    }
+
+    pub(crate) fn take_peer(&mut self, id: LinkId) -> Option<Peer> {
+        self.peers.get_mut(id.index())?.take()
+    }
+
+    pub(crate) fn arrival(&self, links: &Links<Token>, id: LinkId, over_window: bool) -> Arrival {
+        Arrival { now: links.now(), unix_seconds: self.unix_seconds, link: key_of(id), over_window }
+    }
+
+    /// Where this vendor is counted.
+    pub(crate) fn vendor_report(&mut self, id: VendorId, name: &str) -> usize {
+        if let Some(place) = self.vendors.iter().position(|vendor| vendor.id == Some(id)) {
+            return place;
+        }
+        self.vendors.push(VendorReport { id: Some(id), name: name.into(), ..VendorReport::default() });
+        self.vendors.len() - 1
+    }
+}
+
+impl App for ShardApp {
+    type Token = Token;
+
+    fn on_event(&mut self, links: &mut Links<Token>, id: LinkId, event: Event<'_, Token>) {
+        match event {
+            Event::Request { frame, pdu, over_window } => {
+                let arrival = self.arrival(links, id, over_window);
+                match self.peer(id) {
+                    Some(Peer::Customer(_)) => self.on_customer_request(links, arrival, frame, &pdu),
+                    Some(Peer::Vendor(_)) => self.on_vendor_request(links, arrival, frame, &pdu),
+                    None => {}
+                }
+            }
+            Event::Response { token: Token::Message(message), frame, sent_at } => {
+                self.on_vendor_answer(links, id, message, frame, sent_at);
+            }
+            Event::Response { token: Token::Delivery(delivery), frame, .. } => {
+                self.relay.customer_answered(links.now(), delivery, frame.command_status());
+            }
+            Event::Expired { token: Token::Message(message), .. } => {
+                self.relay.handle_expired(links.now(), message);
+            }
+            Event::Expired { token: Token::Delivery(delivery), .. } => {
+                self.relay.delivery_failed(links.now(), delivery);
+            }
+            Event::BindRequest { kind, bind, sequence } => {
+                self.on_bind_request(links, id, kind, &bind, sequence);
+            }
+            Event::Bound { kind, .. } => self.on_vendor_bound(links, id, kind),
+            Event::BindRefused { status } => self.on_vendor_refused(id, status),
+            Event::Unbound | Event::Notice { .. } | Event::Nothing => {}
+        }
+        self.carry_out(links);
+    }
+
+    fn on_closed(&mut self, links: &mut Links<Token>, id: LinkId, closed: Closed<Token>) {
+        match self.take_peer(id) {
+            Some(Peer::Customer(peer)) => self.on_customer_closed(links, id, &peer, &closed),
+            Some(Peer::Vendor(peer)) => self.on_vendor_closed(links, id, &peer, &closed),
+            None => {}
+        }
+        self.carry_out(links);
+    }
+
+    fn on_tick(&mut self, links: &mut Links<Token>) {
+        self.unix_seconds = unix_seconds();
+        self.relay.handle_tick(links.now());
+        self.carry_out(links);
+        if self.waiting() > 0 {
+            links.schedule_flush();
+        }
+    }
+
+    fn on_flush(&mut self, _links: &mut Links<Token>) {
+        self.flush_mail();
+    }
+}
+
+/// The relay's name for a link.
+pub(crate) fn key_of(id: LinkId) -> LinkKey {
+    LinkKey(id.to_bits())
+}
+
+/// The link behind the relay's name.
+pub(crate) fn link_of(key: LinkKey) -> LinkId {
+    LinkId::from_bits(key.0)
+}
+
+fn unix_seconds() -> u64 {
+    // A clock before 1970 is a broken clock; ids then count from 1970 and stay unique within the process.
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}

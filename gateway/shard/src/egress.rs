@@ -1,0 +1,174 @@
+//! Vendors' links: keeping them bound, and what comes back on them.
+
+use crate::app::{Peer, ShardApp, Token, key_of};
+use crate::options::VendorOptions;
+use link::backoff::Backoff;
+use link::{Bell, CloseReason, Closed, Hub, LinkId, Links, SessionConfig};
+use relay::{Arrival, MessageKey, VendorId};
+use runtime::Runtime;
+use smpp::field::CommandStatus;
+use smpp::pdu::{Bind, BindKind, Pdu};
+use smpp::time::Instant;
+use smpp::wire::Frame;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Time for a TCP connect. Longer than a lost SYN's first retry (1 s), shorter than anybody's patience.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// A link that was bound at least this long begins its back-off anew when it is lost.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// A vendor's link.
+pub(crate) struct VendorPeer {
+    pub(crate) vendor: VendorId,
+    /// Where the vendor is counted.
+    report: usize,
+    window: u32,
+    bound: bool,
+    /// Rung when the link is gone.
+    gone: Rc<Bell>,
+}
+
+impl ShardApp {
+    pub(crate) fn on_vendor_bound(&mut self, links: &mut Links<Token>, id: LinkId, kind: BindKind) {
+        let Some(Peer::Vendor(peer)) = self.peer(id) else { return };
+        peer.bound = true;
+        let (vendor, window, report) = (peer.vendor, peer.window, peer.report);
+        self.vendors_links.bound += 1;
+        self.vendors_links.binds_accepted += 1;
+        tracing::info!(vendor = %self.vendors[report].name, ?kind, "bound");
+        if !self.relay.vendor_bound(links.now(), vendor, key_of(id), kind, window) {
+            links.unbind(id);
+        }
+    }
+
+    pub(crate) fn on_vendor_refused(&mut self, id: LinkId, status: CommandStatus) {
+        let Some(Peer::Vendor(peer)) = self.peer(id) else { return };
+        let report = peer.report;
+        self.vendors_links.binds_refused += 1;
+        let status_name = status.name().unwrap_or("unknown");
+        tracing::warn!(vendor = %self.vendors[report].name, status = status.0, status_name, "bind refused");
+    }
+
+    pub(crate) fn on_vendor_request(
+        &mut self,
+        links: &mut Links<Token>,
+        arrival: Arrival,
+        frame: Frame<'_>,
+        pdu: &Pdu<'_>,
+    ) {
+        match pdu {
+            Pdu::DeliverSm(deliver) => self.relay.handle_deliver(arrival, frame, deliver),
+            Pdu::DataSm(data) => self.relay.handle_deliver_data(arrival, frame, data),
+            _ => {
+                let command = frame.command_id().response();
+                let status = CommandStatus::ESME_RINVCMDID;
+                let link = crate::app::link_of(arrival.link);
+                // A link that is gone already needs no answer.
+                let _ = links.respond_empty(link, command, frame.sequence_number(), status);
+            }
+        }
+    }
+
+    pub(crate) fn on_vendor_answer(
+        &mut self,
+        links: &mut Links<Token>,
+        id: LinkId,
+        message: MessageKey,
+        frame: Frame<'_>,
+        sent_at: Instant,
+    ) {
+        let now = links.now();
+        if let Some(Peer::Vendor(peer)) = self.peer(id) {
+            let report = peer.report;
+            self.vendors[report].round_trip.record(now.saturating_since(sent_at));
+        }
+        // The id ends at its NUL; an error answer may have no body at all.
+        let message_id = frame.body().split(|octet| *octet == 0).next().unwrap_or_default();
+        self.relay.handle_answer(now, key_of(id), message, frame.command_status(), message_id);
+    }
+
+    pub(crate) fn on_vendor_closed(
+        &mut self,
+        links: &mut Links<Token>,
+        id: LinkId,
+        peer: &VendorPeer,
+        closed: &Closed<Token>,
+    ) {
+        peer.gone.ring();
+        self.vendors_links.closed += 1;
+        let (written, unsent) = (messages(&closed.written), messages(&closed.unsent));
+        tracing::warn!(
+            vendor = %self.vendors[peer.report].name,
+            reason = closed.reason.label(),
+            unanswered = written.len(),
+            unsent = unsent.len(),
+            "vendor's link closed"
+        );
+        if peer.bound {
+            self.vendors_links.bound -= 1;
+            self.relay.vendor_closed(links.now(), key_of(id), &written, &unsent);
+        }
+    }
+}
+
+fn messages(tokens: &[Token]) -> Vec<MessageKey> {
+    let message_of = |token: &Token| match token {
+        Token::Message(message) => Some(*message),
+        Token::Delivery(_) => None,
+    };
+    tokens.iter().filter_map(message_of).collect()
+}
+
+/// Keeps one bind of a vendor up for as long as the shard runs: connect, bind, wait for its end, wait a while,
+/// again. Addresses are tried in order, starting over after a link that stood.
+pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, vendor: Rc<VendorOptions>, bind: u32) {
+    let seed = u64::from(vendor.id.0) << 32 | u64::from(bind);
+    let mut backoff = Backoff::new(vendor.reconnect, seed);
+    let mut attempt = 0;
+    while !hub.with(|app, _| app.draining) {
+        let address = vendor.addresses[attempt % vendor.addresses.len()];
+        attempt += 1;
+        let began = runtime::monotonic_nanos();
+        match connect(&hub, &vendor, address).await {
+            Ok(gone) => gone.rung().await,
+            Err(error) => tracing::warn!(vendor = %vendor.name, %address, %error, "cannot connect"),
+        }
+        if runtime::monotonic_nanos() - began > STEADY.as_nanos() as u64 {
+            backoff.reset();
+            attempt = 0;
+        }
+        R::sleep(backoff.next_wait()).await;
+    }
+}
+
+async fn connect<R: Runtime>(
+    hub: &Hub<R, ShardApp>,
+    vendor: &VendorOptions,
+    address: SocketAddr,
+) -> std::io::Result<Rc<Bell>> {
+    let config = SessionConfig {
+        timers: vendor.timers,
+        dialect: vendor.dialect.clone(),
+        ..SessionConfig::vendor_side(vendor.window)
+    };
+    let bind = Bind {
+        system_id: vendor.system_id.as_bytes(),
+        password: vendor.password.expose().as_bytes(),
+        system_type: vendor.system_type.as_bytes(),
+        ..Bind::default()
+    };
+    let id = hub.connect(address, CONNECT_MAX, config, vendor.bind_kind, &bind).await?;
+    let gone = Rc::new(Bell::default());
+    let rings = gone.clone();
+    hub.with(|app, links| {
+        let report = app.vendor_report(vendor.id, &vendor.name);
+        let peer = VendorPeer { vendor: vendor.id, report, window: vendor.window, bound: false, gone: rings };
+        app.put_peer(id, Peer::Vendor(peer));
+        if app.draining {
+            links.close(id, CloseReason::Local);
+        }
+    });
+    Ok(gone)
+}

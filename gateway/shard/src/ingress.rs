@@ -1,0 +1,203 @@
+//! Customers' links: binds, and what they submit.
+
+use crate::app::{Peer, ShardApp, Token, key_of};
+use crate::directive::{BindAnswer, BindQuestion, Notice, Ticket};
+use link::{CloseReason, Closed, LinkId, Links};
+use relay::{AccountId, Arrival, DeliveryKey};
+use smpp::field::{CommandId, CommandStatus};
+use smpp::pdu::{Bind, BindKind, Pdu};
+use smpp::wire::Frame;
+
+/// A customer's link.
+pub(crate) struct CustomerPeer {
+    /// The account that its system_id named.
+    pub(crate) account: AccountId,
+    /// What it asked to bind as.
+    pub(crate) kind: BindKind,
+    /// Whether control said yes.
+    pub(crate) bound: bool,
+}
+
+/// Why a bind is refused; [`BindRefusal::status`] is the one table to the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BindRefusal {
+    /// Unknown system_id or wrong password: which of them is not told to strangers.
+    WrongCredentials,
+    /// The account may not bind this way.
+    KindNotAllowed,
+    /// As many sessions stand as the account may have.
+    TooMany,
+    /// Nobody could check the password in time.
+    Busy,
+    /// The node is going down.
+    Draining,
+}
+
+impl BindRefusal {
+    /// SMPP 3.4 §5.1.3. Too many binds get ESME_RALYBND as most operators' documents say.
+    const fn status(self) -> CommandStatus {
+        match self {
+            BindRefusal::WrongCredentials => CommandStatus::ESME_RINVPASWD,
+            BindRefusal::KindNotAllowed => CommandStatus::ESME_RBINDFAIL,
+            BindRefusal::TooMany => CommandStatus::ESME_RALYBND,
+            BindRefusal::Busy | BindRefusal::Draining => CommandStatus::ESME_RSYSERR,
+        }
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            BindRefusal::WrongCredentials => "wrong_credentials",
+            BindRefusal::KindNotAllowed => "kind_not_allowed",
+            BindRefusal::TooMany => "too_many",
+            BindRefusal::Busy => "busy",
+            BindRefusal::Draining => "draining",
+        }
+    }
+}
+
+impl ShardApp {
+    pub(crate) fn on_bind_request(
+        &mut self,
+        links: &mut Links<Token>,
+        id: LinkId,
+        kind: BindKind,
+        bind: &Bind<'_>,
+        sequence: u32,
+    ) {
+        let account = AccountId::of_name(bind.system_id);
+        if let Err(refusal) = self.may_bind(account, kind, bind.system_id) {
+            return self.refuse_bind(links, id, sequence, refusal);
+        }
+        let Some(peer) = links.peer_address(id) else { return };
+        self.put_peer(id, Peer::Customer(CustomerPeer { account, kind, bound: false }));
+        *self.sessions.entry(account).or_default() += 1;
+        self.control.keep(Notice::Bind(BindQuestion {
+            ticket: Ticket { link: id, sequence },
+            account,
+            system_id: bind.system_id.into(),
+            password: bind.password.into(),
+            peer,
+        }));
+        links.schedule_flush();
+    }
+
+    /// What can be told without the password. An unknown system_id is not refused here, so that it takes as
+    /// long as a wrong password.
+    fn may_bind(&self, account: AccountId, kind: BindKind, system_id: &[u8]) -> Result<(), BindRefusal> {
+        if self.draining {
+            return Err(BindRefusal::Draining);
+        }
+        let Some(customer) = self.plan.customer(system_id) else { return Ok(()) };
+        if self.sessions.get(&account).is_some_and(|count| *count >= customer.binds_max) {
+            return Err(BindRefusal::TooMany);
+        }
+        if !customer.bind_kinds.allows(kind) {
+            return Err(BindRefusal::KindNotAllowed);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_bind_answer(&mut self, links: &mut Links<Token>, answer: BindAnswer) {
+        let (ticket, refusal) = match answer {
+            BindAnswer::Right(ticket) => (ticket, None),
+            BindAnswer::Wrong(ticket) => (ticket, Some(BindRefusal::WrongCredentials)),
+            BindAnswer::Busy(ticket) => (ticket, Some(BindRefusal::Busy)),
+        };
+        // The link may have gone while its password was checked.
+        if !links.is_open(ticket.link) {
+            return;
+        }
+        match refusal {
+            Some(refusal) => self.refuse_bind(links, ticket.link, ticket.sequence, refusal),
+            None => self.accept_bind(links, ticket),
+        }
+        self.carry_out(links);
+    }
+
+    fn accept_bind(&mut self, links: &mut Links<Token>, ticket: Ticket) {
+        let Some(Peer::Customer(peer)) = self.peer(ticket.link) else { return };
+        let (account, kind) = (peer.account, peer.kind);
+        peer.bound = true;
+        let customer = self.plan.customers.iter().find(|customer| customer.account == account);
+        let Some(window) = customer.map(|customer| customer.window) else {
+            return self.refuse_bind(links, ticket.link, ticket.sequence, BindRefusal::WrongCredentials);
+        };
+        links.widen(ticket.link, window, window);
+        if links.accept_bind(ticket.link, ticket.sequence, &self.options.system_id).is_err() {
+            return;
+        }
+        self.customers.binds_accepted += 1;
+        self.customers.bound += 1;
+        if !self.relay.customer_bound(links.now(), account, key_of(ticket.link), kind, window) {
+            links.close(ticket.link, CloseReason::Local);
+        }
+    }
+
+    fn refuse_bind(&mut self, links: &mut Links<Token>, id: LinkId, sequence: u32, refusal: BindRefusal) {
+        self.customers.binds_refused += 1;
+        tracing::info!(reason = refusal.label(), peer = ?links.peer_address(id), "bind refused");
+        // A link that is gone already needs no answer.
+        let _ = links.refuse_bind(id, sequence, refusal.status());
+        links.close(id, CloseReason::Local);
+    }
+
+    pub(crate) fn on_customer_request(
+        &mut self,
+        links: &mut Links<Token>,
+        arrival: Arrival,
+        frame: Frame<'_>,
+        pdu: &Pdu<'_>,
+    ) {
+        match pdu {
+            Pdu::SubmitSm(submit) => self.relay.handle_submit(arrival, frame, submit),
+            Pdu::DataSm(data) => self.relay.handle_submit_data(arrival, frame, data),
+            _ => answer_unsupported(links, arrival, frame),
+        }
+    }
+
+    pub(crate) fn on_customer_closed(
+        &mut self,
+        links: &mut Links<Token>,
+        id: LinkId,
+        peer: &CustomerPeer,
+        closed: &Closed<Token>,
+    ) {
+        self.customers.closed += 1;
+        if let Some(count) = self.sessions.get_mut(&peer.account) {
+            *count -= 1;
+            if *count == 0 {
+                self.sessions.remove(&peer.account);
+            }
+        }
+        if !peer.bound {
+            return;
+        }
+        self.customers.bound -= 1;
+        tracing::debug!(reason = closed.reason.label(), "customer's link closed");
+        let deliveries: Vec<DeliveryKey> =
+            closed.written.iter().chain(&closed.unsent).filter_map(delivery_of).collect();
+        self.relay.customer_closed(links.now(), key_of(id), &deliveries);
+    }
+}
+
+/// Requests that are legal but that we do not carry out (yet), each with the status that the standard keeps
+/// for its failure (SMPP 3.4 §5.1.3).
+fn answer_unsupported(links: &mut Links<Token>, arrival: Arrival, frame: Frame<'_>) {
+    let status = match frame.command_id() {
+        CommandId::QUERY_SM => CommandStatus::ESME_RQUERYFAIL,
+        CommandId::CANCEL_SM => CommandStatus::ESME_RCANCELFAIL,
+        CommandId::REPLACE_SM => CommandStatus::ESME_RREPLACEFAIL,
+        CommandId::SUBMIT_MULTI => CommandStatus::ESME_RSUBMITFAIL,
+        _ => CommandStatus::ESME_RINVCMDID,
+    };
+    let link = crate::app::link_of(arrival.link);
+    // A link that is gone already needs no answer.
+    let _ = links.respond_empty(link, frame.command_id().response(), frame.sequence_number(), status);
+}
+
+fn delivery_of(token: &Token) -> Option<DeliveryKey> {
+    match token {
+        Token::Delivery(delivery) => Some(*delivery),
+        Token::Message(_) => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! Accepting connections, and placing each on the shard of its account.
+
+use crate::app::ShardApp;
+use crate::mail::Mail;
+use crate::placement::home_shard;
+use link::accept::{Greeting, greet};
+use link::{Hub, SessionConfig};
+use relay::AccountId;
+use runtime::{Listener, Runtime, Stream};
+use smpp::dialect::Dialect;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Wait after an accept that failed, as when no descriptor is free: long enough not to spin, short enough not
+/// to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the listener is closed.
+pub(crate) async fn keep_accepting<R: Runtime>(hub: Hub<R, ShardApp>, listener: Rc<R::Listener>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => R::spawn(place::<R>(hub.clone(), stream)),
+            Err(error) => {
+                if hub.with(|app, _| app.draining) {
+                    return;
+                }
+                tracing::warn!(%error, "cannot accept");
+                R::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Reads a connection's bind and takes it, or hands it to the shard of its account.
+async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream) {
+    let buffer = hub.receive_buffer();
+    let deadline = hub.with(|app, _| app.plan.customer_timers.bind);
+    let greeting = match greet::<R>(stream, &buffer, deadline, &Dialect::tolerant()).await {
+        Ok(greeting) => greeting,
+        Err(error) => {
+            tracing::debug!(?error, "no bind came");
+            return hub.with(|app, _| app.greetings_failed += 1);
+        }
+    };
+    let Greeting { stream, octets, system_id } = greeting;
+    let (here, home) = hub.with(|app, _| {
+        (app.options.index, home_shard(AccountId::of_name(&system_id), app.options.shards))
+    });
+    if here == home {
+        return take::<R>(&hub, stream, &octets);
+    }
+    match stream.into_fd() {
+        Ok(socket) => hub.with(|app, links| {
+            app.handed_over += 1;
+            let handover = Mail::Handover { socket, octets };
+            if let Some(Some(outgoing)) = app.others.get_mut(usize::from(home)) {
+                // A shard whose box is full is busy enough: the socket is closed, and the customer comes again.
+                let _ = outgoing.offer(handover);
+            }
+            links.schedule_flush();
+        }),
+        Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
+    }
+}
+
+/// Makes a connection a link of this shard. One that is too many is closed.
+pub(crate) fn take<R: Runtime>(hub: &Hub<R, ShardApp>, stream: R::Stream, octets: &[u8]) {
+    let config = hub.with(|app, _| SessionConfig {
+        timers: app.plan.customer_timers,
+        pdu_size_max: app.plan.pdu_size_max,
+        dialect: Dialect::tolerant(),
+        ..SessionConfig::customer_side(1, 1)
+    });
+    drop(hub.attach(stream, config, octets));
+}

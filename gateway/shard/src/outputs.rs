@@ -1,0 +1,112 @@
+//! What the relay wants done is done here, in the order given.
+
+use crate::app::{ShardApp, Token, link_of};
+use crate::mail::Mail;
+use link::Links;
+use relay::{Output, ShardIndex, ShardMessage};
+use smpp::field::{CommandId, CommandStatus};
+use smpp::pdu::{DataSmResp, DeliverSmResp, Pdu, SubmitSmResp};
+use smpp::text::message_id::GatewayId;
+use smpp::tlv::Tlvs;
+
+impl ShardApp {
+    /// Carries out all that the relay has to say. Failures go back into it and may give more to do.
+    pub(crate) fn carry_out(&mut self, links: &mut Links<Token>) {
+        loop {
+            while let Some(output) = self.relay.poll() {
+                self.carry_out_one(links, output);
+            }
+            while let Some(op) = self.relay.poll_store() {
+                if let Some(store) = &mut self.store {
+                    store.keep(op);
+                    links.schedule_flush();
+                }
+            }
+            let Some((to, message)) = self.relay.poll_shard() else { return };
+            self.send_to_shard(links, to, message);
+        }
+    }
+
+    fn carry_out_one(&mut self, links: &mut Links<Token>, output: Output) {
+        match output {
+            Output::SendSubmit { link, message } => {
+                let bytes = self.relay.bytes(message);
+                if links.request_frame(link_of(link), bytes, Token::Message(message)).is_err() {
+                    self.relay.send_failed(links.now(), message);
+                }
+            }
+            Output::SendDeliver { link, delivery } => {
+                let bytes = self.relay.delivery_bytes(delivery);
+                if links.request_frame(link_of(link), bytes, Token::Delivery(delivery)).is_err() {
+                    self.relay.delivery_failed(links.now(), delivery);
+                }
+            }
+            Output::AnswerSubmit { link, sequence, command, status, message_id } => {
+                // A customer whose link is gone gets no answer; its message goes its way.
+                let _ = answer_submit(links, link_of(link), sequence, command, status, message_id);
+            }
+            Output::AnswerDeliver { link, sequence, command, status } => {
+                let pdu = if command == CommandId::DATA_SM_RESP {
+                    Pdu::DataSmResp(DataSmResp { message_id: &[], tlvs: Tlvs::default() })
+                } else {
+                    Pdu::DeliverSmResp(DeliverSmResp { message_id: &[], tlvs: Tlvs::default() })
+                };
+                // A vendor whose link is gone delivers again.
+                let _ = links.respond(link_of(link), sequence, status, &pdu);
+            }
+            Output::Drained => self.drained.ring(),
+        }
+    }
+
+    fn send_to_shard(&mut self, links: &mut Links<Token>, to: ShardIndex, message: ShardMessage) {
+        let Some(Some(outgoing)) = self.others.get_mut(usize::from(to.0)) else {
+            return self.relay.handle_undelivered(links.now(), to, message);
+        };
+        links.schedule_flush();
+        if matches!(message, ShardMessage::Submit { .. } | ShardMessage::Deliver { .. }) {
+            if let Err(Mail::Relay(message)) = outgoing.offer(Mail::Relay(message)) {
+                self.relay.handle_undelivered(links.now(), to, message);
+            }
+        } else {
+            outgoing.keep(Mail::Relay(message));
+        }
+    }
+
+    /// Wakes every reader that something was sent to in this turn.
+    pub(crate) fn flush_mail(&mut self) {
+        for outgoing in self.others.iter_mut().flatten() {
+            outgoing.flush();
+        }
+        if let Some(store) = &mut self.store {
+            store.flush();
+        }
+        self.control.flush();
+    }
+
+    /// Words that wait because a mailbox is full.
+    pub(crate) fn waiting(&self) -> usize {
+        let others: usize = self.others.iter().flatten().map(|outgoing| outgoing.waiting()).sum();
+        others + self.store.as_ref().map_or(0, |store| store.waiting()) + self.control.waiting()
+    }
+}
+
+fn answer_submit(
+    links: &mut Links<Token>,
+    link: link::LinkId,
+    sequence: u32,
+    command: CommandId,
+    status: CommandStatus,
+    message_id: Option<GatewayId>,
+) -> Result<(), link::SendError> {
+    let Some(id) = message_id else {
+        return links.respond_empty(link, command, sequence, status);
+    };
+    let text = id.text();
+    let message_id = &text[..];
+    let pdu = if command == CommandId::DATA_SM_RESP {
+        Pdu::DataSmResp(DataSmResp { message_id, tlvs: Tlvs::default() })
+    } else {
+        Pdu::SubmitSmResp(SubmitSmResp { message_id, tlvs: Tlvs::default() })
+    };
+    links.respond(link, sequence, status, &pdu)
+}

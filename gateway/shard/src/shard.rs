@@ -1,0 +1,223 @@
+//! One shard from start to end.
+
+use crate::app::{Lines, ShardApp, Token};
+use crate::backlog::Outgoing;
+use crate::directive::{Directive, Notice};
+use crate::egress::keep_bound;
+use crate::listen::{keep_accepting, take};
+use crate::mail::{MAILBOX_BATCH, Mail, Post};
+use crate::options::{Plan, ShardOptions};
+use crate::placement::bind_shard;
+use crate::report::ShardReport;
+use link::{Bell, Hub, HubOptions, Links};
+use relay::{ShardIndex, StoreAnswer, StoreOp};
+use runtime::{Listener, Receiver, Runtime, Sender};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// Time between two reports: often enough for a metric, too seldom to cost anything.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// Time for unbinds to be answered at the end.
+const UNBIND_MAX: Duration = Duration::from_secs(3);
+
+/// Everything that a shard is given at its start.
+pub struct ShardParts {
+    /// Its fixed part.
+    pub options: ShardOptions,
+    /// The first configuration.
+    pub plan: Arc<Plan>,
+    /// Its boxes to and from the other shards.
+    pub post: Post,
+    /// Its lines to and from the store, where there is one.
+    pub store: Option<(Sender<StoreOp>, Receiver<StoreAnswer>)>,
+    /// Its lines to and from control.
+    pub control: (Sender<Notice>, Receiver<Directive>),
+    /// Where to listen: one shard of a node does.
+    pub listen: Option<Listening>,
+}
+
+/// Where to listen, and whom to tell which port it became.
+pub struct Listening {
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Gets the address that was taken, or why none could be.
+    pub taken: SyncSender<io::Result<SocketAddr>>,
+}
+
+/// Runs one shard until it is told to drain and has. To be the main future of an executor.
+pub async fn run_shard<R: Runtime>(parts: ShardParts) {
+    let ShardParts { options, plan, post, store, control, listen } = parts;
+    let drained = Rc::new(Bell::default());
+    let (store_ops, store_answers) = store.unzip();
+    let lines = Lines {
+        others: post.to.into_iter().map(|sender| sender.map(Outgoing::new)).collect(),
+        store: store_ops.map(Outgoing::new),
+        control: Outgoing::new(control.0),
+        drained: drained.clone(),
+    };
+    let links_max = options.links_max;
+    let app = ShardApp::new(options, plan.clone(), lines);
+    let hub: Hub<R, ShardApp> = Hub::new(app, HubOptions { links_max });
+    for (from, receiver) in post.from {
+        R::spawn(read_mail::<R>(hub.clone(), from, receiver));
+    }
+    if let Some(answers) = store_answers {
+        R::spawn(read_store::<R>(hub.clone(), answers));
+    }
+    let listener = listen.and_then(|listening| open_listener::<R>(&hub, &listening));
+    R::spawn(read_directives::<R>(hub.clone(), control.1, listener));
+    start_vendors(&hub, &plan);
+    R::spawn(keep_reporting::<R>(hub.clone()));
+    drained.rung().await;
+    end::<R>(&hub).await;
+}
+
+fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: &Listening) -> Option<Rc<R::Listener>> {
+    let opened = R::listen(listening.address);
+    let (told, listener) = match opened {
+        Ok(listener) => (Ok(listener.local_address()), Some(Rc::new(listener))),
+        Err(error) => (Err(error), None),
+    };
+    // Whoever started us waits for this word; if it is gone, so are we soon.
+    let _ = listening.taken.send(told);
+    let listener = listener?;
+    R::spawn(keep_accepting::<R>(hub.clone(), listener.clone()));
+    Some(listener)
+}
+
+fn start_vendors<R: Runtime>(hub: &Hub<R, ShardApp>, plan: &Plan) {
+    let (index, shards) = hub.with(|app, _| (app.options.index, app.options.shards));
+    for (place, vendor) in plan.vendors.iter().enumerate() {
+        let shared = Rc::new(vendor.clone());
+        for bind in (0..vendor.binds).filter(|bind| bind_shard(place, *bind, shards) == index) {
+            R::spawn(keep_bound::<R>(hub.clone(), shared.clone(), bind));
+        }
+    }
+}
+
+async fn read_mail<R: Runtime>(hub: Hub<R, ShardApp>, from: u8, mut receiver: Receiver<Mail>) {
+    let mut batch = Vec::with_capacity(MAILBOX_BATCH);
+    while receiver.receive(&mut batch, MAILBOX_BATCH).await.is_ok() {
+        for mail in batch.drain(..) {
+            match mail {
+                Mail::Relay(message) => hub.with(|app, links| {
+                    app.relay.handle_shard_message(links.now(), ShardIndex(from), message);
+                    app.carry_out(links);
+                }),
+                Mail::Handover { socket, octets } => match R::adopt(socket) {
+                    Ok(stream) => take::<R>(&hub, stream, &octets),
+                    Err(error) => tracing::warn!(%error, "cannot take over a connection"),
+                },
+            }
+        }
+        R::yield_if_needed().await;
+    }
+    hub.with(|app, links| {
+        app.relay.shard_gone(links.now(), ShardIndex(from));
+        app.carry_out(links);
+    });
+}
+
+async fn read_store<R: Runtime>(hub: Hub<R, ShardApp>, mut answers: Receiver<StoreAnswer>) {
+    let mut batch = Vec::with_capacity(MAILBOX_BATCH);
+    while answers.receive(&mut batch, MAILBOX_BATCH).await.is_ok() {
+        hub.with(|app, links| {
+            for answer in batch.drain(..) {
+                app.relay.handle_store_answer(links.now(), answer);
+                app.carry_out(links);
+            }
+        });
+        R::yield_if_needed().await;
+    }
+    tracing::error!("the store is gone: receipts are refused towards vendors until the node restarts");
+}
+
+async fn read_directives<R: Runtime>(
+    hub: Hub<R, ShardApp>,
+    mut directives: Receiver<Directive>,
+    listener: Option<Rc<R::Listener>>,
+) {
+    let mut batch = Vec::new();
+    while directives.receive(&mut batch, MAILBOX_BATCH).await.is_ok() {
+        for directive in batch.drain(..) {
+            if matches!(directive, Directive::Drain)
+                && let Some(listener) = &listener
+            {
+                hub.with(|app, _| app.draining = true);
+                listener.close();
+            }
+            hub.with(|app, links| app.follow(links, directive));
+        }
+    }
+    // Control is gone without a word: end in order all the same.
+    hub.with(|app, links| app.follow(links, Directive::Drain));
+}
+
+impl ShardApp {
+    fn follow(&mut self, links: &mut Links<Token>, directive: Directive) {
+        match directive {
+            Directive::Publish(plan) => {
+                self.relay.apply_snapshot(links.now(), plan.snapshot.clone());
+                self.plan = plan;
+            }
+            Directive::Bind(answer) => self.on_bind_answer(links, answer),
+            Directive::Drain => {
+                self.draining = true;
+                self.relay.drain(links.now());
+            }
+        }
+        self.carry_out(links);
+    }
+
+    fn report(&self, links: &Links<Token>) -> ShardReport {
+        let mut vendors = self.vendors.clone();
+        for (id, traffic) in self.relay.vendor_counters() {
+            if let Some(vendor) = vendors.iter_mut().find(|vendor| vendor.id == Some(id)) {
+                vendor.traffic = traffic;
+            }
+        }
+        ShardReport {
+            made_at_ns: runtime::monotonic_nanos(),
+            customers: self.customers,
+            vendors_links: self.vendors_links,
+            greetings_failed: self.greetings_failed,
+            handed_over: self.handed_over,
+            links: *links.counters(),
+            relay: self.relay.counters(),
+            vendors,
+            backlog: self.waiting() as u64,
+            busy_ns: runtime::thread_cpu_nanos(),
+        }
+    }
+}
+
+async fn keep_reporting<R: Runtime>(hub: Hub<R, ShardApp>) {
+    loop {
+        hub.with(|app, links| app.options.report.store(Arc::new(app.report(links))));
+        R::sleep(REPORT_EVERY).await;
+    }
+}
+
+/// Ends every session in order, for as long as that may take.
+async fn end<R: Runtime>(hub: &Hub<R, ShardApp>) {
+    hub.with(|_, links| {
+        let ids: Vec<_> = links.ids().collect();
+        for id in ids {
+            links.unbind(id);
+        }
+    });
+    let deadline = runtime::monotonic_nanos() + UNBIND_MAX.as_nanos() as u64;
+    while !hub.is_empty() && runtime::monotonic_nanos() < deadline {
+        R::sleep(link::limits::TICK).await;
+    }
+    hub.with(|app, links| {
+        app.options.report.store(Arc::new(app.report(links)));
+        app.control.keep(Notice::Drained);
+        app.control.flush();
+    });
+    hub.stop();
+}
