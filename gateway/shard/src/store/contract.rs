@@ -1,0 +1,236 @@
+//! What every store must do, run on each of them. The same list, so that none has a meaning of its own.
+
+use super::{Batch, Store, StoreOptions};
+use relay::*;
+use smpp::text::message_id::GatewayId;
+
+/// Now, in every test that does not speak of age.
+const NOW: u32 = 1_800_000_000;
+
+pub(super) fn key(vendor: u32, number: u64) -> CorrelationKey {
+    let id = VendorMessageId::new(format!("id-{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).as_bytes());
+    CorrelationKey { vendor: VendorId(vendor), id: id.unwrap() }
+}
+
+pub(super) fn correlation(number: u64) -> Correlation {
+    Correlation { account: AccountId(number as u32), gateway_id: GatewayId(number), submitted_at: NOW }
+}
+
+pub(super) fn remember(vendor: u32, number: u64) -> StoreOp {
+    StoreOp::Remember { message: MessageKey::from_u64(number), key: key(vendor, number), correlation: correlation(number) }
+}
+
+pub(super) fn find(vendor: u32, number: u64) -> StoreOp {
+    StoreOp::Find { delivery: DeliveryKey::from_u64(number), key: key(vendor, number) }
+}
+
+fn forget(vendor: u32, number: u64) -> StoreOp {
+    StoreOp::Forget { key: key(vendor, number) }
+}
+
+fn park(account: u32, text: &str) -> StoreOp {
+    StoreOp::Park { delivery: DeliveryKey::from_u64(7), account: AccountId(account), pdu: text.into() }
+}
+
+fn unpark(account: u32, count_max: u32) -> StoreOp {
+    StoreOp::Unpark { account: AccountId(account), count_max }
+}
+
+/// One turn of one shard.
+pub(super) fn turn(store: &mut Store, ops: Vec<StoreOp>) -> Vec<StoreAnswer> {
+    let mut batches = [Batch { ops, answers: Vec::new() }];
+    store.turn(NOW, &mut batches);
+    let [batch] = batches;
+    batch.answers
+}
+
+pub(super) fn found(answers: &[StoreAnswer]) -> Vec<Option<u64>> {
+    let found = |answer: &StoreAnswer| match answer {
+        StoreAnswer::Found { outcome, .. } => Some(outcome.unwrap().map(|found| found.gateway_id.0)),
+        _ => None,
+    };
+    answers.iter().filter_map(found).collect()
+}
+
+/// Texts and ids handed out, and whether there are more.
+fn handed(answers: &[StoreAnswer]) -> (Vec<(String, ParkedId)>, bool) {
+    let Some(StoreAnswer::Unparked { entries, more, .. }) = answers.last() else { panic!("{answers:?}") };
+    let text = |entry: &ParkedEntry| (String::from_utf8(entry.pdu.clone()).unwrap(), entry.parked);
+    (entries.iter().map(text).collect(), *more)
+}
+
+/// Runs one story on every store, with little and with much room in memory.
+fn check(change: impl Fn(&mut StoreOptions), story: impl Fn(&mut Store)) {
+    let directory = tempfile::tempdir().unwrap();
+    for recent_max in [1, 1_000_000] {
+        let mut options = StoreOptions::new(directory.path().join(recent_max.to_string()));
+        options.recent_max = recent_max;
+        change(&mut options);
+        story(&mut Store::embedded(&options).unwrap());
+        story(&mut Store::memory(&options));
+    }
+}
+
+#[test]
+fn what_is_remembered_is_found_until_it_is_forgotten() {
+    check(
+        |_| {},
+        |store| {
+            let answers = turn(store, vec![remember(1, 1), find(1, 1), find(2, 1), remember(1, 2)]);
+            assert_eq!(found(&answers), [Some(1), None], "ids of two vendors never meet");
+            assert_eq!(answers.len(), 4);
+            assert_eq!(found(&turn(store, vec![find(1, 1), find(1, 1), find(1, 2)])), [Some(1), Some(1), Some(2)]);
+            let answers = turn(store, vec![forget(1, 1), find(1, 1), find(1, 2), forget(1, 1), forget(3, 3)]);
+            assert_eq!(found(&answers), [None, Some(2)]);
+            assert_eq!(found(&turn(store, vec![find(1, 1), find(1, 2)])), [None, Some(2)]);
+        },
+    );
+}
+
+#[test]
+fn an_id_used_again_means_the_newer_message() {
+    let again = || StoreOp::Remember { message: MessageKey::from_u64(9), key: key(1, 1), correlation: correlation(99) };
+    check(
+        |_| {},
+        |store| {
+            turn(store, vec![remember(1, 1), remember(1, 2), remember(1, 3)]);
+            assert_eq!(found(&turn(store, vec![again(), find(1, 1)])), [Some(99)]);
+            assert_eq!(found(&turn(store, vec![find(1, 1), forget(1, 1), find(1, 1)])), [Some(99), None]);
+            assert_eq!(found(&turn(store, vec![find(1, 1)])), [None], "the older one does not come back");
+            let answers = turn(store, vec![again(), forget(1, 1), again(), find(1, 1)]);
+            assert_eq!(found(&answers), [Some(99)]);
+            assert_eq!(found(&turn(store, vec![find(1, 1), find(1, 2), find(1, 3)])), [Some(99), Some(2), Some(3)]);
+        },
+    );
+}
+
+#[test]
+fn many_come_and_go() {
+    check(
+        |_| {},
+        |store| {
+            for round in 0..20 {
+                let ops = (0..100).map(|number| remember(1, round * 100 + number)).collect();
+                assert_eq!(turn(store, ops).len(), 100);
+                if round >= 5 {
+                    let ops = (0..100).flat_map(|number| {
+                        let number = (round - 5) * 100 + number;
+                        [find(1, number), forget(1, number)]
+                    });
+                    let expected: Vec<_> = (0..100).map(|number| Some((round - 5) * 100 + number)).collect();
+                    assert_eq!(found(&turn(store, ops.collect())), expected);
+                }
+            }
+            let all = (0..2000).map(|number| find(1, number)).collect();
+            let found = found(&turn(store, all));
+            assert_eq!(found.iter().filter(|found| found.is_some()).count(), 500);
+        },
+    );
+}
+
+#[test]
+fn parked_deliveries_come_out_in_order_once() {
+    check(
+        |_| {},
+        |store| {
+            let parked = turn(store, vec![park(1, "a"), park(2, "x"), park(1, "b"), park(1, "c"), unpark(1, 2)]);
+            assert!(matches!(&parked[0], StoreAnswer::Parked { outcome: Ok(()), pdu, .. } if pdu == b"a"));
+            let (first, more) = handed(&parked);
+            assert_eq!(first.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+            assert!(more);
+            let (second, more) = handed(&turn(store, vec![unpark(1, 5)]));
+            assert_eq!(second.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["c"]);
+            assert!(!more);
+            let account = AccountId(1);
+            let back = StoreOp::Return { account, parked: first[1].1 };
+            let done = StoreOp::Release { account, parked: first[0].1 };
+            let (third, more) = handed(&turn(store, vec![back, done, park(1, "d"), unpark(1, 9)]));
+            assert_eq!(third.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["b", "d"]);
+            assert!(!more);
+            assert_eq!(store.counters().parked_now, 4, "b, c, d and the other account's x");
+            assert_eq!(handed(&turn(store, vec![unpark(3, 9)])), (vec![], false), "nobody's");
+        },
+    );
+}
+
+#[test]
+fn an_emptied_account_parks_again() {
+    check(
+        |_| {},
+        |store| {
+            for _ in 0..3 {
+                let (out, _) = handed(&turn(store, vec![park(1, "a"), unpark(1, 1)]));
+                assert_eq!(out[0].0, "a");
+                turn(store, vec![StoreOp::Release { account: AccountId(1), parked: out[0].1 }]);
+                assert_eq!(store.counters().parked_now, 0);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_full_room_refuses_and_says_so() {
+    check(
+        |options| (options.parked_max, options.parked_account_max, options.orphans_max) = (3, 2, 1),
+        |store| {
+            let orphan =
+                || StoreOp::ParkOrphan { delivery: DeliveryKey::from_u64(1), vendor: VendorId(1), pdu: vec![1, 2] };
+            let ops = vec![park(1, "a"), park(1, "b"), park(1, "c"), park(2, "d"), park(3, "e"), orphan(), orphan()];
+            let outcomes: Vec<_> = turn(store, ops)
+                .iter()
+                .map(|answer| match answer {
+                    StoreAnswer::Parked { outcome, .. } | StoreAnswer::OrphanParked { outcome, .. } => *outcome,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            let full = Err(StoreOutage::Full);
+            assert_eq!(outcomes, [Ok(()), Ok(()), full, Ok(()), full, Ok(()), full]);
+            let counters = store.counters();
+            assert_eq!((counters.parked_full, counters.orphans_full), (2, 1));
+            assert_eq!((counters.parked_now, counters.orphans_now), (3, 1));
+        },
+    );
+}
+
+#[test]
+fn what_is_too_old_is_given_up_and_counted() {
+    check(
+        |options| options.time_to_live_seconds = 100,
+        |store| {
+            let orphan = StoreOp::ParkOrphan { delivery: DeliveryKey::from_u64(1), vendor: VendorId(1), pdu: vec![1] };
+            turn(store, vec![remember(1, 1), remember(1, 2), remember(1, 3), park(1, "a"), park(2, "b"), orphan]);
+            for (later, left) in [(100, 3), (101, 0)] {
+                for _ in 0..4 {
+                    store.sweep(NOW + later, 100);
+                    turn(store, vec![]);
+                }
+                let answers = turn(store, vec![find(1, 1), find(1, 2), find(1, 3)]);
+                assert_eq!(found(&answers).iter().flatten().count(), left, "after {later} s");
+            }
+            let counters = store.counters();
+            let expired = (counters.correlations_expired, counters.parked_expired, counters.orphans_expired);
+            assert_eq!(expired, (3, 2, 1));
+            assert_eq!((counters.parked_now, counters.orphans_now), (0, 0));
+            assert_eq!(handed(&turn(store, vec![unpark(1, 9)])), (vec![], false));
+        },
+    );
+}
+
+#[test]
+fn entries_survive_a_restart() {
+    for recent_max in [1, 1000] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions { recent_max, ..StoreOptions::new(directory.path().to_path_buf()) };
+        let mut store = Store::embedded(&options).unwrap();
+        turn(&mut store, vec![remember(1, 1), remember(1, 2), remember(1, 3)]);
+        let (out, _) = handed(&turn(&mut store, vec![park(1, "a"), park(1, "b"), park(1, "c"), unpark(1, 2)]));
+        turn(&mut store, vec![forget(1, 2), StoreOp::Release { account: AccountId(1), parked: out[0].1 }]);
+        drop(store);
+        let mut store = Store::embedded(&options).unwrap();
+        assert_eq!(found(&turn(&mut store, vec![find(1, 1), find(1, 2), find(1, 3)])), [Some(1), None, Some(3)]);
+        let (out, more) = handed(&turn(&mut store, vec![park(1, "d"), unpark(1, 9)]));
+        let texts: Vec<_> = out.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(texts, ["b", "c", "d"], "what was handed out and not released is there again");
+        assert!(!more);
+    }
+}

@@ -1,0 +1,585 @@
+//! The embedded store: a log-structured tree (fjall) in the state directory, used by one thread.
+//!
+//! Four keyspaces. Correlations are written to `recent` under a running number, since neighbours in time are then
+//! neighbours in the tree: three times cheaper than under the vendors' random ids. Their index is in memory
+//! ([`Recent`]), bounded; what falls out of it is moved to `old`, under vendor and id, where a look-up costs a read.
+//! Parked deliveries lie in `parked` under account and number, orphans in `orphans` under a number.
+//!
+//! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
+
+use super::recent::{self, KEY_MAX, Recent};
+use super::shelf::{Shelf, Shelves};
+use super::{Durability, OpenError, StoreCounters, StoreOptions, VERSION};
+use fjall::config::{CompressionPolicy, FilterPolicy};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
+use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Memory of one keyspace before it is written out, bytes. Larger: fewer syncs (each stalls the store for as long as
+/// the disk takes), more to read again after a crash; three keyspaces of this size open in well under a second.
+const MEMTABLE_BYTES: u64 = 32 << 20;
+/// Cache of blocks of old correlations and parked deliveries, bytes.
+const CACHE_BYTES: u64 = 16 << 20;
+/// Journals on disk before the keyspace that holds them back is written out, bytes; the smallest that fjall takes.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+/// Old correlations moved to disk in one turn at most, above what the turn put in: keeps a turn short.
+const DEMOTE_SLACK: usize = 256;
+/// Old correlations are read from disk to learn their age: a sweep looks at this part of its budget only.
+const OLD_SHARE: usize = 8;
+/// Row of an account in `shelves`, which is under its number: head, next, count.
+type ShelfRow = [u8; 24];
+
+/// See the module.
+pub struct Embedded {
+    database: Database,
+    recent_rows: Keyspace,
+    old_rows: Keyspace,
+    parked_rows: Keyspace,
+    shelf_rows: Keyspace,
+    orphan_rows: Keyspace,
+    persist: PersistMode,
+    limits: StoreOptions,
+    recent: Recent,
+    /// Number of the next correlation or orphan; never given twice.
+    sequence: u64,
+    shelves: Shelves,
+    counters: StoreCounters,
+    turn: Turn,
+    sweep: SweepCursors,
+    /// False only when no correlation is on disk alone, so that most look-ups need not ask there.
+    has_old: bool,
+    away: bool,
+}
+
+/// What this turn changed and the batch does not hold yet.
+struct Turn {
+    batch: OwnedWriteBatch,
+    /// Correlations of this turn by number and packed key; written at the end if they are still there.
+    born: Vec<(u64, CorrelationKey)>,
+    /// Changes of old correlations; the last word on a key counts, since a batch has no order within a key.
+    old: BTreeMap<Slice, Option<Slice>>,
+    /// Accounts whose shelf row must be written.
+    shelves: BTreeSet<u32>,
+    /// Deliveries were put in that the tree cannot see before the commit.
+    parked: bool,
+}
+
+/// Where the next sweep goes on.
+#[derive(Default)]
+struct SweepCursors {
+    old: Option<Slice>,
+    account: u32,
+}
+
+impl Embedded {
+    /// Opens or makes the store and reads what is open.
+    pub(super) fn open(options: &StoreOptions) -> Result<Embedded, OpenError> {
+        let broken = |error: fjall::Error| open_error(&options.directory, &error);
+        std::fs::create_dir_all(&options.directory).map_err(|error| broken(error.into()))?;
+        let database = Database::builder(&options.directory)
+            .worker_threads(1)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(broken)?;
+        let keyspace = |name: &str, read_by_key: bool| {
+            database.keyspace(name, || keyspace_options(read_by_key)).map_err(broken)
+        };
+        let mut store = Embedded {
+            recent_rows: keyspace("recent", false)?,
+            old_rows: keyspace("old", true)?,
+            parked_rows: keyspace("parked", true)?,
+            shelf_rows: keyspace("shelves", false)?,
+            orphan_rows: keyspace("orphans", false)?,
+            persist: match options.durability {
+                Durability::Process => PersistMode::Buffer,
+                Durability::Disk => PersistMode::SyncData,
+            },
+            limits: options.clone(),
+            recent: Recent::new(),
+            sequence: first_sequence(),
+            shelves: Shelves::new(),
+            counters: StoreCounters::default(),
+            turn: Turn::new(&database),
+            sweep: SweepCursors::default(),
+            has_old: false,
+            away: false,
+            database,
+        };
+        store.restore().map_err(broken)?;
+        Ok(store)
+    }
+
+    /// Does one operation. What it changes is durable after [`Embedded::commit`].
+    pub(super) fn apply(&mut self, now: u32, op: StoreOp, answers: &mut Vec<StoreAnswer>) {
+        if self.away {
+            self.counters.outages += 1;
+            return answers.extend(answer_away(op));
+        }
+        match op {
+            StoreOp::Remember { message, key, correlation } => {
+                let outcome = self.remember(&key, &correlation).map_err(|error| self.outage(&error));
+                answers.push(StoreAnswer::Remembered { message, outcome });
+            }
+            StoreOp::Find { delivery, key } => {
+                let outcome = self.find(&key).map_err(|error| self.outage(&error));
+                answers.push(StoreAnswer::Found { delivery, outcome });
+            }
+            StoreOp::Forget { key } => {
+                if let Err(error) = self.forget(&key) {
+                    self.outage(&error);
+                }
+            }
+            StoreOp::Park { delivery, account, pdu } => {
+                let outcome = self.park(now, account.0, &pdu);
+                answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
+            }
+            StoreOp::ParkOrphan { delivery, vendor, pdu } => {
+                let outcome = self.park_orphan(now, vendor.0, &pdu);
+                answers.push(StoreAnswer::OrphanParked { delivery, outcome, pdu });
+            }
+            StoreOp::Unpark { account, count_max } => {
+                let mut entries = Vec::new();
+                let outcome = self.unpark(account.0, count_max, &mut entries);
+                let more = outcome.map_err(|error| self.outage(&error)).unwrap_or(false);
+                answers.push(StoreAnswer::Unparked { account, entries, more });
+            }
+            StoreOp::Release { account, parked } => self.release(account.0, parked.0),
+            StoreOp::Return { account, parked } => {
+                let shelf = self.shelves.get_mut(&account.0);
+                self.counters.returned += u64::from(shelf.is_some_and(|shelf| shelf.give_back(parked.0)));
+            }
+        }
+    }
+
+    /// Makes all since the last commit durable as [`Durability`] says.
+    pub(super) fn commit(&mut self) -> Result<(), StoreOutage> {
+        if self.away {
+            return Err(StoreOutage::Away);
+        }
+        self.demote();
+        self.flush().map_err(|error| self.outage(&error))
+    }
+
+    /// See [`super::Store::sweep`].
+    pub(super) fn sweep(&mut self, now: u32, budget: usize) {
+        let result = self
+            .sweep_recent(now, budget)
+            .and_then(|()| self.sweep_old(now, budget))
+            .and_then(|()| self.sweep_orphans(now, budget))
+            .and_then(|()| self.sweep_parked(now, budget));
+        if let Err(error) = result {
+            self.outage(&error);
+        }
+    }
+
+    /// See [`super::Store::counters`].
+    pub(super) fn counters(&self) -> StoreCounters {
+        StoreCounters { open_recent: self.recent.len() as u64, away: u64::from(self.away), ..self.counters }
+    }
+
+    fn remember(&mut self, key: &CorrelationKey, correlation: &Correlation) -> fjall::Result<()> {
+        let mut packed = [0; KEY_MAX];
+        let packed = recent::pack_key(key, &mut packed);
+        self.drop_key(packed)?; // a vendor that uses an id again means the newer message
+        self.sequence += 1;
+        self.recent.push(self.sequence, recent::pack_record(packed, correlation));
+        self.turn.born.push((self.sequence, *key));
+        self.counters.remembered += 1;
+        Ok(())
+    }
+
+    fn find(&mut self, key: &CorrelationKey) -> fjall::Result<Option<Correlation>> {
+        let mut packed = [0; KEY_MAX];
+        let packed = recent::pack_key(key, &mut packed);
+        let mut found = self.recent.find(packed);
+        if found.is_none() && self.has_old {
+            found = match self.turn.old.get(packed) {
+                Some(change) => change.as_deref().and_then(recent::correlation_of),
+                None => self.old_rows.get(packed)?.as_deref().and_then(recent::correlation_of),
+            };
+        }
+        self.counters.found += u64::from(found.is_some());
+        self.counters.missed += u64::from(found.is_none());
+        Ok(found)
+    }
+
+    fn forget(&mut self, key: &CorrelationKey) -> fjall::Result<()> {
+        let mut packed = [0; KEY_MAX];
+        let packed = recent::pack_key(key, &mut packed);
+        self.counters.forgotten += u64::from(self.drop_key(packed)?);
+        Ok(())
+    }
+
+    /// Drops a correlation wherever it is; false when there is none.
+    fn drop_key(&mut self, packed: &[u8]) -> fjall::Result<bool> {
+        if let Some(taken) = self.recent.take(packed) {
+            if self.turn.is_born_here(taken.sequence) {
+                self.counters.annihilated += 1; // never written, so nothing to take back
+            } else {
+                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
+            }
+            return Ok(true);
+        }
+        if !self.has_old {
+            return Ok(false);
+        }
+        let is_there = match self.turn.old.get(packed) {
+            Some(change) => change.is_some(),
+            None => self.old_rows.contains_key(packed)?,
+        };
+        if is_there {
+            self.turn.old.insert(Slice::new(packed), None);
+            self.counters.open_old = self.counters.open_old.saturating_sub(1);
+        }
+        Ok(is_there)
+    }
+
+    /// Moves the oldest correlations to disk when there are more than may be in memory.
+    fn demote(&mut self) {
+        let mut left = self.turn.born.len() + DEMOTE_SLACK;
+        while self.recent.len() > self.limits.recent_max && left > 0 {
+            let Some(taken) = self.recent.take_oldest_if(|_| true) else { return };
+            if !self.turn.is_born_here(taken.sequence) {
+                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
+            }
+            let key = Slice::new(recent::key_of(&taken.record));
+            self.turn.old.insert(key, Some(Slice::new(recent::value_of(&taken.record))));
+            self.has_old = true;
+            self.counters.open_old += 1;
+            self.counters.demoted += 1;
+            left -= 1;
+        }
+    }
+
+    fn park(&mut self, now: u32, account: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
+        let parked_here = self.shelves.get(&account).map_or(0, Shelf::count);
+        if self.counters.parked_now >= self.limits.parked_max || parked_here >= self.limits.parked_account_max {
+            self.counters.parked_full += 1;
+            return Err(StoreOutage::Full);
+        }
+        let shelf = self.shelves.entry(account).or_insert_with(|| Shelf::restore(self.sequence, self.sequence, 0));
+        let id = shelf.park();
+        self.sequence = self.sequence.max(id); // a shelf that was empty meanwhile starts above every id it gave
+        let value = with_head(now, &[], pdu);
+        self.turn.batch.insert(&self.parked_rows, parked_key(account, id), value);
+        self.turn.shelves.insert(account);
+        self.turn.parked = true;
+        self.counters.parked += 1;
+        self.counters.parked_now += 1;
+        Ok(())
+    }
+
+    fn park_orphan(&mut self, now: u32, vendor: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
+        if self.counters.orphans_now >= self.limits.orphans_max {
+            self.counters.orphans_full += 1;
+            return Err(StoreOutage::Full);
+        }
+        self.sequence += 1;
+        let value = with_head(now, &vendor.to_be_bytes(), pdu);
+        self.turn.batch.insert(&self.orphan_rows, self.sequence.to_be_bytes(), value);
+        self.counters.orphans += 1;
+        self.counters.orphans_now += 1;
+        Ok(())
+    }
+
+    /// Hands out the oldest; true when there are more.
+    fn unpark(&mut self, account: u32, count_max: u32, entries: &mut Vec<ParkedEntry>) -> fjall::Result<bool> {
+        if self.turn.parked {
+            self.flush()?; // the tree does not see this turn's deliveries yet
+        }
+        let Some(shelf) = self.shelves.get_mut(&account) else { return Ok(false) };
+        while entries.len() < count_max as usize {
+            let Some(id) = shelf.take_returned() else { break };
+            if let Some(value) = self.parked_rows.get(parked_key(account, id))? {
+                entries.push(ParkedEntry { parked: ParkedId(id), pdu: pdu_of(&value).to_vec() });
+            }
+        }
+        let wanted = count_max as usize - entries.len();
+        let range = parked_key(account, shelf.cursor())..=parked_key(account, u64::MAX);
+        for row in self.parked_rows.range(range).take(wanted) {
+            let (key, value) = row.into_inner()?;
+            let id = number_at(&key, 4);
+            shelf.hand_out(id);
+            entries.push(ParkedEntry { parked: ParkedId(id), pdu: pdu_of(&value).to_vec() });
+        }
+        if entries.len() < count_max as usize {
+            shelf.exhaust();
+        }
+        self.counters.unparked += entries.len() as u64;
+        Ok(shelf.waiting() > 0)
+    }
+
+    fn release(&mut self, account: u32, id: u64) {
+        let Some(shelf) = self.shelves.get_mut(&account) else { return };
+        if shelf.release(id) {
+            self.turn.batch.remove(&self.parked_rows, parked_key(account, id));
+            self.turn.shelves.insert(account);
+            self.counters.released += 1;
+            self.counters.parked_now -= 1;
+        }
+    }
+
+    fn sweep_recent(&mut self, now: u32, budget: usize) -> fjall::Result<()> {
+        let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
+        for _ in 0..budget {
+            let Some(taken) = self.recent.take_oldest_if(|found| found.submitted_at < oldest) else { break };
+            if !self.turn.is_born_here(taken.sequence) {
+                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
+            }
+            self.counters.correlations_expired += 1;
+        }
+        Ok(())
+    }
+
+    fn sweep_old(&mut self, now: u32, budget: usize) -> fjall::Result<()> {
+        if !self.has_old {
+            return Ok(());
+        }
+        let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
+        let from = self.sweep.old.take().unwrap_or_else(Slice::empty);
+        let (from_the_start, mut is_empty) = (from.is_empty(), self.turn.old.is_empty());
+        for row in self.old_rows.range(from..).take(budget.div_ceil(OLD_SHARE)) {
+            is_empty = false;
+            let (key, value) = row.into_inner()?;
+            let expired = recent::correlation_of(&value).is_none_or(|found| found.submitted_at < oldest);
+            if expired && !self.turn.old.contains_key(&key) {
+                self.turn.old.insert(key.clone(), None);
+                self.counters.open_old = self.counters.open_old.saturating_sub(1);
+                self.counters.correlations_expired += 1;
+            }
+            self.sweep.old = Some([key.as_ref(), &[0]].concat().into()); // the next key after this one
+        }
+        if from_the_start && is_empty {
+            (self.has_old, self.counters.open_old) = (false, 0);
+        }
+        Ok(())
+    }
+
+    fn sweep_orphans(&mut self, now: u32, budget: usize) -> fjall::Result<()> {
+        let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
+        if self.counters.orphans_now == 0 {
+            return Ok(());
+        }
+        for row in self.orphan_rows.iter().take(budget) {
+            let (key, value) = row.into_inner()?;
+            if time_of(&value) >= oldest {
+                break;
+            }
+            self.turn.batch.remove(&self.orphan_rows, key);
+            self.counters.orphans_expired += 1;
+            self.counters.orphans_now = self.counters.orphans_now.saturating_sub(1);
+        }
+        // What was swept is still visible until the commit: a second sweep in this turn would count it twice.
+        self.flush()
+    }
+
+    /// Looks at one account's oldest deliveries; the next sweep looks at the next account.
+    fn sweep_parked(&mut self, now: u32, budget: usize) -> fjall::Result<()> {
+        let next = self.shelves.range(self.sweep.account..).next().or_else(|| self.shelves.iter().next());
+        let Some((&account, _)) = next else { return Ok(()) };
+        self.sweep.account = account.wrapping_add(1);
+        self.flush()?;
+        let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
+        let Some(shelf) = self.shelves.get_mut(&account) else { return Ok(()) };
+        let range = parked_key(account, shelf.head())..=parked_key(account, u64::MAX);
+        for row in self.parked_rows.range(range).take(budget) {
+            let (key, value) = row.into_inner()?;
+            if time_of(&value) >= oldest {
+                break;
+            }
+            shelf.expire(number_at(&key, 4));
+            self.turn.batch.remove(&self.parked_rows, key);
+            self.turn.shelves.insert(account);
+            self.counters.parked_expired += 1;
+            self.counters.parked_now -= 1;
+        }
+        self.flush()
+    }
+
+    /// Writes what the turn gathered.
+    fn flush(&mut self) -> fjall::Result<()> {
+        let mut turn = std::mem::replace(&mut self.turn, Turn::new(&self.database));
+        for (sequence, key) in turn.born.drain(..) {
+            let mut packed = [0; KEY_MAX];
+            let packed = recent::pack_key(&key, &mut packed);
+            if let Some(record) = self.recent.record_of(packed, sequence) {
+                turn.batch.insert(&self.recent_rows, sequence.to_be_bytes(), record.clone());
+            }
+        }
+        for (key, change) in turn.old {
+            match change {
+                Some(value) => turn.batch.insert(&self.old_rows, key, value),
+                None => turn.batch.remove(&self.old_rows, key),
+            }
+        }
+        for account in turn.shelves {
+            self.write_shelf(&mut turn.batch, account);
+        }
+        self.turn.born = turn.born; // empty; its memory is used again
+        if turn.batch.is_empty() {
+            return Ok(());
+        }
+        turn.batch.durability(Some(self.persist)).commit()?;
+        self.counters.commits += 1;
+        Ok(())
+    }
+
+    /// The row that lets a restart go on without reading every delivery; an empty shelf has none.
+    fn write_shelf(&mut self, batch: &mut OwnedWriteBatch, account: u32) {
+        let Some(shelf) = self.shelves.get(&account) else { return };
+        if shelf.count() == 0 {
+            batch.remove(&self.shelf_rows, account.to_be_bytes());
+            self.sequence = self.sequence.max(shelf.next());
+            self.shelves.remove(&account);
+            return;
+        }
+        let mut row: ShelfRow = [0; 24];
+        row[..8].copy_from_slice(&shelf.head().to_be_bytes());
+        row[8..16].copy_from_slice(&shelf.next().to_be_bytes());
+        row[16..].copy_from_slice(&shelf.count().to_be_bytes());
+        batch.insert(&self.shelf_rows, account.to_be_bytes(), with_head(0, &[], &row));
+    }
+
+    fn restore(&mut self) -> fjall::Result<()> {
+        for row in self.recent_rows.iter() {
+            let (key, record) = row.into_inner()?;
+            check_version(&record)?;
+            let sequence = number_at(&key, 0);
+            self.sequence = self.sequence.max(sequence);
+            self.recent.push(sequence, record);
+        }
+        for row in self.shelf_rows.iter() {
+            let (key, value) = row.into_inner()?;
+            check_version(&value)?;
+            let row = pdu_of(&value);
+            let shelf = Shelf::restore(number_at(row, 0), number_at(row, 8), number_at(row, 16));
+            self.sequence = self.sequence.max(shelf.next());
+            self.counters.parked_now += shelf.count();
+            self.shelves.insert(number_at(&key, 0) as u32, shelf);
+        }
+        self.counters.orphans_now = self.orphan_rows.len()? as u64; // bounded by `orphans_max`
+        if let Some(last) = self.orphan_rows.last_key_value().map(Guard::key) {
+            self.sequence = self.sequence.max(number_at(&last?, 0));
+        }
+        if let Some(first) = self.old_rows.first_key_value().map(Guard::value) {
+            check_version(&first?)?;
+            self.has_old = true;
+            self.counters.open_old = (self.old_rows.approximate_len() as u64).max(1);
+        }
+        Ok(())
+    }
+
+    /// After an error of the library nothing that is written can be relied upon: everything is refused from now on.
+    fn outage(&mut self, error: &fjall::Error) -> StoreOutage {
+        self.counters.outages += 1;
+        if !self.away {
+            tracing::error!(directory = %self.limits.directory.display(), %error, "the store failed and is out of use until a restart");
+        }
+        self.away = true;
+        StoreOutage::Away
+    }
+}
+
+impl Turn {
+    fn new(database: &Database) -> Turn {
+        Turn {
+            batch: database.batch(),
+            born: Vec::new(),
+            old: BTreeMap::new(),
+            shelves: BTreeSet::new(),
+            parked: false,
+        }
+    }
+
+    /// Numbers only grow, so what was born in this turn is at or above its first.
+    fn is_born_here(&self, sequence: u64) -> bool {
+        self.born.first().is_some_and(|(first, _)| sequence >= *first)
+    }
+}
+
+fn keyspace_options(read_by_key: bool) -> KeyspaceCreateOptions {
+    let options = KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_BYTES)
+        .manual_journal_persist(true)
+        // Records of some forty random bytes do not shrink; packing them costs more than it saves.
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .index_block_compression_policy(CompressionPolicy::disabled());
+    if read_by_key { options } else { options.filter_policy(FilterPolicy::disabled()) }
+}
+
+/// `version, time (4), more, rest`.
+fn with_head(time: u32, more: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD + more.len() + rest.len());
+    value.push(VERSION);
+    value.extend_from_slice(&time.to_be_bytes());
+    value.extend_from_slice(more);
+    value.extend_from_slice(rest);
+    value
+}
+
+/// Octets before the rest in [`with_head`], without more.
+const HEAD: usize = 5;
+
+fn pdu_of(value: &[u8]) -> &[u8] {
+    value.get(HEAD..).unwrap_or_default()
+}
+
+fn time_of(value: &[u8]) -> u32 {
+    value.get(1..HEAD).and_then(|time| time.try_into().ok()).map_or(0, u32::from_be_bytes)
+}
+
+fn parked_key(account: u32, id: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&account.to_be_bytes());
+    key[4..].copy_from_slice(&id.to_be_bytes());
+    key
+}
+
+/// A big-endian number of up to eight octets at a place; what is missing is not counted.
+fn number_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.iter().skip(at).take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// Above every number given before, even when nothing of those is left: sixteen million a second since 1970.
+fn first_sequence() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970.as_secs() << 24
+}
+
+fn check_version(value: &[u8]) -> fjall::Result<()> {
+    match value.first() {
+        Some(&VERSION) => Ok(()),
+        found => Err(fjall::Error::InvalidTag((VERSION_TAG, found.copied().unwrap_or(0)))),
+    }
+}
+
+/// Tells our own version byte from the library's tags.
+const VERSION_TAG: &str = "gateway store version";
+
+fn open_error(directory: &Path, error: &fjall::Error) -> OpenError {
+    let directory = directory.to_path_buf();
+    match error {
+        fjall::Error::Locked => OpenError::InUse(directory),
+        fjall::Error::InvalidTag((VERSION_TAG, found)) => OpenError::Version { directory, found: *found },
+        other => OpenError::Broken { directory, reason: other.to_string() },
+    }
+}
+
+/// The answer to an operation when nothing works.
+fn answer_away(op: StoreOp) -> Option<StoreAnswer> {
+    let away = StoreOutage::Away;
+    match op {
+        StoreOp::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
+        StoreOp::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
+        StoreOp::Park { delivery, pdu, .. } => Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu }),
+        StoreOp::ParkOrphan { delivery, pdu, .. } => {
+            Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
+        }
+        StoreOp::Unpark { account, .. } => Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false }),
+        StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! The store as plain maps: the model that the contract compares with, and a store for tests. Nothing survives.
+
+use super::shelf::{Shelf, Shelves};
+use super::{StoreCounters, StoreOptions};
+use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
+use std::collections::{BTreeMap, VecDeque};
+
+/// See the module.
+pub struct Memory {
+    limits: StoreOptions,
+    correlations: BTreeMap<CorrelationKey, Correlation>,
+    shelves: Shelves,
+    parked: BTreeMap<(u32, u64), (u32, Vec<u8>)>,
+    orphans: VecDeque<u32>,
+    /// Numbers of a shelf go on where those of an earlier shelf of the account ended.
+    next_id: u64,
+    counters: StoreCounters,
+}
+
+impl Memory {
+    pub(super) fn new(options: &StoreOptions) -> Memory {
+        Memory {
+            limits: options.clone(),
+            correlations: BTreeMap::new(),
+            shelves: Shelves::new(),
+            parked: BTreeMap::new(),
+            orphans: VecDeque::new(),
+            next_id: 1,
+            counters: StoreCounters::default(),
+        }
+    }
+
+    pub(super) fn apply(&mut self, now: u32, op: StoreOp, answers: &mut Vec<StoreAnswer>) {
+        match op {
+            StoreOp::Remember { message, key, correlation } => {
+                self.correlations.insert(key, correlation);
+                self.counters.remembered += 1;
+                answers.push(StoreAnswer::Remembered { message, outcome: Ok(()) });
+            }
+            StoreOp::Find { delivery, key } => {
+                let found = self.correlations.get(&key).copied();
+                self.counters.found += u64::from(found.is_some());
+                self.counters.missed += u64::from(found.is_none());
+                answers.push(StoreAnswer::Found { delivery, outcome: Ok(found) });
+            }
+            StoreOp::Forget { key } => {
+                self.counters.forgotten += u64::from(self.correlations.remove(&key).is_some());
+            }
+            StoreOp::Park { delivery, account, pdu } => {
+                let outcome = self.park(now, account.0, &pdu);
+                answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
+            }
+            StoreOp::ParkOrphan { delivery, pdu, .. } => {
+                let full = self.orphans.len() as u64 >= self.limits.orphans_max;
+                self.counters.orphans_full += u64::from(full);
+                self.counters.orphans += u64::from(!full);
+                let outcome = if full { Err(StoreOutage::Full) } else { Ok(self.orphans.push_back(now)) };
+                answers.push(StoreAnswer::OrphanParked { delivery, outcome, pdu });
+            }
+            StoreOp::Unpark { account, count_max } => {
+                let (entries, more) = self.unpark(account.0, count_max as usize);
+                answers.push(StoreAnswer::Unparked { account, entries, more });
+            }
+            StoreOp::Release { account, parked } => self.release(account.0, parked.0),
+            StoreOp::Return { account, parked } => {
+                let shelf = self.shelves.get_mut(&account.0);
+                self.counters.returned += u64::from(shelf.is_some_and(|shelf| shelf.give_back(parked.0)));
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), StoreOutage> {
+        self.counters.commits += 1;
+        Ok(())
+    }
+
+    pub(super) fn sweep(&mut self, now: u32, _budget: usize) {
+        let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
+        let before = self.correlations.len() + self.orphans.len();
+        self.correlations.retain(|_, found| found.submitted_at >= oldest);
+        self.counters.correlations_expired += (before - self.correlations.len() - self.orphans.len()) as u64;
+        let orphans = self.orphans.len();
+        self.orphans.retain(|parked_at| *parked_at >= oldest);
+        self.counters.orphans_expired += (orphans - self.orphans.len()) as u64;
+        for (account, shelf) in &mut self.shelves {
+            let range = (*account, 0)..=(*account, u64::MAX);
+            let old: Vec<u64> =
+                self.parked.range(range).filter(|(_, (at, _))| *at < oldest).map(|((_, id), _)| *id).collect();
+            for id in old {
+                shelf.expire(id);
+                self.parked.remove(&(*account, id));
+                self.counters.parked_expired += 1;
+            }
+        }
+        self.shelves.retain(|_, shelf| shelf.count() > 0);
+    }
+
+    pub(super) fn counters(&self) -> StoreCounters {
+        StoreCounters {
+            open_recent: self.correlations.len() as u64,
+            parked_now: self.parked.len() as u64,
+            orphans_now: self.orphans.len() as u64,
+            ..self.counters
+        }
+    }
+
+    fn park(&mut self, now: u32, account: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
+        let parked_here = self.shelves.get(&account).map_or(0, Shelf::count);
+        if self.parked.len() as u64 >= self.limits.parked_max || parked_here >= self.limits.parked_account_max {
+            self.counters.parked_full += 1;
+            return Err(StoreOutage::Full);
+        }
+        let next_id = self.next_id;
+        let shelf = self.shelves.entry(account).or_insert_with(|| Shelf::restore(next_id, next_id, 0));
+        let id = shelf.park();
+        self.next_id = self.next_id.max(id + 1);
+        self.parked.insert((account, id), (now, pdu.to_vec()));
+        self.counters.parked += 1;
+        Ok(())
+    }
+
+    fn unpark(&mut self, account: u32, count_max: usize) -> (Vec<ParkedEntry>, bool) {
+        let mut entries = Vec::new();
+        let Some(shelf) = self.shelves.get_mut(&account) else { return (entries, false) };
+        let entry = |id: u64| {
+            self.parked.get(&(account, id)).map(|(_, pdu)| ParkedEntry { parked: ParkedId(id), pdu: pdu.clone() })
+        };
+        while entries.len() < count_max {
+            let Some(id) = shelf.take_returned() else { break };
+            entries.extend(entry(id));
+        }
+        let range = (account, shelf.cursor())..=(account, u64::MAX);
+        for (_, id) in self.parked.range(range).map(|(key, _)| *key).take(count_max - entries.len()) {
+            shelf.hand_out(id);
+            entries.extend(entry(id));
+        }
+        self.counters.unparked += entries.len() as u64;
+        (entries, shelf.waiting() > 0)
+    }
+
+    fn release(&mut self, account: u32, id: u64) {
+        let Some(shelf) = self.shelves.get_mut(&account) else { return };
+        if shelf.release(id) {
+            self.parked.remove(&(account, id));
+            self.counters.released += 1;
+        }
+        if shelf.count() == 0 {
+            self.shelves.remove(&account);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The store: correlations of messages with receipts, deliveries that wait for their customer, and orphans.
+//!
+//! ```text
+//!   shard 0 --ops--> +---------------------+      one plain thread, not pinned:
+//!           <answers-| service             |      takes what is queued, applies it to the store,
+//!   shard 1 --ops--> |   Store::turn       |      commits once, then answers
+//!           <answers-|   Embedded | Memory |
+//!                    +---------------------+
+//! ```
+//!
+//! What it guarantees (`contract.rs` shows it on every variant):
+//! * Operations of one batch take effect in order; every operation that has an answer gets exactly one.
+//! * An answer leaves after its turn was committed, so `Remembered`, `Parked` and `OrphanParked` name entries that
+//!   survive what [`Durability`] says. When the commit fails they say `Away` instead, and so does everything after.
+//! * Nothing is dropped silently: parked deliveries and orphans are refused with `Full` (the vendor keeps them), and
+//!   what outlives its time to live is counted.
+//! * Every collection is bounded by [`StoreOptions`].
+
+mod embedded;
+mod memory;
+mod recent;
+mod service;
+mod shelf;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod crash;
+
+pub use service::{StorePort, StoreThread, start};
+
+use relay::{StoreAnswer, StoreOp, StoreOutage};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What an entry survives once it is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// Written to the operating system: survives the end of the process by any means, kill -9 included; not a power
+    /// cut, a crash of the kernel or the loss of the disk.
+    #[default]
+    Process,
+    /// Synced to the disk as well: survives those too, if the disk honours the sync. One sync for every turn.
+    Disk,
+}
+
+/// Bounds and promises of a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Directory of the embedded store; made when it is missing. One process at a time.
+    pub directory: PathBuf,
+    /// What an answered entry survives.
+    pub durability: Durability,
+    /// Age at which a correlation, a parked delivery or an orphan is given up, seconds.
+    pub time_to_live_seconds: u32,
+    /// Newest open correlations held in memory, about 200 bytes each; older ones are moved to disk.
+    pub recent_max: usize,
+    /// Parked deliveries, all accounts together; one more is refused with `Full`.
+    pub parked_max: u64,
+    /// Parked deliveries of one account, so that one absent customer does not use up the room of all.
+    pub parked_account_max: u64,
+    /// Orphans; one more is refused with `Full`.
+    pub orphans_max: u64,
+}
+
+impl StoreOptions {
+    /// The defaults in a directory: 72 hours, a million of each, 100,000 orphans.
+    pub fn new(directory: PathBuf) -> StoreOptions {
+        StoreOptions {
+            directory,
+            durability: Durability::Process,
+            time_to_live_seconds: Duration::from_secs(72 * 3600).as_secs() as u32,
+            recent_max: 1_000_000,
+            parked_max: 1_000_000,
+            parked_account_max: 1_000_000,
+            orphans_max: 100_000,
+        }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process uses the directory.
+    InUse(PathBuf),
+    /// The entries were written by a version of the program that this one does not know.
+    Version {
+        /// The directory.
+        directory: PathBuf,
+        /// The version byte that was found.
+        found: u8,
+    },
+    /// The directory or its files do not work.
+    Broken {
+        /// The directory.
+        directory: PathBuf,
+        /// What the library says.
+        reason: String,
+    },
+}
+
+impl std::error::Error for OpenError {}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OpenError::InUse(directory) => write!(
+                f,
+                "state directory {} is in use by another process; stop it or give this node a directory of its own",
+                directory.display()
+            ),
+            OpenError::Version { directory, found } => write!(
+                f,
+                "state directory {} holds entries of version {found}, this program knows version {VERSION}; use the program that wrote them",
+                directory.display()
+            ),
+            OpenError::Broken { directory, reason } => {
+                write!(f, "state directory {} cannot be opened: {reason}", directory.display())
+            }
+        }
+    }
+}
+
+/// Plain counters and gauges of a store; counters grow from 0 at its opening.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct StoreCounters {
+    /// Correlations taken.
+    pub remembered: u64,
+    /// Look-ups that found one.
+    pub found: u64,
+    /// Look-ups that found none.
+    pub missed: u64,
+    /// Correlations dropped by request.
+    pub forgotten: u64,
+    /// Of those, the ones that were dropped before they were ever written.
+    pub annihilated: u64,
+    /// Correlations given up by age.
+    pub correlations_expired: u64,
+    /// Correlations moved from memory to disk because `recent_max` was reached.
+    pub demoted: u64,
+    /// Deliveries parked.
+    pub parked: u64,
+    /// Parked deliveries handed out.
+    pub unparked: u64,
+    /// Parked deliveries that their customer took.
+    pub released: u64,
+    /// Parked deliveries that came back.
+    pub returned: u64,
+    /// Deliveries refused because the room was full.
+    pub parked_full: u64,
+    /// Parked deliveries given up by age.
+    pub parked_expired: u64,
+    /// Orphans kept.
+    pub orphans: u64,
+    /// Orphans refused because the room was full.
+    pub orphans_full: u64,
+    /// Orphans given up by age.
+    pub orphans_expired: u64,
+    /// Turns committed.
+    pub commits: u64,
+    /// Operations that failed because the store does not work.
+    pub outages: u64,
+    /// Gauge: open correlations in memory (all of them are on disk too).
+    pub open_recent: u64,
+    /// Gauge: open correlations on disk only; approximate.
+    pub open_old: u64,
+    /// Gauge: deliveries parked now.
+    pub parked_now: u64,
+    /// Gauge: orphans now.
+    pub orphans_now: u64,
+    /// Gauge: 1 when the store does not work.
+    pub away: u64,
+}
+
+/// Operations of one shard, and room for their answers.
+#[derive(Default)]
+pub struct Batch {
+    /// In the order they were asked; empty after the turn.
+    pub ops: Vec<StoreOp>,
+    /// In the order of the operations; the caller empties it.
+    pub answers: Vec<StoreAnswer>,
+}
+
+/// A store: closed, because each variant must pass the one contract.
+pub enum Store {
+    /// A log-structured tree in the state directory.
+    Embedded(Box<embedded::Embedded>),
+    /// Plain maps; nothing survives. For tests and as the model of the contract.
+    Memory(Box<memory::Memory>),
+}
+
+impl Store {
+    /// Opens (or makes) the embedded store. Reads what is open: about a second for a million correlations.
+    pub fn embedded(options: &StoreOptions) -> Result<Store, OpenError> {
+        embedded::Embedded::open(options).map(|store| Store::Embedded(Box::new(store)))
+    }
+
+    /// An empty store in memory.
+    pub fn memory(options: &StoreOptions) -> Store {
+        Store::Memory(Box::new(memory::Memory::new(options)))
+    }
+
+    /// Does all operations of all batches, makes them durable, and only then leaves the answers. `now` is seconds
+    /// since 1970 UTC. Bounded by the sum of the batches; the caller bounds those.
+    pub fn turn(&mut self, now: u32, batches: &mut [Batch]) {
+        let starts: Vec<usize> = batches.iter().map(|batch| batch.answers.len()).collect();
+        for batch in batches.iter_mut() {
+            for op in batch.ops.drain(..) {
+                match self {
+                    Store::Embedded(store) => store.apply(now, op, &mut batch.answers),
+                    Store::Memory(store) => store.apply(now, op, &mut batch.answers),
+                }
+            }
+        }
+        if self.commit().is_err() {
+            for (batch, start) in batches.iter_mut().zip(starts) {
+                batch.answers[start..].iter_mut().for_each(spoil);
+            }
+        }
+    }
+
+    /// Gives up what is older than the time to live, looking at no more than `budget` entries. Durable with the next
+    /// turn; an entry that comes back after a crash is given up again.
+    pub fn sweep(&mut self, now: u32, budget: usize) {
+        match self {
+            Store::Embedded(store) => store.sweep(now, budget),
+            Store::Memory(store) => store.sweep(now, budget),
+        }
+    }
+
+    /// Counters and gauges as they stand.
+    pub fn counters(&self) -> StoreCounters {
+        match self {
+            Store::Embedded(store) => store.counters(),
+            Store::Memory(store) => store.counters(),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreOutage> {
+        match self {
+            Store::Embedded(store) => store.commit(),
+            Store::Memory(store) => store.commit(),
+        }
+    }
+}
+
+/// First byte of every stored value.
+const VERSION: u8 = 1;
+
+/// What a commit would have made true, is not.
+fn spoil(answer: &mut StoreAnswer) {
+    match answer {
+        StoreAnswer::Remembered { outcome, .. }
+        | StoreAnswer::Parked { outcome, .. }
+        | StoreAnswer::OrphanParked { outcome, .. } => *outcome = Err(StoreOutage::Away),
+        StoreAnswer::Found { .. } | StoreAnswer::Unparked { .. } => {}
+    }
+}

@@ -1,0 +1,275 @@
+//! The thread that owns the store: takes what every shard has queued, does it as one turn, commits, answers.
+
+use super::{Batch, Durability, OpenError, Store, StoreCounters, StoreOptions};
+use arc_swap::ArcSwap;
+use relay::{StoreAnswer, StoreOp};
+use runtime::{Receiver, Sender, mailbox};
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Operations and answers that a mailbox holds, each way and shard; about 150 bytes each. A shard whose mailbox is
+/// full waits (see the relay's `store_wait_max`): 16,384 is some 60 ms of the store's work.
+pub const STORE_MAILBOX_LENGTH: usize = 16_384;
+/// Operations of one shard that one turn takes, so that a turn stays within a few milliseconds.
+const TURN_OPS_MAX: usize = 4096;
+/// A turn of so many operations says that the store is busy: the next one then waits [`LINGER`] so that it is larger,
+/// which spares wake-ups on a shared core.
+const TURN_OPS_BUSY: usize = 64;
+/// How long a busy store waits for more; adds to the answer's latency.
+const LINGER: Duration = Duration::from_micros(100);
+/// How long to wait for room in a shard's mailbox of answers.
+const ROOM_WAIT: Duration = Duration::from_millis(1);
+/// How often what is too old is looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Entries of each kind looked at in one sweep: gives up 40,000 correlations a second.
+const SWEEP_BUDGET: usize = 4096;
+/// How often the counters are shown.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// One shard's end of the store.
+pub struct StorePort {
+    /// Operations, in order; ring after a batch.
+    pub ops: Sender<StoreOp>,
+    /// Their answers.
+    pub answers: Receiver<StoreAnswer>,
+}
+
+/// The running store. It ends when every shard has dropped its port and all is done.
+pub struct StoreThread {
+    handle: JoinHandle<()>,
+    report: Arc<ArcSwap<StoreCounters>>,
+}
+
+impl StoreThread {
+    /// Where the newest counters lie; refreshed every 250 ms.
+    pub fn report(&self) -> Arc<ArcSwap<StoreCounters>> {
+        self.report.clone()
+    }
+
+    /// Waits for the end; an error names a panic.
+    pub fn join(self) -> Result<(), String> {
+        self.handle.join().map_err(|_| "the store's thread panicked".to_string())
+    }
+}
+
+/// Opens the embedded store and starts its thread, with one port for each shard. The ports are in the shards' order.
+///
+/// # Errors
+/// [`OpenError`], before anything was started.
+pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<StorePort>), OpenError> {
+    let store = Store::embedded(options)?;
+    tracing::info!(
+        directory = %options.directory.display(),
+        open = store.counters().open_recent,
+        parked = store.counters().parked_now,
+        survives = match options.durability { Durability::Process => "kill -9", Durability::Disk => "power loss" },
+        "store opened"
+    );
+    let mut ports = Vec::with_capacity(shards);
+    let mut desks = Vec::with_capacity(shards);
+    for _ in 0..shards {
+        let (ops, ops_in) = mailbox(STORE_MAILBOX_LENGTH);
+        let (answers_out, answers) = mailbox(STORE_MAILBOX_LENGTH);
+        ports.push(StorePort { ops, answers });
+        desks.push(Desk { ops: ops_in, answers: answers_out, outbox: VecDeque::new(), closed: false });
+    }
+    let report = Arc::new(ArcSwap::from_pointee(store.counters()));
+    let shown = report.clone();
+    let handle = thread::Builder::new().name("store".into()).spawn(move || Service::new(store, desks, shown).run());
+    let handle = handle.map_err(|error| OpenError::Broken {
+        directory: options.directory.clone(),
+        reason: format!("no thread for the store: {error}"),
+    })?;
+    Ok((StoreThread { handle, report }, ports))
+}
+
+/// The store's end towards one shard.
+struct Desk {
+    ops: Receiver<StoreOp>,
+    answers: Sender<StoreAnswer>,
+    /// Answers that found no room; while there are some, no operations are taken from this shard.
+    outbox: VecDeque<StoreAnswer>,
+    closed: bool,
+}
+
+struct Service {
+    store: Store,
+    desks: Vec<Desk>,
+    batches: Vec<Batch>,
+    report: Arc<ArcSwap<StoreCounters>>,
+    waker: Waker,
+    swept_at: Instant,
+    reported_at: Instant,
+}
+
+impl Service {
+    fn new(store: Store, desks: Vec<Desk>, report: Arc<ArcSwap<StoreCounters>>) -> Service {
+        Service {
+            store,
+            batches: desks.iter().map(|_| Batch::default()).collect(),
+            desks,
+            report,
+            waker: Waker::from(Arc::new(ThreadWaker(thread::current()))),
+            swept_at: Instant::now(),
+            reported_at: Instant::now(),
+        }
+    }
+
+    fn run(mut self) {
+        self.waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
+        while self.wait() {
+            let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
+            if taken > 0 {
+                self.store.turn(unix_seconds(), &mut self.batches);
+                self.hand_out();
+            }
+            self.look_after();
+            if taken >= TURN_OPS_BUSY {
+                thread::sleep(LINGER);
+            }
+        }
+        self.report.store(Arc::new(self.store.counters()));
+    }
+
+    /// Takes what is queued, waiting for it if there is nothing; false when no shard is left.
+    fn wait(&mut self) -> bool {
+        let deadline = Instant::now() + SWEEP_EVERY;
+        loop {
+            let mut open = 0;
+            let mut taken = 0;
+            let mut blocked = false;
+            for (desk, batch) in self.desks.iter_mut().zip(&mut self.batches) {
+                desk.deliver();
+                blocked |= !desk.outbox.is_empty();
+                open += usize::from(!desk.closed || !desk.outbox.is_empty());
+                if desk.outbox.is_empty() && !desk.closed {
+                    desk.take(&mut batch.ops, &self.waker);
+                    taken += batch.ops.len();
+                }
+            }
+            if open == 0 || taken > 0 {
+                return open > 0 || taken > 0;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::park_timeout(if blocked { ROOM_WAIT.min(left) } else { left });
+        }
+    }
+
+    fn hand_out(&mut self) {
+        for (desk, batch) in self.desks.iter_mut().zip(&mut self.batches) {
+            desk.outbox.extend(batch.answers.drain(..));
+            desk.deliver();
+        }
+    }
+
+    fn look_after(&mut self) {
+        let now = Instant::now();
+        if now - self.swept_at >= SWEEP_EVERY {
+            self.swept_at = now;
+            self.store.sweep(unix_seconds(), SWEEP_BUDGET);
+        }
+        if now - self.reported_at >= REPORT_EVERY {
+            self.reported_at = now;
+            self.report.store(Arc::new(self.store.counters()));
+        }
+    }
+}
+
+impl Desk {
+    /// Appends what the shard has asked; when there is nothing, the waker is called as soon as there is.
+    fn take(&mut self, ops: &mut Vec<StoreOp>, waker: &Waker) {
+        let mut context = Context::from_waker(waker);
+        let receive = pin!(self.ops.receive(ops, TURN_OPS_MAX));
+        if let Poll::Ready(Err(runtime::Closed)) = receive.poll(&mut context) {
+            self.closed = true;
+        }
+    }
+
+    fn deliver(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        if self.answers.is_closed() {
+            return self.outbox.clear(); // the shard is gone, nobody waits for them
+        }
+        let room = self.answers.free().min(self.outbox.len());
+        for answer in self.outbox.drain(..room) {
+            let pushed = self.answers.push(answer);
+            debug_assert!(pushed.is_ok(), "one sender, so the room that was free still is");
+        }
+        self.answers.ring();
+    }
+}
+
+/// Wakes a plain thread.
+struct ThreadWaker(Thread);
+
+impl Wake for ThreadWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Seconds since 1970 UTC; a clock before that reads as 0, which gives nothing up.
+fn unix_seconds() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().min(u64::from(u32::MAX)) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::{correlation, key};
+    use super::*;
+    use relay::MessageKey;
+
+    #[test]
+    fn two_shards_are_served_and_the_thread_ends_with_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let (thread, mut ports) = start(&StoreOptions::new(directory.path().join("store")), 2).unwrap();
+        let count = 3000; // more than a test would answer one by one, less than a mailbox
+        for (shard, port) in ports.iter_mut().enumerate() {
+            for number in 0..count {
+                let message = MessageKey::from_u64(number);
+                let key = key(shard as u32, number);
+                port.ops.push(StoreOp::Remember { message, key, correlation: correlation(number) }).unwrap();
+            }
+            port.ops.ring();
+        }
+        for port in &mut ports {
+            let mut answers = Vec::new();
+            while answers.len() < count as usize {
+                port.answers.receive_blocking(&mut answers, usize::MAX, Duration::from_secs(10)).unwrap();
+            }
+            for (number, answer) in answers.iter().enumerate() {
+                let message = MessageKey::from_u64(number as u64);
+                assert_eq!(*answer, StoreAnswer::Remembered { message, outcome: Ok(()) });
+            }
+        }
+        let report = thread.report();
+        drop(ports);
+        thread.join().unwrap();
+        assert_eq!(report.load().remembered, 2 * count);
+    }
+
+    #[test]
+    fn one_directory_serves_one_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(directory.path().join("store"));
+        let first = start(&options, 1).unwrap();
+        let Err(error) = start(&options, 1) else { panic!("opened twice") };
+        assert!(error.to_string().contains("in use by another process"), "{error}");
+        drop(first.1);
+        first.0.join().unwrap();
+        assert!(start(&options, 1).is_ok(), "free again");
+    }
+}
