@@ -13,14 +13,14 @@ pub fn glommio_allowed() -> bool {
     }
 }
 
-/// Calls a generic function once with each back end that can run here: `both_backends!(echo)` for
+/// Calls a generic function once with each back end that can run here: `both_backends!(streams::echo)` for
 /// `fn echo<R: Runtime>()`.
 #[macro_export]
 macro_rules! both_backends {
-    ($function:ident $(, $argument:expr)*) => {{
-        $function::<$crate::tokio::Tokio>($($argument),*);
+    ($($part:ident)::+) => {{
+        $($part)::+::<$crate::tokio::Tokio>();
         if $crate::testing::glommio_allowed() {
-            $function::<$crate::glommio::Glommio>($($argument),*);
+            $($part)::+::<$crate::glommio::Glommio>();
         }
     }};
 }

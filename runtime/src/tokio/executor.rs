@@ -36,11 +36,17 @@ where
             }
         };
         started.report(Ok(()));
-        // `main` is called inside, so that it may spawn and listen, and its panic is caught as well.
-        let result = runtime.block_on(CatchPanic::new(async move { main().await }));
+        // A task like all others: what is blocked on goes before every task when it yields. `main` is called inside, so
+        // that it may spawn and listen, and its panic is caught as well.
+        let main = runtime.spawn_local(CatchPanic::new(async move { main().await }));
+        let result = runtime.block_on(main);
         // Drops the tasks that are left, with their sockets, before the thread is joined.
         drop(runtime);
-        result.map_err(|payload| panics::message(&*payload).to_owned())
+        match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(payload)) => Err(panics::message(&*payload).to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     })
 }
 
