@@ -18,7 +18,8 @@ impl Source {
         let lines: Vec<&str> = bare.lines().collect();
         let tests = (0..lines.len()).find(|&at| {
             let below = lines[at + 1..].iter().find(|line| !line.trim().is_empty());
-            lines[at].starts_with("#[cfg(test)]") && below.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+            lines[at].starts_with("#[cfg(test)]")
+                && below.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
         });
         let whole_file_is_tests =
             path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches"))
