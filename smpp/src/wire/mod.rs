@@ -10,4 +10,3 @@ pub use deframe::{Deframer, FrameError};
 pub use frame::Frame;
 pub use header::Header;
 pub use writer::write_header_only;
-pub(crate) use writer::patch_length;

@@ -35,7 +35,7 @@ pub fn write_header_only(
 
 /// Writes `command_length` of the PDU that starts at `start` and ends where the buffer does.
 #[inline]
-pub(crate) fn patch_length(out: &mut BytesMut, start: usize) {
+fn patch_length(out: &mut BytesMut, start: usize) {
     let length = (out.len() - start) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
