@@ -18,8 +18,12 @@ pub fn allowed_cores() -> Vec<usize> {
     if cores.is_empty() { vec![0] } else { cores }
 }
 
-/// Binds the calling thread to one core.
-pub(crate) fn pin_this_thread(core: usize) -> io::Result<()> {
+/// Binds the calling thread to one core; shards are bound by [`Runtime::run`](crate::Runtime::run).
+///
+/// # Errors
+///
+/// The core does not exist or is outside the affinity mask.
+pub fn pin_this_thread(core: usize) -> io::Result<()> {
     if core >= usize::try_from(libc::CPU_SETSIZE).unwrap_or(0) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("there is no core {core}")));
     }

@@ -44,7 +44,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 pub use budget::Budget;
-pub use cores::allowed_cores;
+pub use cores::{allowed_cores, pin_this_thread};
 pub use mailbox::{Closed, Full, Receiver, Sender, mailbox};
 pub use panics::panics;
 pub use select::{Backend, BackendChoice, Selected, UnknownBackend, select};
@@ -148,18 +148,18 @@ pub trait Listener: 'static {
 
 /// Nanoseconds of the monotonic clock, the same for all threads of the machine.
 pub fn monotonic_nanos() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec for the call to fill; CLOCK_MONOTONIC always exists on Linux.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    assert_eq!(result, 0, "CLOCK_MONOTONIC can be read");
-    (time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64
+    clock_nanos(libc::CLOCK_MONOTONIC)
 }
 
-/// Processor time that the calling thread has used, nanoseconds.
+/// Nanoseconds of CPU that the calling thread has used, in user and kernel mode.
 pub fn thread_cpu_nanos() -> u64 {
+    clock_nanos(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn clock_nanos(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec for the call to fill; the clock always exists on Linux.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(result, 0, "CLOCK_THREAD_CPUTIME_ID can be read");
+    // SAFETY: `time` is a valid timespec for the call to fill.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    assert_eq!(result, 0, "both clocks exist on every Linux");
     (time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64
 }

@@ -87,7 +87,8 @@ pub(crate) fn two_executors_never_stall_beside_a_hog<R: Runtime>() {
         let asking = R::run(place(0), "asks", move || async move {
             tell.send(ask::<R>(there, from_there, RUN).await).unwrap();
         });
-        let slowest = slowest.recv_timeout(STUCK).unwrap_or_else(|_| panic!("run {run}: both executors sleep"));
+        let slowest =
+            slowest.recv_timeout(STUCK).unwrap_or_else(|_| panic!("run {run}: both executors sleep"));
         assert!(slowest < STALL, "run {run}: an executor slept for {slowest:?}");
         asking.unwrap().join().unwrap();
         answering.join().unwrap();
