@@ -26,19 +26,32 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
+mod admit;
+mod arena;
+mod between;
+mod correlate;
 mod counters;
+mod deliver;
+mod forward;
 mod input;
+mod limit;
 mod message;
+mod open;
 mod output;
+mod receipt;
 mod refusal;
 mod relay;
 mod route;
 mod shard_message;
 mod snapshot;
 mod store_op;
+mod unpark;
+mod vendor;
 
 pub use counters::{Counters, Traffic, VendorTraffic};
 pub use input::Arrival;
+pub use limit::Scope;
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };

@@ -1,14 +1,24 @@
 //! The relay's face: sequencing only, each rule stands in its own file.
 
+use crate::account::{Accounts, Session};
+use crate::admit::Submission;
+use crate::arena::{Arena, List};
 use crate::counters::{Counters, VendorTraffic};
 use crate::input::Arrival;
-use crate::message::{AccountId, DeliveryKey, LinkKey, MessageKey, ShardIndex, VendorId};
+use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
+use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
+use crate::receipt::EARLY_WAITS;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
 use crate::store_op::{StoreAnswer, StoreOp};
+use crate::vendor::{VendorLink, Vendors, pace};
+use bytes::BytesMut;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use smpp::field::CommandStatus;
 use smpp::pdu::{BindKind, DataSm, DeliverSm, SubmitSm};
+use smpp::text::message_id::GatewayIdSource;
 use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::collections::VecDeque;
@@ -35,20 +45,90 @@ pub struct RelayOptions {
 /// [`Relay::handle_tick`] every 5 ms or so keeps pauses, pacing and deadlines. `now` never goes back.
 #[derive(Debug)]
 pub struct Relay {
-    options: RelayOptions,
-    snapshot: Arc<Snapshot>,
-    outputs: VecDeque<Output>,
-    store_ops: VecDeque<StoreOp>,
-    shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
-    counters: Counters,
+    pub(crate) options: RelayOptions,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Grows with every snapshot; tells whether a message's plan is of the one in force.
+    pub(crate) epoch: u32,
+    pub(crate) draining: bool,
+    drained_said: bool,
+    /// Messages drawn so far; with the seed it decides every draw.
+    pub(crate) drawn: u64,
+    pub(crate) ids: GatewayIdSource,
+
+    pub(crate) parties: HashMap<LinkKey, Party, FixedState>,
+    pub(crate) sessions: Arena<Session>,
+    pub(crate) accounts: Accounts,
+    pub(crate) vendor_links: Arena<VendorLink>,
+    pub(crate) vendors: Vendors,
+
+    pub(crate) messages: Arena<Message>,
+    /// Messages that wait for the store, by deadline.
+    pub(crate) store_waits: List,
+    /// Messages with other shards, by deadline.
+    pub(crate) remote_waits: List,
+
+    pub(crate) deliveries: Arena<Delivery>,
+    /// Deliveries that wait for the store, by deadline.
+    pub(crate) delivery_store_waits: List,
+    /// Deliveries with other shards, by deadline.
+    pub(crate) remote_deliveries: List,
+    /// Early receipts by round, by deadline.
+    pub(crate) early: [List; EARLY_WAITS.len()],
+
+    pub(crate) spare: SpareBuffers,
+    /// Working space of the rewriting.
+    pub(crate) text: BytesMut,
+    /// Working space of the rewriting.
+    pub(crate) rewritten: Vec<u8>,
+
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) store_ops: VecDeque<StoreOp>,
+    pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
+    pub(crate) counters: Counters,
 }
+
+/// Whose link it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Party {
+    /// A customer's session.
+    Customer(Key),
+    /// A bind of ours.
+    Vendor(Key),
+}
+
+/// Links that one shard's relay knows at once, customers' and vendors' each. The shard's own bound is lower; this one
+/// only keeps a mistake there from growing without end. A link costs about 100 bytes.
+const LINKS_MAX: u32 = 1 << 20;
 
 impl Relay {
     /// A relay without links.
     pub fn new(options: RelayOptions, snapshot: Arc<Snapshot>) -> Self {
+        let limits = *snapshot.limits();
+        let mut vendors = Vendors::new();
+        vendors.apply(&snapshot);
         Self {
             options,
             snapshot,
+            epoch: 0,
+            draining: false,
+            drained_said: false,
+            drawn: 0,
+            ids: GatewayIdSource::new(options.node, options.shard.0),
+            parties: HashMap::with_hasher(FixedState::with_seed(options.seed)),
+            sessions: Arena::new(LINKS_MAX),
+            accounts: Accounts::new(options.seed),
+            vendor_links: Arena::new(LINKS_MAX),
+            vendors,
+            messages: Arena::new(limits.messages_max),
+            store_waits: List::default(),
+            remote_waits: List::default(),
+            deliveries: Arena::new(limits.deliveries_max),
+            delivery_store_waits: List::default(),
+            remote_deliveries: List::default(),
+            early: Default::default(),
+            spare: SpareBuffers::default(),
+            text: BytesMut::new(),
+            rewritten: Vec::new(),
             outputs: VecDeque::new(),
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
@@ -58,8 +138,23 @@ impl Relay {
 
     /// A new configuration. Open messages finish; those that must be routed anew are routed by the new one.
     pub fn apply_snapshot(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
-        let _ = now;
         self.snapshot = snapshot;
+        self.epoch = self.epoch.wrapping_add(1);
+        let limits = *self.snapshot.limits();
+        self.messages.set_max(limits.messages_max);
+        self.deliveries.set_max(limits.deliveries_max);
+        self.accounts.apply(&self.snapshot);
+        self.vendors.apply(&self.snapshot);
+        for place in self.vendors.places() {
+            let vendor = &self.vendors[place];
+            if let Some(at) = vendor.snapshot_place {
+                let paced = pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind);
+                for link in &vendor.links {
+                    self.vendor_links[*link].pace = paced;
+                }
+            }
+            self.dispatch(now, place);
+        }
     }
 
     /// A customer's session is bound. `window` bounds our unanswered deliver_sm on it. False when the account is
@@ -72,23 +167,45 @@ impl Relay {
         kind: BindKind,
         window: u32,
     ) -> bool {
-        let _ = (now, account, link, kind, window);
-        false
+        let Some(place) = self.accounts.place(&self.snapshot, account) else { return false };
+        if self.parties.contains_key(&link) {
+            return false;
+        }
+        let Some((key, session)) = self.sessions.insert() else { return false };
+        *session = Session {
+            link,
+            account: place,
+            may_submit: kind.may_submit(),
+            may_receive: kind.may_receive() && window > 0,
+            window,
+            in_flight: 0,
+        };
+        let may_receive = session.may_receive;
+        self.parties.insert(link, Party::Customer(key));
+        if may_receive {
+            let account = &mut self.accounts[place];
+            account.receivers.push(key);
+            account.parked_here = false;
+            self.announce_account(place);
+            self.dispatch_deliveries(now, place);
+            self.request_unpark(now, place);
+        }
+        true
     }
 
     /// A customer's link is closed; `deliveries` are the tokens it gave back, written or not.
     pub fn customer_closed(&mut self, now: Instant, link: LinkKey, deliveries: &[DeliveryKey]) {
-        let _ = (now, link, deliveries);
+        self.lose_session(now, link, deliveries);
     }
 
     /// A customer's submit_sm.
     pub fn handle_submit(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &SubmitSm<'_>) {
-        let _ = (arrival, frame, pdu);
+        self.submit(arrival, frame, &Submission::of_submit(pdu));
     }
 
     /// A customer's data_sm; goes to the vendor as data_sm and is answered by data_sm_resp.
     pub fn handle_submit_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
-        let _ = (arrival, frame, pdu);
+        self.submit(arrival, frame, &Submission::of_data(pdu));
     }
 
     /// A vendor's bind of ours is up. `window` bounds our unanswered requests on it. False when the vendor is not
@@ -101,8 +218,29 @@ impl Relay {
         kind: BindKind,
         window: u32,
     ) -> bool {
-        let _ = (now, vendor, link, kind, window);
-        false
+        let Some(place) = self.vendors.place(&self.snapshot, vendor) else { return false };
+        let Some(at) = self.vendors[place].snapshot_place else { return false };
+        if self.parties.contains_key(&link) {
+            return false;
+        }
+        let Some((key, bind)) = self.vendor_links.insert() else { return false };
+        *bind = VendorLink {
+            link,
+            vendor: place,
+            may_submit: kind.may_submit() && window > 0,
+            window,
+            in_flight: 0,
+            blocked: false,
+            pace: pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind),
+        };
+        let may_submit = bind.may_submit;
+        self.parties.insert(link, Party::Vendor(key));
+        if may_submit {
+            self.vendors[place].links.push(key);
+            self.announce_vendor(place);
+            self.dispatch(now, place);
+        }
+        true
     }
 
     /// A vendor's link is closed: what was wholly taken by the kernel, and what provably never left, in the order
@@ -114,7 +252,7 @@ impl Relay {
         written: &[MessageKey],
         unsent: &[MessageKey],
     ) {
-        let _ = (now, link, written, unsent);
+        self.lose_link(now, link, written, unsent);
     }
 
     /// A vendor answered submit_sm or data_sm. The id is as it stands in the answer, empty where there is none.
@@ -126,72 +264,152 @@ impl Relay {
         status: CommandStatus,
         vendor_message_id: &[u8],
     ) {
-        let _ = (now, link, message, status, vendor_message_id);
+        match self.written_on(message) {
+            Some(key) if self.vendor_links.get(key).is_some_and(|bind| bind.link == link) => {
+                self.answered(now, message.0, status, vendor_message_id);
+            }
+            _ => self.counters.traffic.stale_events += 1,
+        }
     }
 
     /// A vendor did not answer in time (link's `Expired`); a later answer is dropped by the link.
     pub fn handle_expired(&mut self, now: Instant, message: MessageKey) {
-        let _ = (now, message);
+        let Some(link) = self.written_on(message) else {
+            self.counters.traffic.stale_events += 1;
+            return;
+        };
+        self.free_slot(link);
+        let vendor = self.messages[message.0].vendor;
+        self.lose(now, message.0);
+        self.dispatch(now, vendor);
     }
 
     /// The link refused a `SendSubmit`: provably unsent, it goes elsewhere or waits.
     pub fn send_failed(&mut self, now: Instant, message: MessageKey) {
-        let _ = (now, message);
+        let Some(link) = self.written_on(message) else {
+            self.counters.traffic.stale_events += 1;
+            return;
+        };
+        self.free_slot(link);
+        if let Some(bind) = self.vendor_links.get_mut(link) {
+            bind.blocked = true;
+        }
+        let vendor = self.messages[message.0].vendor;
+        self.take_back(now, message.0);
+        self.dispatch(now, vendor);
     }
 
     /// A vendor's deliver_sm: receipt or MO.
     pub fn handle_deliver(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>) {
-        let _ = (arrival, frame, pdu);
+        self.deliver_sm(arrival, frame, pdu);
     }
 
     /// A vendor's data_sm: receipt or MO.
     pub fn handle_deliver_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
-        let _ = (arrival, frame, pdu);
+        self.deliver_data(arrival, frame, pdu);
     }
 
     /// A customer answered deliver_sm or data_sm.
     pub fn customer_answered(&mut self, now: Instant, delivery: DeliveryKey, status: CommandStatus) {
-        let _ = (now, delivery, status);
+        self.delivery_answered(now, delivery.0, status);
     }
 
     /// A link refused a `SendDeliver`, or its answer did not come in time: another session, or parked.
     pub fn delivery_failed(&mut self, now: Instant, delivery: DeliveryKey) {
-        let _ = (now, delivery);
+        self.delivery_lost(now, delivery.0);
     }
 
     /// What a store answered.
     pub fn handle_store_answer(&mut self, now: Instant, answer: StoreAnswer) {
-        let _ = (now, answer);
+        match answer {
+            StoreAnswer::Remembered { message, outcome } => self.remembered(message.0, outcome.is_ok()),
+            StoreAnswer::Found { delivery, outcome } => self.found(now, delivery.0, outcome),
+            StoreAnswer::Parked { delivery, outcome, pdu } => {
+                self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Parking);
+            }
+            StoreAnswer::OrphanParked { delivery, outcome, pdu } => {
+                self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Orphaning);
+            }
+            StoreAnswer::Unparked { account, entries, more } => {
+                if let Some(place) = self.accounts.place_any(&self.snapshot, account) {
+                    self.unparked(now, place, entries, more);
+                }
+            }
+        }
     }
 
     /// What another shard says.
     pub fn handle_shard_message(&mut self, now: Instant, from: ShardIndex, message: ShardMessage) {
-        let _ = (now, from, message);
+        self.shard_said(now, from, message);
     }
 
     /// A `Submit` or `Deliver` for `to` found its mailbox full or closed: it comes back unsent.
     pub fn handle_undelivered(&mut self, now: Instant, to: ShardIndex, message: ShardMessage) {
-        let _ = (now, to, message);
+        let _ = to;
+        self.came_back(now, message);
     }
 
     /// Another shard is gone: what it held is unknown, its links and sessions are forgotten.
     pub fn shard_gone(&mut self, now: Instant, shard: ShardIndex) {
-        let _ = (now, shard);
+        self.forget_shard(now, shard);
     }
 
     /// Time passes: pauses end, tokens come, deadlines fall.
     pub fn handle_tick(&mut self, now: Instant) {
-        let _ = now;
+        self.expire_waits(now);
+        self.expire_delivery_waits(now);
+        self.retry_early(now);
+        for place in self.vendors.places() {
+            self.vendor_tick(now, place);
+        }
+        self.accounts_tick(now);
+    }
+
+    fn vendor_tick(&mut self, now: Instant, place: u16) {
+        for at in 0..self.vendors[place].links.len() {
+            let link = self.vendors[place].links[at];
+            self.vendor_links[link].blocked = false;
+        }
+        if !self.vendors[place].queue.is_empty() {
+            self.dispatch(now, place);
+            self.expire_queue(now, place);
+        }
+    }
+
+    /// Looks at the watched accounts, and ceases to watch those without need.
+    fn accounts_tick(&mut self, now: Instant) {
+        let mut at = 0;
+        while at < self.accounts.watched.len() {
+            let place = self.accounts.watched[at];
+            self.dispatch_deliveries(now, place);
+            self.expire_deliveries(now, place);
+            self.unpark_tick(now, place);
+            let account = &mut self.accounts[place];
+            if account.waiting.is_empty() && account.unpark.due.is_none() {
+                account.watched = false;
+                self.accounts.watched.swap_remove(at);
+            } else {
+                at += 1;
+            }
+        }
     }
 
     /// No new submits from now on; `Output::Drained` follows when nothing is open.
     pub fn drain(&mut self, now: Instant) {
         let _ = now;
+        self.draining = true;
     }
 
     /// The next thing that links shall do.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if self.draining && !self.drained_said && self.is_empty() {
+            self.drained_said = true;
+            return Some(Output::Drained);
+        }
+        None
     }
 
     /// The next thing that the store shall do.
@@ -206,29 +424,40 @@ impl Relay {
 
     /// The whole PDU of an open message, its sequence number to be patched. Empty for a stale key.
     pub fn bytes(&self, message: MessageKey) -> &[u8] {
-        let _ = message;
-        &[]
+        self.messages.get(message.0).map_or(&[], |open| &open.pdu)
     }
 
     /// The whole PDU of an open delivery, its sequence number to be patched. Empty for a stale key.
     pub fn delivery_bytes(&self, delivery: DeliveryKey) -> &[u8] {
-        let _ = delivery;
-        &[]
+        self.deliveries.get(delivery.0).map_or(&[], |open| &open.pdu)
     }
 
     /// True when no message and no delivery is open.
     pub fn is_empty(&self) -> bool {
-        true
+        self.messages.open() == 0 && self.deliveries.open() == 0
     }
 
     /// What was done so far, with the gauges of now.
     pub fn counters(&self) -> Counters {
-        self.counters
+        let mut counters = self.counters;
+        counters.traffic.messages_open = u64::from(self.messages.open());
+        counters.traffic.deliveries_open = u64::from(self.deliveries.open());
+        counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();
+        counters
     }
 
     /// The same by vendor, in the order in which the vendors were first seen.
     pub fn vendor_counters(&self) -> impl Iterator<Item = (VendorId, VendorTraffic)> + '_ {
-        core::iter::empty()
+        self.vendors.iter().map(|vendor| {
+            let in_flight = vendor.links.iter().map(|link| u64::from(self.vendor_links[*link].in_flight));
+            let traffic = VendorTraffic {
+                queue_length: u64::from(vendor.queue.len()),
+                in_flight: in_flight.sum(),
+                links: vendor.links.len() as u64,
+                ..vendor.traffic
+            };
+            (vendor.id, traffic)
+        })
     }
 
     /// The configuration in force.

@@ -297,9 +297,11 @@ impl Snapshot {
             if let Some(first) = vendor_places.insert(vendor.id, place as u32) {
                 mistakes.push(Mistake::VendorTwice { first: first as usize, second: place });
             }
-            if vendor.error_map.iter().any(|(from, to)| {
-                *from == CommandStatus::ESME_ROK || *to == CommandStatus::ESME_ROK
-            }) {
+            if vendor
+                .error_map
+                .iter()
+                .any(|(from, to)| *from == CommandStatus::ESME_ROK || *to == CommandStatus::ESME_ROK)
+            {
                 mistakes.push(Mistake::ErrorMapOk { vendor: place });
             }
         }
@@ -345,6 +347,11 @@ impl Snapshot {
     /// The vendor of that id.
     pub fn vendor(&self, id: VendorId) -> Option<&Vendor> {
         self.vendor_places.get(&id).map(|place| &self.vendors[*place as usize])
+    }
+
+    /// The place of a vendor in [`Snapshot::vendors`].
+    pub(crate) fn vendor_place(&self, id: VendorId) -> Option<u16> {
+        self.vendor_places.get(&id).map(|place| *place as u16) // VENDORS_MAX is below 2^16
     }
 
     /// Who owns a destination of MO. A leading `+` is skipped; anything but digits is owned by nobody.

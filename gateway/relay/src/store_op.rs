@@ -13,7 +13,7 @@ use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
 
-/// A message id of at most 64 octets, as SMPP 3.4 §5.2.23 allows, normalised by its vendor's id rule.
+/// A message id of at most 65 octets, normalised by its vendor's id rule.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VendorMessageId {
     length: u8,
@@ -21,8 +21,8 @@ pub struct VendorMessageId {
 }
 
 impl VendorMessageId {
-    /// 64 octets and the NUL that we do not keep: SMPP 3.4 §5.2.23.
-    pub const LENGTH_MAX: usize = 64;
+    /// 64 octets by SMPP 3.4 §5.2.23, one more for peers that count the NUL in.
+    pub const LENGTH_MAX: usize = smpp::text::message_id::ID_LENGTH_MAX;
 
     /// Copies `id`; nothing when it is empty or longer than the standard allows.
     pub fn new(id: &[u8]) -> Option<Self> {

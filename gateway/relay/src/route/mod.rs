@@ -5,6 +5,7 @@ mod table;
 mod trie;
 
 pub use choose::Chooser;
+pub(crate) use choose::mix;
 pub use table::{Candidate, PlanIndex, RouteTable, VENDORS_PER_PLAN_MAX};
 
 use crate::message::{AccountId, VendorId};

@@ -67,22 +67,29 @@ impl RouteTable {
             plans: Vec::new(),
             candidates: Vec::new(),
         };
+        table.plans.push((0, 0));
         for (prefix, by_account) in groups {
             table.add(prefix, by_account);
         }
         table
     }
 
-    fn add(&mut self, prefix: &[u8], by_account: BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32)>>>) {
+    fn add(
+        &mut self,
+        prefix: &[u8],
+        by_account: BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32)>>>,
+    ) {
         let accounts_first = self.by_account.len() as u32;
         let mut general = NONE;
         for (account, levels) in by_account {
             let first = self.candidates.len() as u32;
             for level in levels.into_values() {
                 let level_length = level.len() as u16;
-                self.candidates.extend(
-                    level.into_iter().map(|(vendor, weight)| Candidate { vendor, level_length, weight }),
-                );
+                self.candidates.extend(level.into_iter().map(|(vendor, weight)| Candidate {
+                    vendor,
+                    level_length,
+                    weight,
+                }));
             }
             let plan = self.plans.len() as u32;
             self.plans.push((first, self.candidates.len() as u32));
@@ -102,6 +109,11 @@ impl RouteTable {
     pub fn find(&self, account: AccountId, destination: &[u8]) -> Option<PlanIndex> {
         let (sets, count) = self.trie.on_the_way(without_plus(destination));
         sets[..count].iter().rev().find_map(|set| self.sets[*set as usize].plan(account, &self.by_account))
+    }
+
+    /// The plan without vendors, for a message whose route was taken away.
+    pub fn nowhere(&self) -> PlanIndex {
+        PlanIndex(0)
     }
 
     /// The vendors of a plan, by priority.

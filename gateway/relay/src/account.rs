@@ -1,0 +1,239 @@
+//! Customers as a shard sees them: their sessions here, what other shards announced, and what waits for them.
+
+use crate::arena::{Arena, List};
+use crate::limit::Bucket;
+use crate::message::{AccountId, Key, LinkKey, ShardIndex};
+use crate::snapshot::{Snapshot, UnknownOutcome};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+use smpp::field::CommandStatus;
+use smpp::time::Instant;
+
+/// Distinct accounts that one shard can know in its life. Each costs about 300 bytes.
+pub(crate) const ACCOUNTS_MAX: usize = 1 << 20;
+
+/// The place of nobody.
+pub(crate) const NO_ACCOUNT: u32 = u32::MAX;
+
+/// One bound session of a customer.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) link: LinkKey,
+    pub(crate) account: u32,
+    pub(crate) may_submit: bool,
+    pub(crate) may_receive: bool,
+    /// Unanswered deliver_sm allowed on it.
+    pub(crate) window: u32,
+    /// Unanswered deliver_sm on it; at most `window`.
+    pub(crate) in_flight: u32,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { link: LinkKey(0), account: 0, may_submit: false, may_receive: false, window: 0, in_flight: 0 }
+    }
+}
+
+/// One account.
+#[derive(Debug)]
+pub(crate) struct AccountState {
+    pub(crate) id: AccountId,
+    /// False when the snapshot in force does not hold it.
+    pub(crate) known: bool,
+    pub(crate) bucket: Bucket,
+    pub(crate) unknown_outcome: UnknownOutcome,
+    pub(crate) unknown_status: CommandStatus,
+    /// Sessions here that may receive, in the order of binding.
+    pub(crate) receivers: Vec<Key>,
+    /// Where the round over `receivers` goes on.
+    turn: usize,
+    /// Other shards with sessions that may receive.
+    pub(crate) elsewhere: SmallVec<[(ShardIndex, u32); 2]>,
+    /// Where the round over `elsewhere` goes on.
+    turn_elsewhere: usize,
+    /// Deliveries that wait for a window slot, oldest first.
+    pub(crate) waiting: List,
+    /// True while listed among the accounts that the tick looks at.
+    pub(crate) watched: bool,
+    pub(crate) unpark: Unpark,
+    /// Parked here while nobody was known to have a session.
+    pub(crate) parked_here: bool,
+}
+
+/// How far the release of parked messages has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unpark {
+    /// A page was asked for at this time and has not come.
+    pub(crate) asked: bool,
+    /// Deliveries of the last page that are open.
+    pub(crate) open: u32,
+    /// Ask again once the page is done.
+    pub(crate) more: bool,
+    /// Some of the page came back: not at once again.
+    pub(crate) failed: bool,
+    /// When to ask, or to stop waiting for the answer.
+    pub(crate) due: Option<Instant>,
+}
+
+/// Whether a session can take a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Receiver {
+    /// This one can, now.
+    Free(Key),
+    /// There are sessions, all with full windows.
+    Busy,
+    /// There is none, or none that was not tried.
+    None,
+}
+
+impl AccountState {
+    /// The next session in the round with a free slot, leaving out `tried`.
+    pub(crate) fn receiver(&mut self, sessions: &Arena<Session>, tried: &[Key]) -> Receiver {
+        let count = self.receivers.len();
+        let mut found = Receiver::None;
+        for step in 0..count {
+            let mut place = self.turn + step;
+            if place >= count {
+                place -= count;
+            }
+            let key = self.receivers[place];
+            if tried.contains(&key) {
+                continue;
+            }
+            let session = &sessions[key];
+            if session.in_flight < session.window {
+                self.turn = if place + 1 < count { place + 1 } else { 0 };
+                return Receiver::Free(key);
+            }
+            found = Receiver::Busy;
+        }
+        found
+    }
+
+    /// The next shard in the round that announced sessions.
+    pub(crate) fn shard_with_receivers(&mut self) -> Option<ShardIndex> {
+        let count = self.elsewhere.len();
+        if count == 0 {
+            return None;
+        }
+        self.turn_elsewhere = (self.turn_elsewhere + 1) % count;
+        Some(self.elsewhere[self.turn_elsewhere].0)
+    }
+
+    fn apply(&mut self, snapshot: &Snapshot) {
+        let account = snapshot.account(self.id);
+        self.known = account.is_some();
+        if let Some(account) = account {
+            self.bucket.set(account.rate, account.burst);
+            self.unknown_outcome = account.unknown_outcome;
+            self.unknown_status = account.unknown_status;
+        }
+    }
+
+    /// Another shard's announcement.
+    pub(crate) fn announce(&mut self, shard: ShardIndex, receivers: u32) {
+        self.elsewhere.retain(|(other, _)| *other != shard);
+        if receivers > 0 {
+            self.elsewhere.push((shard, receivers));
+        }
+    }
+
+    pub(crate) fn drop_receiver(&mut self, session: Key) -> bool {
+        let before = self.receivers.len();
+        self.receivers.retain(|key| *key != session);
+        self.turn = 0;
+        self.receivers.len() < before
+    }
+}
+
+/// All accounts that this shard has met.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    states: Vec<AccountState>,
+    places: HashMap<AccountId, u32, FixedState>,
+    /// Accounts with waiting deliveries or a due unpark, for the tick.
+    pub(crate) watched: Vec<u32>,
+}
+
+impl Accounts {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            states: Vec::new(),
+            places: HashMap::with_hasher(FixedState::with_seed(seed)),
+            watched: Vec::new(),
+        }
+    }
+
+    /// The place of an account that the snapshot in force holds.
+    pub(crate) fn place(&mut self, snapshot: &Snapshot, id: AccountId) -> Option<u32> {
+        let place = match self.places.get(&id) {
+            Some(place) => *place,
+            None if snapshot.account(id).is_some() => self.place_any(snapshot, id)?,
+            None => return None,
+        };
+        self.states[place as usize].known.then_some(place)
+    }
+
+    /// The place of an account, made when it is new: another shard may speak of it before our snapshot does.
+    pub(crate) fn place_any(&mut self, snapshot: &Snapshot, id: AccountId) -> Option<u32> {
+        if let Some(place) = self.places.get(&id) {
+            return Some(*place);
+        }
+        if self.states.len() >= ACCOUNTS_MAX {
+            return None;
+        }
+        let place = self.states.len() as u32;
+        self.places.insert(id, place);
+        self.states.push(AccountState {
+            id,
+            known: false,
+            bucket: Bucket::default(),
+            unknown_outcome: UnknownOutcome::Fail,
+            unknown_status: CommandStatus::ESME_RUNKNOWNERR,
+            receivers: Vec::new(),
+            turn: 0,
+            elsewhere: SmallVec::new(),
+            turn_elsewhere: 0,
+            waiting: List::default(),
+            watched: false,
+            unpark: Unpark::default(),
+            parked_here: false,
+        });
+        self.states[place as usize].apply(snapshot);
+        Some(place)
+    }
+
+    /// Takes over what another snapshot says of the accounts met so far.
+    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
+        for state in &mut self.states {
+            state.apply(snapshot);
+        }
+    }
+
+    pub(crate) fn watch(&mut self, place: u32) {
+        let state = &mut self.states[place as usize];
+        if !state.watched {
+            state.watched = true;
+            self.watched.push(place);
+        }
+    }
+
+    pub(crate) fn places(&self) -> core::ops::Range<u32> {
+        0..self.states.len() as u32
+    }
+}
+
+impl core::ops::Index<u32> for Accounts {
+    type Output = AccountState;
+
+    fn index(&self, place: u32) -> &AccountState {
+        &self.states[place as usize]
+    }
+}
+
+impl core::ops::IndexMut<u32> for Accounts {
+    fn index_mut(&mut self, place: u32) -> &mut AccountState {
+        &mut self.states[place as usize]
+    }
+}

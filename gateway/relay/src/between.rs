@@ -1,0 +1,105 @@
+//! Between shards: who announces what, and what an announcement changes.
+
+use crate::message::ShardIndex;
+use crate::open::{DeliveryPlace, Place};
+use crate::relay::Relay;
+use crate::shard_message::ShardMessage;
+use smpp::time::Instant;
+
+impl Relay {
+    pub(crate) fn shard_said(&mut self, now: Instant, from: ShardIndex, message: ShardMessage) {
+        match message {
+            ShardMessage::Submit { message, vendor, pdu } => self.serve(now, from, message, vendor, pdu),
+            ShardMessage::SubmitDone { message, outcome, pdu } => {
+                self.submit_done(now, message.0, outcome, pdu);
+            }
+            ShardMessage::Deliver { delivery, account, pdu } => {
+                self.serve_delivery(now, from, delivery, account, pdu);
+            }
+            ShardMessage::DeliverDone { delivery, outcome, pdu } => {
+                self.deliver_done(now, delivery.0, outcome, pdu);
+            }
+            ShardMessage::VendorState { vendor, links, window } => {
+                if let Some(place) = self.vendors.place_any(vendor) {
+                    let other = self.vendors[place].elsewhere_mut(from);
+                    other.links = links;
+                    other.window = window;
+                }
+            }
+            ShardMessage::AccountState { account, receivers } => {
+                let Some(place) = self.accounts.place_any(&self.snapshot, account) else { return };
+                let state = &mut self.accounts[place];
+                state.announce(from, receivers);
+                if state.parked_here && receivers > 0 {
+                    state.parked_here = false;
+                    self.shard_messages.push_back((from, ShardMessage::ParkedFor { account }));
+                }
+            }
+            ShardMessage::ParkedFor { account } => {
+                if let Some(place) = self.accounts.place(&self.snapshot, account) {
+                    self.note_parked(now, place);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn came_back(&mut self, now: Instant, message: ShardMessage) {
+        match message {
+            ShardMessage::Submit { message, pdu, .. } => self.submit_undelivered(now, message.0, pdu),
+            ShardMessage::Deliver { delivery, pdu, .. } => {
+                self.deliver_done(now, delivery.0, crate::DeliverOutcome::Undelivered, pdu);
+            }
+            // The shard keeps these until there is room; a closed mailbox ends with `shard_gone`.
+            _ => self.counters.traffic.stale_events += 1,
+        }
+    }
+
+    /// What another shard held is lost with it.
+    pub(crate) fn forget_shard(&mut self, now: Instant, shard: ShardIndex) {
+        for place in self.vendors.places() {
+            let other = self.vendors[place].elsewhere_mut(shard);
+            (other.links, other.window) = (0, 0);
+        }
+        for place in self.accounts.places() {
+            self.accounts[place].announce(shard, 0);
+        }
+        // One pass: what is lost may be put with another shard, behind the last one of now.
+        for _ in 0..self.remote_waits.len() {
+            let Some(key) = self.messages.first(&self.remote_waits) else { break };
+            if self.messages[key].place == Place::Shard(shard) {
+                self.leave_shard(key);
+                self.lose(now, key);
+            } else {
+                self.messages.remove(&mut self.remote_waits, key);
+                self.messages.push_back(&mut self.remote_waits, key);
+            }
+        }
+        // Which shard has a delivery is not kept: a vendor sends again what was refused, so all are.
+        while let Some(key) = self.deliveries.first(&self.remote_deliveries) {
+            debug_assert!(self.deliveries[key].place == DeliveryPlace::Shard);
+            self.deliveries.remove(&mut self.remote_deliveries, key);
+            self.refuse_delivery(key, crate::DeliveryRefusal::NotParked);
+        }
+    }
+
+    /// Tells all others how many binds we have for a vendor.
+    pub(crate) fn announce_vendor(&mut self, place: u16) {
+        let vendor = &self.vendors[place];
+        let window = vendor.links.iter().map(|link| self.vendor_links[*link].window).sum();
+        let (vendor, links) = (vendor.id, vendor.links.len() as u32);
+        self.announce(|| ShardMessage::VendorState { vendor, links, window });
+    }
+
+    /// Tells all others how many sessions that may receive we have for an account.
+    pub(crate) fn announce_account(&mut self, place: u32) {
+        let account = &self.accounts[place];
+        let (account, receivers) = (account.id, account.receivers.len() as u32);
+        self.announce(|| ShardMessage::AccountState { account, receivers });
+    }
+
+    fn announce(&mut self, message: impl Fn() -> ShardMessage) {
+        for shard in (0..self.options.shards).map(ShardIndex).filter(|shard| *shard != self.options.shard) {
+            self.shard_messages.push_back((shard, message()));
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
+
+use crate::forward::Choice;
+use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::open::{Origin, Place, trim};
+use crate::output::Output;
+use crate::refusal::Refusal;
+use crate::relay::Relay;
+use crate::shard_message::{ShardMessage, SubmitOutcome};
+use crate::snapshot::Correlate;
+use crate::store_op::{Correlation, CorrelationKey, StoreOp, VendorMessageId};
+use smpp::field::{CommandStatus, StatusClass};
+use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX};
+use smpp::time::Instant;
+
+impl Relay {
+    /// A vendor's bind of ours answered.
+    #[inline]
+    pub(crate) fn answered(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
+        let message = &mut self.messages[key];
+        let (vendor, link) = (message.vendor, message.link);
+        message.place = Place::Hands;
+        self.free_slot(link);
+        if let Some(bind) = self.vendor_links.get_mut(link) {
+            bind.blocked = false;
+        }
+        self.counters.traffic.vendor_answers += 1;
+        let traffic = &mut self.vendors[vendor].traffic;
+        match status.class() {
+            StatusClass::Ok => traffic.accepted += 1,
+            StatusClass::Throttled => {
+                traffic.rejected += 1;
+                traffic.throttled += 1;
+                self.counters.traffic.vendor_throttled += 1;
+                self.pause(now, vendor);
+            }
+            StatusClass::Temporary | StatusClass::Permanent => traffic.rejected += 1,
+        }
+        if let Origin::Shard { .. } = self.messages[key].origin {
+            let event =
+                if status == CommandStatus::ESME_ROK { MessageEvent::Accept } else { MessageEvent::Refuse };
+            self.messages[key].step(event);
+            let vendor_message_id = VendorMessageId::new(id);
+            self.finish_served(key, SubmitOutcome::Answered { status, vendor_message_id });
+        } else {
+            self.verdict(now, key, status, id);
+        }
+        if !self.vendors[vendor].queue.is_empty() {
+            self.dispatch(now, vendor);
+        }
+    }
+
+    /// Nothing is sent to a vendor for a while.
+    fn pause(&mut self, now: Instant, vendor: u16) {
+        let state = &mut self.vendors[vendor];
+        if let Some(place) = state.snapshot_place {
+            let pause = self.snapshot.vendors()[usize::from(place)].throttle_pause;
+            state.paused_until = state.paused_until.max(now + pause);
+        }
+    }
+
+    /// A vendor's word on a customer's message, from here or from another shard.
+    #[inline]
+    fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
+        match status.class() {
+            StatusClass::Ok => {
+                self.messages[key].step(MessageEvent::Accept);
+                return self.correlate(now, key, id);
+            }
+            StatusClass::Temporary | StatusClass::Throttled => {
+                let message = &mut self.messages[key];
+                let vendor = message.vendor;
+                message.remember_try(vendor);
+                if message.tries < self.snapshot.limits().attempts_max && !message.pdu.is_empty() {
+                    let choice = self.choose(now, key);
+                    if !matches!(choice, Choice::Full | Choice::Down) {
+                        self.messages[key].step(MessageEvent::TryOther);
+                        self.counters.traffic.vendor_failovers += 1;
+                        return self.put(now, key, choice);
+                    }
+                }
+            }
+            StatusClass::Permanent => {}
+        }
+        let message = &mut self.messages[key];
+        message.step(MessageEvent::Refuse);
+        if message.maybe_sent {
+            return self.answer_unknown(key);
+        }
+        self.counters.traffic.submits_rejected += 1;
+        let status = self.mapped(self.messages[key].vendor, status);
+        self.respond(key, status, None);
+    }
+
+    /// The vendor's status in the customer's terms.
+    fn mapped(&self, vendor: u16, status: CommandStatus) -> CommandStatus {
+        let Some(place) = self.vendors[vendor].snapshot_place else { return status };
+        let map = &self.snapshot.vendors()[usize::from(place)].error_map;
+        map.iter().find(|(from, _)| *from == status).map_or(status, |(_, to)| *to)
+    }
+
+    /// A vendor took the message: keep what its receipt will need, then answer.
+    #[inline]
+    fn correlate(&mut self, now: Instant, key: Key, id: &[u8]) {
+        let order = self.snapshot.correlate();
+        if !self.messages[key].wants_receipt || order == Correlate::None {
+            return self.accept(key);
+        }
+        let message = &self.messages[key];
+        let Some(kept_under) = self.correlation_key(message.vendor, id) else {
+            self.counters.traffic.correlations_lost += 1;
+            return self.accept(key);
+        };
+        let correlation = Correlation {
+            account: self.accounts[message.account].id,
+            gateway_id: message.gateway_id,
+            submitted_at: message.submitted_at,
+        };
+        self.counters.traffic.correlations += 1;
+        self.store_ops.push_back(StoreOp::Remember {
+            message: MessageKey(key),
+            key: kept_under,
+            correlation,
+        });
+        if order == Correlate::Relaxed {
+            return self.accept(key);
+        }
+        let message = &mut self.messages[key];
+        message.place = Place::Store;
+        message.deadline = now + self.snapshot.limits().store_wait_max;
+        self.messages.push_back(&mut self.store_waits, key);
+    }
+
+    fn correlation_key(&self, vendor: u16, id: &[u8]) -> Option<CorrelationKey> {
+        let mut spelled = [0; ID_LENGTH_MAX];
+        let rule = self.id_rule(vendor);
+        let id = VendorMessageId::new(rule.response_key(id, &mut spelled)?)?;
+        Some(CorrelationKey { vendor: self.vendors[vendor].id, id })
+    }
+
+    /// The store kept a correlation, or could not. The vendor has the message either way, so the customer is told
+    /// so: another answer would make it send a second copy.
+    pub(crate) fn remembered(&mut self, key: Key, kept: bool) {
+        if !kept {
+            self.counters.traffic.correlations_lost += 1;
+            self.counters.traffic.store_outages += 1;
+        }
+        match self.messages.get(key) {
+            Some(message) if message.place == Place::Store => {}
+            _ => return, // relaxed order, or it took too long
+        }
+        self.messages.remove(&mut self.store_waits, key);
+        self.accept(key);
+    }
+
+    /// Ends waits for the store and for other shards that took too long.
+    pub(crate) fn expire_waits(&mut self, now: Instant) {
+        while let Some(key) = self.messages.first(&self.store_waits)
+            && self.messages[key].deadline <= now
+        {
+            self.remembered(key, false);
+        }
+        while let Some(key) = self.messages.first(&self.remote_waits)
+            && self.messages[key].deadline <= now
+        {
+            self.counters.traffic.remote_expired += 1;
+            if let Some(shard) = self.leave_shard(key) {
+                let _ = shard;
+                self.lose(now, key);
+            }
+        }
+    }
+
+    /// Another shard says what became of a submit.
+    pub(crate) fn submit_done(&mut self, now: Instant, key: Key, outcome: SubmitOutcome, pdu: Vec<u8>) {
+        let is_there = self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_)));
+        if !is_there {
+            self.counters.traffic.stale_events += 1;
+            return self.spare.keep(pdu);
+        }
+        self.leave_shard(key);
+        let message = &mut self.messages[key];
+        self.spare.swap(&mut message.pdu, pdu);
+        match outcome {
+            SubmitOutcome::Answered { status, vendor_message_id } => {
+                if status.class() == StatusClass::Throttled {
+                    let vendor = self.messages[key].vendor;
+                    self.pause(now, vendor);
+                }
+                let id = vendor_message_id.as_ref().map_or(&[][..], VendorMessageId::as_bytes);
+                self.verdict(now, key, status, id);
+            }
+            SubmitOutcome::Unsent => self.unsent_elsewhere(now, key),
+            SubmitOutcome::Unknown => self.lose(now, key),
+        }
+    }
+
+    /// Another shard could not send it: that vendor counts as tried, so that it does not go round for ever.
+    fn unsent_elsewhere(&mut self, now: Instant, key: Key) {
+        let message = &mut self.messages[key];
+        let vendor = message.vendor;
+        message.step(MessageEvent::ProveUnsent);
+        message.remember_try(vendor);
+        self.settle(now, key);
+    }
+
+    /// A submit for another shard found no room in the mailbox.
+    pub(crate) fn submit_undelivered(&mut self, now: Instant, key: Key, pdu: Vec<u8>) {
+        if self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_))) {
+            self.leave_shard(key);
+            let message = &mut self.messages[key];
+            self.spare.swap(&mut message.pdu, pdu);
+            self.unsent_elsewhere(now, key);
+        }
+    }
+
+    /// Takes a message out of the list of those with other shards.
+    pub(crate) fn leave_shard(&mut self, key: Key) -> Option<ShardIndex> {
+        let Place::Shard(shard) = self.messages[key].place else { return None };
+        self.messages.remove(&mut self.remote_waits, key);
+        let message = &mut self.messages[key];
+        message.place = Place::Hands;
+        let other = self.vendors[message.vendor].elsewhere_mut(shard);
+        other.open = other.open.saturating_sub(1);
+        Some(shard)
+    }
+
+    #[inline]
+    fn accept(&mut self, key: Key) {
+        assert!(self.messages[key].state == MessageState::Acked);
+        self.counters.traffic.submits_accepted += 1;
+        let id = self.messages[key].gateway_id;
+        self.respond(key, CommandStatus::ESME_ROK, Some(id));
+    }
+
+    /// Our no to a message that was never sent in its present try.
+    pub(crate) fn refuse(&mut self, key: Key, refusal: Refusal) {
+        self.messages[key].step(MessageEvent::Refuse);
+        self.say_no(key, refusal);
+    }
+
+    /// A message waited too long for a slot.
+    pub(crate) fn expire_unsent(&mut self, key: Key) {
+        self.messages[key].step(MessageEvent::Expire);
+        self.say_no(key, Refusal::QueueExpired);
+    }
+
+    fn say_no(&mut self, key: Key, refusal: Refusal) {
+        let message = &self.messages[key];
+        if let Origin::Shard { .. } = message.origin {
+            return self.finish_served(key, SubmitOutcome::Unsent);
+        }
+        if message.maybe_sent {
+            return self.answer_unknown(key);
+        }
+        self.count_refusal(refusal);
+        self.respond(key, refusal.status(), None);
+    }
+
+    pub(crate) fn count_refusal(&mut self, refusal: Refusal) {
+        self.counters.traffic.submits_refused += 1;
+        self.counters.refused[refusal.index()] += 1;
+    }
+
+    /// Nobody knows: the one status that says so.
+    pub(crate) fn answer_unknown(&mut self, key: Key) {
+        let message = &self.messages[key];
+        if let Origin::Shard { .. } = message.origin {
+            return self.finish_served(key, SubmitOutcome::Unknown);
+        }
+        self.counters.traffic.submits_unknown += 1;
+        let status = self.accounts[message.account].unknown_status;
+        self.respond(key, status, None);
+    }
+
+    /// The one place where a customer's open submit is answered.
+    #[inline]
+    fn respond(&mut self, key: Key, status: CommandStatus, message_id: Option<GatewayId>) {
+        let message = &self.messages[key];
+        assert!(message_id.is_some() == (status == CommandStatus::ESME_ROK));
+        assert!(message_id.is_some() == (message.state == MessageState::Acked));
+        if let Origin::Customer { session, link, sequence } = message.origin {
+            if self.sessions.get(session).is_some() {
+                let command = message.command.response();
+                self.outputs.push_back(Output::AnswerSubmit { link, sequence, command, status, message_id });
+            } else {
+                self.counters.traffic.submits_abandoned += 1;
+            }
+        }
+        self.close_message(key);
+    }
+
+    fn finish_served(&mut self, key: Key, outcome: SubmitOutcome) {
+        let open = &mut self.messages[key];
+        if let Origin::Shard { shard, message } = open.origin {
+            let pdu = core::mem::take(&mut open.pdu);
+            self.shard_messages.push_back((shard, ShardMessage::SubmitDone { message, outcome, pdu }));
+        }
+        self.close_message(key);
+    }
+
+    #[inline]
+    pub(crate) fn close_message(&mut self, key: Key) {
+        trim(&mut self.messages[key].pdu);
+        self.messages.close(key);
+    }
+}

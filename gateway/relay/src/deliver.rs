@@ -1,0 +1,378 @@
+//! From the relay to the customer's session: here, on another shard, or parked until it binds.
+
+use crate::account::Receiver;
+use crate::message::{AccountId, DeliveryKey, Key, LinkKey, ShardIndex};
+use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Sender, trim};
+use crate::output::Output;
+use crate::refusal::DeliveryRefusal;
+use crate::relay::{Party, Relay};
+use crate::shard_message::{DeliverOutcome, ShardMessage};
+use crate::snapshot::Correlate;
+use crate::store_op::{StoreOp, StoreOutage, command_of};
+use smpp::field::{CommandId, CommandStatus, StatusClass};
+use smpp::time::Instant;
+
+impl Relay {
+    /// The owner is known: deliver, or park.
+    pub(crate) fn give_to(&mut self, now: Instant, key: Key, owner: AccountId) {
+        match self.accounts.place(&self.snapshot, owner) {
+            Some(place) => {
+                self.deliveries[key].account = place;
+                self.deliver(now, key);
+            }
+            None => self.park(now, key, owner), // configured away: it may come back
+        }
+    }
+
+    /// Finds a session, a place to wait, another shard, or the store.
+    pub(crate) fn deliver(&mut self, now: Instant, key: Key) {
+        let delivery = &self.deliveries[key];
+        let place = delivery.account;
+        let account = &mut self.accounts[place];
+        let in_order = account.waiting.is_empty();
+        match account.receiver(&self.sessions, delivery.tried()) {
+            Receiver::Free(session) if in_order || delivery.tries > 0 => self.send_to(key, session),
+            Receiver::Free(_) | Receiver::Busy => self.wait_for_slot(now, key, place),
+            Receiver::None => self.deliver_elsewhere(now, key, place),
+        }
+    }
+
+    fn send_to(&mut self, key: Key, session: Key) {
+        let delivery = &mut self.deliveries[key];
+        delivery.place = DeliveryPlace::Session;
+        delivery.session = session;
+        let session = &mut self.sessions[session];
+        session.in_flight += 1;
+        assert!(session.in_flight <= session.window);
+        self.outputs.push_back(Output::SendDeliver { link: session.link, delivery: DeliveryKey(key) });
+    }
+
+    fn wait_for_slot(&mut self, now: Instant, key: Key, place: u32) {
+        let limits = self.snapshot.limits();
+        let account = &mut self.accounts[place];
+        // A second try does not queue behind the sessions that failed it.
+        if account.waiting.len() >= limits.delivery_queue_max || self.deliveries[key].tries > 0 {
+            return self.undeliverable(now, key);
+        }
+        let delivery = &mut self.deliveries[key];
+        delivery.place = DeliveryPlace::Waiting;
+        delivery.deadline = now + limits.delivery_wait_max;
+        self.deliveries.push_back(&mut account.waiting, key);
+        self.accounts.watch(place);
+    }
+
+    fn deliver_elsewhere(&mut self, now: Instant, key: Key, place: u32) {
+        let delivery = &self.deliveries[key];
+        let account = &mut self.accounts[place];
+        let from_vendor = matches!(delivery.sender, Sender::Vendor { .. });
+        let shard = if from_vendor { account.shard_with_receivers() } else { None };
+        let Some(shard) = shard else { return self.undeliverable(now, key) };
+        let owner = account.id;
+        let delivery = &mut self.deliveries[key];
+        delivery.place = DeliveryPlace::Shard;
+        delivery.deadline = now + self.snapshot.limits().remote_wait_max;
+        let pdu = core::mem::take(&mut delivery.pdu);
+        self.deliveries.push_back(&mut self.remote_deliveries, key);
+        self.counters.traffic.remote_deliveries += 1;
+        let deliver = ShardMessage::Deliver { delivery: DeliveryKey(key), account: owner, pdu };
+        self.shard_messages.push_back((shard, deliver));
+    }
+
+    /// Another shard's delivery to one of our sessions.
+    pub(crate) fn serve_delivery(
+        &mut self,
+        now: Instant,
+        from: ShardIndex,
+        asked: DeliveryKey,
+        owner: AccountId,
+        pdu: Vec<u8>,
+    ) {
+        let place = self.accounts.place(&self.snapshot, owner);
+        let (Some(place), Some(command)) = (place, command_of(&pdu)) else {
+            return self.not_served(from, asked, pdu);
+        };
+        match self.insert_delivery(Sender::Shard { shard: from, delivery: asked }, command, place) {
+            Some(key) => {
+                let delivery = &mut self.deliveries[key];
+                self.spare.swap(&mut delivery.pdu, pdu);
+                self.deliver(now, key);
+            }
+            None => self.not_served(from, asked, pdu),
+        }
+    }
+
+    fn not_served(&mut self, to: ShardIndex, delivery: DeliveryKey, pdu: Vec<u8>) {
+        let done = ShardMessage::DeliverDone { delivery, outcome: DeliverOutcome::Undelivered, pdu };
+        self.shard_messages.push_back((to, done));
+    }
+
+    /// A slot for a delivery that did not come from a vendor.
+    pub(crate) fn insert_delivery(
+        &mut self,
+        sender: Sender,
+        command: CommandId,
+        account: u32,
+    ) -> Option<Key> {
+        let (key, delivery) = self.deliveries.insert()?;
+        delivery.place = DeliveryPlace::Hands;
+        delivery.sender = sender;
+        delivery.command = command;
+        delivery.account = account;
+        delivery.key = None;
+        delivery.is_final = false;
+        delivery.session = Key::NONE;
+        delivery.tries = 0;
+        Some(key)
+    }
+
+    /// What waits for an account's sessions goes out, as far as there are slots.
+    pub(crate) fn dispatch_deliveries(&mut self, now: Instant, place: u32) {
+        while let Some(key) = self.deliveries.first(&self.accounts[place].waiting) {
+            let account = &mut self.accounts[place];
+            match account.receiver(&self.sessions, &[]) {
+                Receiver::Free(session) => {
+                    self.deliveries.remove(&mut account.waiting, key);
+                    self.send_to(key, session);
+                }
+                Receiver::Busy => break,
+                Receiver::None => {
+                    self.deliveries.remove(&mut account.waiting, key);
+                    self.deliver_elsewhere(now, key, place);
+                }
+            }
+        }
+    }
+
+    /// Ends waits of an account's deliveries that took too long.
+    pub(crate) fn expire_deliveries(&mut self, now: Instant, place: u32) {
+        while let Some(key) = self.deliveries.first(&self.accounts[place].waiting)
+            && self.deliveries[key].deadline <= now
+        {
+            self.deliveries.remove(&mut self.accounts[place].waiting, key);
+            self.undeliverable(now, key);
+        }
+    }
+
+    /// A session answered.
+    pub(crate) fn delivery_answered(&mut self, now: Instant, key: Key, status: CommandStatus) {
+        let Some(place) = self.leave_session(key) else { return };
+        match status.class() {
+            StatusClass::Temporary | StatusClass::Throttled => self.try_next(now, key, Some(status)),
+            StatusClass::Ok | StatusClass::Permanent => self.taken(now, key, status),
+        }
+        self.dispatch_deliveries(now, place);
+    }
+
+    /// A session failed it without an answer.
+    pub(crate) fn delivery_lost(&mut self, now: Instant, key: Key) {
+        let Some(place) = self.leave_session(key) else { return };
+        self.try_next(now, key, None);
+        self.dispatch_deliveries(now, place);
+    }
+
+    /// Takes a delivery off its session; the account's place, or nothing for a stale key.
+    fn leave_session(&mut self, key: Key) -> Option<u32> {
+        let delivery = self.deliveries.get_mut(key).filter(|open| open.place == DeliveryPlace::Session);
+        let Some(delivery) = delivery else {
+            self.counters.traffic.stale_events += 1;
+            return None;
+        };
+        delivery.place = DeliveryPlace::Hands;
+        if let Some(session) = self.sessions.get_mut(delivery.session) {
+            session.in_flight -= 1;
+        }
+        Some(delivery.account)
+    }
+
+    fn try_next(&mut self, now: Instant, key: Key, status: Option<CommandStatus>) {
+        let delivery = &mut self.deliveries[key];
+        if let (Sender::Shard { .. }, Some(status)) = (delivery.sender, status) {
+            return self.finish_delivery_served(key, DeliverOutcome::Answered(status));
+        }
+        delivery.tried[usize::from(delivery.tries)] = delivery.session;
+        delivery.tries += 1;
+        if usize::from(delivery.tries) >= DELIVERY_TRIES_MAX {
+            return self.undeliverable(now, key);
+        }
+        self.counters.traffic.deliveries_retried += 1;
+        self.deliver(now, key);
+    }
+
+    /// The customer took it, or refused it for good: that is its own decision.
+    fn taken(&mut self, now: Instant, key: Key, status: CommandStatus) {
+        if let Sender::Shard { .. } = self.deliveries[key].sender {
+            return self.finish_delivery_served(key, DeliverOutcome::Answered(status));
+        }
+        match status {
+            CommandStatus::ESME_ROK => self.counters.traffic.deliveries_taken += 1,
+            _ => self.counters.traffic.deliveries_rejected += 1,
+        }
+        self.forget_if_final(key);
+        match self.deliveries[key].sender {
+            Sender::Parked(parked) => self.end_parked(now, key, Ok(parked)),
+            _ => self.answer_vendor(key, CommandStatus::ESME_ROK),
+        }
+    }
+
+    fn forget_if_final(&mut self, key: Key) {
+        let delivery = &self.deliveries[key];
+        if delivery.is_final
+            && let Some(kept_under) = delivery.key
+        {
+            self.store_ops.push_back(StoreOp::Forget { key: kept_under });
+        }
+    }
+
+    /// No session can take it now.
+    fn undeliverable(&mut self, now: Instant, key: Key) {
+        let delivery = &mut self.deliveries[key];
+        delivery.place = DeliveryPlace::Hands;
+        match delivery.sender {
+            Sender::Vendor { .. } => {
+                let owner = self.accounts[delivery.account].id;
+                self.park(now, key, owner);
+            }
+            Sender::Shard { .. } => self.finish_delivery_served(key, DeliverOutcome::Undelivered),
+            Sender::Parked(parked) => self.end_parked(now, key, Err(parked)),
+        }
+    }
+
+    fn park(&mut self, now: Instant, key: Key, owner: AccountId) {
+        if self.snapshot.correlate() == Correlate::None || self.deliveries[key].pdu.is_empty() {
+            return self.refuse_delivery(key, DeliveryRefusal::NotParked);
+        }
+        self.wait_for_store(now, key, DeliveryPlace::Parking);
+        let pdu = core::mem::take(&mut self.deliveries[key].pdu);
+        self.store_ops.push_back(StoreOp::Park { delivery: DeliveryKey(key), account: owner, pdu });
+    }
+
+    /// The store keeps it now, or cannot. Kept, its correlation has served: the parked PDU carries our id already.
+    pub(crate) fn parked(
+        &mut self,
+        now: Instant,
+        key: Key,
+        outcome: Result<(), StoreOutage>,
+        pdu: Vec<u8>,
+        place: DeliveryPlace,
+    ) {
+        if self.deliveries.get(key).is_none_or(|delivery| delivery.place != place) {
+            self.counters.traffic.stale_events += 1;
+            return self.spare.keep(pdu);
+        }
+        self.leave_store(key);
+        self.spare.swap(&mut self.deliveries[key].pdu, pdu);
+        if outcome.is_err() {
+            self.counters.traffic.store_outages += 1;
+            return self.refuse_delivery(key, DeliveryRefusal::NotParked);
+        }
+        if place == DeliveryPlace::Parking {
+            self.counters.traffic.parked += 1;
+            self.forget_if_final(key);
+            let account = self.deliveries[key].account;
+            self.note_parked(now, account);
+        }
+        self.answer_vendor(key, CommandStatus::ESME_ROK);
+    }
+
+    /// Our no to a vendor, which keeps the message.
+    pub(crate) fn refuse_delivery(&mut self, key: Key, refusal: DeliveryRefusal) {
+        self.counters.traffic.deliveries_refused += 1;
+        self.answer_vendor(key, refusal.status());
+    }
+
+    /// The one place where a vendor's open delivery is answered.
+    fn answer_vendor(&mut self, key: Key, status: CommandStatus) {
+        let delivery = &self.deliveries[key];
+        if let Sender::Vendor { link, sequence } = delivery.sender
+            && let Some(bind) = self.vendor_links.get(link)
+        {
+            let command = delivery.command.response();
+            self.outputs.push_back(Output::AnswerDeliver { link: bind.link, sequence, command, status });
+        }
+        self.close_delivery(key);
+    }
+
+    fn finish_delivery_served(&mut self, key: Key, outcome: DeliverOutcome) {
+        let open = &mut self.deliveries[key];
+        if let Sender::Shard { shard, delivery } = open.sender {
+            let pdu = core::mem::take(&mut open.pdu);
+            self.shard_messages.push_back((shard, ShardMessage::DeliverDone { delivery, outcome, pdu }));
+        }
+        self.close_delivery(key);
+    }
+
+    /// Another shard says what became of a delivery.
+    pub(crate) fn deliver_done(&mut self, now: Instant, key: Key, outcome: DeliverOutcome, pdu: Vec<u8>) {
+        if self.deliveries.get(key).is_none_or(|delivery| delivery.place != DeliveryPlace::Shard) {
+            self.counters.traffic.stale_events += 1;
+            return self.spare.keep(pdu);
+        }
+        self.deliveries.remove(&mut self.remote_deliveries, key);
+        let delivery = &mut self.deliveries[key];
+        delivery.place = DeliveryPlace::Hands;
+        self.spare.swap(&mut delivery.pdu, pdu);
+        match outcome {
+            DeliverOutcome::Answered(status) => match status.class() {
+                StatusClass::Temporary | StatusClass::Throttled => self.undeliverable(now, key),
+                StatusClass::Ok | StatusClass::Permanent => self.taken(now, key, status),
+            },
+            DeliverOutcome::Undelivered => self.undeliverable(now, key),
+        }
+    }
+
+    /// Ends waits for the store and for other shards that took too long. The vendor keeps the message: its bytes are
+    /// not here, and whether the other side has it is not known.
+    pub(crate) fn expire_delivery_waits(&mut self, now: Instant) {
+        while let Some(key) = self.deliveries.first(&self.delivery_store_waits)
+            && self.deliveries[key].deadline <= now
+        {
+            self.counters.traffic.store_outages += 1;
+            self.leave_store(key);
+            self.refuse_delivery(key, DeliveryRefusal::StoreAway);
+        }
+        while let Some(key) = self.deliveries.first(&self.remote_deliveries)
+            && self.deliveries[key].deadline <= now
+        {
+            self.counters.traffic.remote_expired += 1;
+            self.deliveries.remove(&mut self.remote_deliveries, key);
+            self.refuse_delivery(key, DeliveryRefusal::NotParked);
+        }
+    }
+
+    pub(crate) fn wait_for_store(&mut self, now: Instant, key: Key, place: DeliveryPlace) {
+        let delivery = &mut self.deliveries[key];
+        delivery.place = place;
+        delivery.deadline = now + self.snapshot.limits().store_wait_max;
+        self.deliveries.push_back(&mut self.delivery_store_waits, key);
+    }
+
+    pub(crate) fn leave_store(&mut self, key: Key) {
+        self.deliveries.remove(&mut self.delivery_store_waits, key);
+        self.deliveries[key].place = DeliveryPlace::Hands;
+    }
+
+    pub(crate) fn close_delivery(&mut self, key: Key) {
+        trim(&mut self.deliveries[key].pdu);
+        self.deliveries.close(key);
+    }
+
+    /// A customer's link is closed.
+    pub(crate) fn lose_session(&mut self, now: Instant, link: LinkKey, deliveries: &[DeliveryKey]) {
+        let Some(Party::Customer(session)) = self.parties.remove(&link) else { return };
+        let place = self.sessions[session].account;
+        let was_receiver = self.accounts[place].drop_receiver(session);
+        self.sessions.close(session);
+        for delivery in deliveries {
+            let is_ours = |open: &&crate::open::Delivery| {
+                open.place == DeliveryPlace::Session && open.session == session
+            };
+            if self.deliveries.get(delivery.0).filter(is_ours).is_some() {
+                self.delivery_lost(now, delivery.0);
+            }
+        }
+        self.dispatch_deliveries(now, place);
+        if was_receiver {
+            self.announce_account(place);
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
+
+use crate::admit::{Submission, admit};
+use crate::input::Arrival;
+use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::open::{Origin, Place};
+use crate::output::Output;
+use crate::refusal::Refusal;
+use crate::relay::{Party, Relay};
+use crate::route::{Chooser, mix};
+use crate::shard_message::{ShardMessage, SubmitOutcome};
+use crate::snapshot::UnknownOutcome;
+use crate::vendor::Way;
+use smpp::field::CommandId;
+use smpp::time::Instant;
+use smpp::wire::Frame;
+
+/// Where one more try can go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Choice {
+    /// On this bind, now; its pace has been paid.
+    Link { vendor: u16, link: Key },
+    /// Into the vendor's wait queue.
+    Queue { vendor: u16 },
+    /// To another shard's bind.
+    Shard { vendor: u16, shard: ShardIndex },
+    /// Vendors are up, none has room.
+    Full,
+    /// No vendor that was not tried is up.
+    Down,
+}
+
+impl Relay {
+    /// A customer's request, from its first check to its place. One answer follows, now or later.
+    #[inline]
+    pub(crate) fn submit(&mut self, arrival: Arrival, frame: Frame<'_>, submission: &Submission<'_>) {
+        self.counters.traffic.submits += 1;
+        match self.enter(&arrival, frame, submission) {
+            Ok(key) => self.settle(arrival.now, key),
+            Err(refusal) => {
+                self.count_refusal(refusal);
+                self.outputs.push_back(Output::AnswerSubmit {
+                    link: arrival.link,
+                    sequence: frame.sequence_number(),
+                    command: submission.command.response(),
+                    status: refusal.status(),
+                    message_id: None,
+                });
+            }
+        }
+    }
+
+    /// Everything before the first choice of a vendor.
+    #[inline]
+    fn enter(
+        &mut self,
+        arrival: &Arrival,
+        frame: Frame<'_>,
+        submission: &Submission<'_>,
+    ) -> Result<Key, Refusal> {
+        let Some(Party::Customer(session_key)) = self.parties.get(&arrival.link).copied() else {
+            return Err(Refusal::MayNotSubmit);
+        };
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
+        let session = &self.sessions[session_key];
+        let limits = self.snapshot.limits();
+        let length = frame.bytes().len();
+        admit(session, arrival.over_window, length, arrival.unix_seconds, submission, limits)?;
+        let place = session.account;
+        let account = &mut self.accounts[place];
+        if !account.known {
+            return Err(Refusal::MayNotSubmit);
+        }
+        if !account.bucket.take(arrival.now) {
+            return Err(Refusal::RateOver);
+        }
+        let plan = self.snapshot.routes().find(account.id, submission.destination);
+        let plan = plan.ok_or(Refusal::NoRoute)?;
+        let (key, message) = self.messages.insert().ok_or(Refusal::MessagesFull)?;
+        self.drawn = self.drawn.wrapping_add(1);
+        message.state = MessageState::Parsed;
+        message.place = Place::Hands;
+        message.origin =
+            Origin::Customer { session: session_key, link: arrival.link, sequence: frame.sequence_number() };
+        message.command = submission.command;
+        message.wants_receipt = submission.wants_receipt();
+        message.maybe_sent = false;
+        message.tries = 0;
+        message.account = place;
+        message.plan = plan;
+        message.epoch = self.epoch;
+        message.draw = mix(self.options.seed ^ self.drawn);
+        message.gateway_id = self.ids.next(arrival.unix_seconds);
+        message.submitted_at = arrival.unix_seconds as u32; // fits till 2106
+        message.deadline = Instant::default();
+        self.spare.fill(&mut message.pdu, frame.bytes());
+        message.step(MessageEvent::Admit);
+        Ok(key)
+    }
+
+    /// Another shard's submit on one of our binds.
+    pub(crate) fn serve(
+        &mut self,
+        now: Instant,
+        from: ShardIndex,
+        asked: MessageKey,
+        vendor: crate::message::VendorId,
+        pdu: Vec<u8>,
+    ) {
+        self.counters.traffic.remote_served += 1;
+        let place = self.vendors.place(&self.snapshot, vendor);
+        let (Some(vendor), Some((key, message))) = (place, self.messages.insert()) else {
+            let done = ShardMessage::SubmitDone { message: asked, outcome: SubmitOutcome::Unsent, pdu };
+            self.shard_messages.push_back((from, done));
+            return;
+        };
+        message.state = MessageState::Parsed;
+        message.place = Place::Hands;
+        message.origin = Origin::Shard { shard: from, message: asked };
+        message.command = CommandId::SUBMIT_SM;
+        message.wants_receipt = false;
+        message.maybe_sent = false;
+        message.tries = 0;
+        message.vendor = vendor;
+        message.deadline = Instant::default();
+        self.spare.swap(&mut message.pdu, pdu);
+        message.step(MessageEvent::Admit);
+        self.settle(now, key);
+    }
+
+    /// Finds an admitted message a place, or refuses it.
+    #[inline]
+    pub(crate) fn settle(&mut self, now: Instant, key: Key) {
+        match self.choose(now, key) {
+            Choice::Full => self.refuse(key, Refusal::QueueFull),
+            Choice::Down => self.refuse(key, Refusal::NoVendor),
+            choice => self.put(now, key, choice),
+        }
+    }
+
+    /// The best place for one more try: the first vendor of the plan that can send at once or that is paced, else
+    /// the first one that has room to wait.
+    #[inline]
+    pub(crate) fn choose(&mut self, now: Instant, key: Key) -> Choice {
+        if self.messages[key].epoch != self.epoch {
+            self.route_again(key);
+        }
+        let Self { snapshot, vendors, vendor_links, messages, .. } = self;
+        let message = &messages[key];
+        let queue_max = snapshot.limits().queue_max;
+        if let Origin::Shard { .. } = message.origin {
+            return match vendors[message.vendor].way_of(now, vendor_links, queue_max, message.vendor) {
+                (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
+                (_, choice) => choice,
+            };
+        }
+        let mut second = Choice::Down;
+        for snapshot_place in Chooser::new(snapshot.routes().plan(message.plan), message.draw) {
+            let Some(vendor) = vendors.at(snapshot_place).filter(|vendor| !message.tried().contains(vendor))
+            else {
+                continue;
+            };
+            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor), second) {
+                ((true, choice), _) => return choice,
+                ((false, Choice::Down), _) => {}
+                ((false, Choice::Full), Choice::Down) => second = Choice::Full,
+                ((false, choice), Choice::Down | Choice::Full) => second = choice,
+                _ => {}
+            }
+        }
+        if second == Choice::Full {
+            self.counters.traffic.queue_full += 1;
+        }
+        second
+    }
+
+    /// A new snapshot came since the message was routed.
+    fn route_again(&mut self, key: Key) {
+        let message = &mut self.messages[key];
+        message.epoch = self.epoch;
+        if let Origin::Shard { .. } = message.origin {
+            return;
+        }
+        let account = &self.accounts[message.account];
+        let plan = self.snapshot.routes().find(account.id, destination_in(&message.pdu));
+        message.plan = plan.unwrap_or(self.snapshot.routes().nowhere());
+    }
+
+    /// Carries a choice out.
+    #[inline]
+    pub(crate) fn put(&mut self, now: Instant, key: Key, choice: Choice) {
+        match choice {
+            Choice::Link { vendor, link } => self.hand(key, vendor, link),
+            Choice::Queue { vendor } => {
+                let fresh = self.messages[key].vendor != vendor;
+                if fresh {
+                    self.messages[key].deadline = Instant::default();
+                }
+                self.enqueue(now, key, vendor, false);
+            }
+            Choice::Shard { vendor, shard } => self.send_to_shard(now, key, vendor, shard),
+            Choice::Full | Choice::Down => unreachable!("no place to carry out"),
+        }
+    }
+
+    #[inline]
+    fn hand(&mut self, key: Key, vendor: u16, link: Key) {
+        let message = &mut self.messages[key];
+        message.step(MessageEvent::Hand);
+        message.place = Place::Link;
+        message.vendor = vendor;
+        message.link = link;
+        let bind = &mut self.vendor_links[link];
+        bind.in_flight += 1;
+        self.vendors[vendor].traffic.sends += 1;
+        self.counters.traffic.vendor_sends += 1;
+        self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
+    }
+
+    fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
+        let message = &mut self.messages[key];
+        message.step(MessageEvent::Wait);
+        message.place = Place::Queue;
+        message.vendor = vendor;
+        if message.deadline == Instant::default() {
+            message.deadline = now + self.snapshot.limits().queue_wait_max;
+        }
+        self.counters.traffic.queued += 1;
+        let queue = &mut self.vendors[vendor].queue;
+        if front {
+            self.messages.push_front(queue, key);
+        } else {
+            self.messages.push_back(queue, key);
+        }
+    }
+
+    fn send_to_shard(&mut self, now: Instant, key: Key, vendor: u16, shard: ShardIndex) {
+        let deadline = now + self.snapshot.limits().remote_wait_max;
+        let state = &mut self.vendors[vendor];
+        state.elsewhere_mut(shard).open += 1;
+        let id = state.id;
+        let message = &mut self.messages[key];
+        message.step(MessageEvent::Hand);
+        message.place = Place::Shard(shard);
+        message.vendor = vendor;
+        message.deadline = deadline;
+        let pdu = core::mem::take(&mut message.pdu);
+        self.messages.push_back(&mut self.remote_waits, key);
+        self.counters.traffic.remote_submits += 1;
+        let submit = ShardMessage::Submit { message: MessageKey(key), vendor: id, pdu };
+        self.shard_messages.push_back((shard, submit));
+    }
+
+    /// Sends what waits for a vendor, as far as there are slots.
+    pub(crate) fn dispatch(&mut self, now: Instant, vendor: u16) {
+        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
+            if self.is_abandoned(key) {
+                self.messages.remove(&mut self.vendors[vendor].queue, key);
+                self.messages[key].step(MessageEvent::Expire);
+                self.counters.traffic.submits_abandoned += 1;
+                self.close_message(key);
+                continue;
+            }
+            let Way::Link(link) = self.vendors[vendor].way(now, &mut self.vendor_links) else { break };
+            self.messages.remove(&mut self.vendors[vendor].queue, key);
+            self.hand(key, vendor, link);
+        }
+    }
+
+    /// True when the customer's session has gone: it will send again what it got no answer for.
+    fn is_abandoned(&self, key: Key) -> bool {
+        match self.messages[key].origin {
+            Origin::Customer { session, .. } => self.sessions.get(session).is_none(),
+            Origin::Shard { .. } => false,
+        }
+    }
+
+    /// Waiting messages of a vendor without binds here look for another place, in order.
+    pub(crate) fn evacuate(&mut self, now: Instant, vendor: u16) {
+        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
+            self.messages.remove(&mut self.vendors[vendor].queue, key);
+            self.messages[key].step(MessageEvent::ProveUnsent);
+            self.messages[key].place = Place::Hands;
+            self.settle(now, key);
+        }
+    }
+
+    /// Ends waits for a slot that took too long.
+    pub(crate) fn expire_queue(&mut self, now: Instant, vendor: u16) {
+        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
+            if self.messages[key].deadline > now {
+                break;
+            }
+            self.messages.remove(&mut self.vendors[vendor].queue, key);
+            self.expire_unsent(key);
+        }
+    }
+
+    /// A message comes back from a link that provably did not send it: to the head of the queue, so that order is
+    /// kept, or elsewhere when the vendor has no bind here any more.
+    pub(crate) fn take_back(&mut self, now: Instant, key: Key) {
+        let message = &mut self.messages[key];
+        message.step(MessageEvent::ProveUnsent);
+        message.place = Place::Hands;
+        self.counters.traffic.vendor_unsent += 1;
+        let vendor = message.vendor;
+        if self.vendors[vendor].links.is_empty() {
+            self.settle(now, key);
+        } else {
+            self.enqueue(now, key, vendor, true);
+        }
+    }
+
+    /// The outcome of a written message will never be known.
+    pub(crate) fn lose(&mut self, now: Instant, key: Key) {
+        let message = &mut self.messages[key];
+        message.step(MessageEvent::Lose);
+        message.place = Place::Hands;
+        let vendor = message.vendor;
+        message.remember_try(vendor);
+        message.maybe_sent = true;
+        self.vendors[vendor].traffic.unknown += 1;
+        self.counters.traffic.vendor_unknown += 1;
+        if self.may_copy(key) {
+            let choice = self.choose(now, key);
+            if !matches!(choice, Choice::Full | Choice::Down) {
+                self.messages[key].step(MessageEvent::RetryUnknown);
+                self.counters.traffic.unknown_retries += 1;
+                return self.put(now, key, choice);
+            }
+        }
+        self.answer_unknown(key);
+    }
+
+    /// Whether the account's policy and the bound of attempts allow another copy.
+    fn may_copy(&self, key: Key) -> bool {
+        let message = &self.messages[key];
+        matches!(message.origin, Origin::Customer { .. })
+            && !message.pdu.is_empty()
+            && message.tries < self.snapshot.limits().attempts_max
+            && self.accounts[message.account].unknown_outcome == UnknownOutcome::RetryOther
+    }
+
+    /// The link that carries a message, when `message` is written on one.
+    pub(crate) fn written_on(&self, message: MessageKey) -> Option<Key> {
+        let open = self.messages.get(message.0)?;
+        (open.place == Place::Link).then_some(open.link)
+    }
+
+    /// One slot of a bind's window is free again. The bind may be gone.
+    #[inline]
+    pub(crate) fn free_slot(&mut self, link: Key) {
+        if let Some(bind) = self.vendor_links.get_mut(link) {
+            debug_assert!(bind.in_flight > 0);
+            bind.in_flight = bind.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// A bind of ours is closed: its messages move on.
+    pub(crate) fn lose_link(
+        &mut self,
+        now: Instant,
+        link: LinkKey,
+        written: &[MessageKey],
+        unsent: &[MessageKey],
+    ) {
+        let Some(Party::Vendor(link_key)) = self.parties.remove(&link) else { return };
+        let vendor = self.vendor_links[link_key].vendor;
+        let was_sender = self.vendors[vendor].drop_link(link_key);
+        self.vendor_links.close(link_key);
+        let is_ours = |relay: &Self, key: &MessageKey| relay.written_on(*key) == Some(link_key);
+        if self.vendors[vendor].links.is_empty() {
+            for key in unsent {
+                if is_ours(self, key) {
+                    self.take_back(now, key.0);
+                }
+            }
+            self.evacuate(now, vendor);
+        } else {
+            for key in unsent.iter().rev() {
+                if is_ours(self, key) {
+                    self.take_back(now, key.0);
+                }
+            }
+        }
+        for key in written {
+            if is_ours(self, key) {
+                self.lose(now, key.0);
+            }
+        }
+        self.dispatch(now, vendor);
+        if was_sender {
+            self.announce_vendor(vendor);
+        }
+    }
+}
+
+/// Destination digits of a submit_sm or data_sm, which begin alike: service_type, source, destination (SMPP 3.4
+/// §4.4.1, §4.7.1). Empty when cut, which the decoder has ruled out.
+fn destination_in(pdu: &[u8]) -> &[u8] {
+    const HEADER_LENGTH: usize = 16;
+    let find = |rest: &[u8]| rest.iter().position(|octet| *octet == 0);
+    let body = pdu.get(HEADER_LENGTH..).unwrap_or_default();
+    let after_service = find(body).and_then(|end| body.get(end + 3..)).unwrap_or_default();
+    let rest = find(after_service).and_then(|end| after_service.get(end + 3..)).unwrap_or_default();
+    &rest[..find(rest).unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_destination_is_found_behind_the_source() {
+        let check = |body: &[u8], expected: &[u8]| {
+            let mut pdu = vec![0; 16];
+            pdu.extend_from_slice(body);
+            assert_eq!(destination_in(&pdu), expected);
+        };
+        check(b"\0\x01\x0112025550100\0\x01\x01442071234567\0\0\0", b"442071234567");
+        check(b"CMT\0\x05\0ACME\0\x01\x014420\0", b"4420");
+        check(b"CMT\0\x05\0ACME", b"");
+        check(b"", b"");
+    }
+}

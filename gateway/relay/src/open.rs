@@ -1,0 +1,248 @@
+//! What is open: submits on their way to a vendor, deliveries on their way to a customer. Both are slots of an
+//! arena whose buffers are used again.
+
+use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::route::PlanIndex;
+use crate::store_op::{CorrelationKey, ParkedId};
+use smpp::field::CommandId;
+use smpp::text::message_id::GatewayId;
+use smpp::time::Instant;
+
+/// A closed slot keeps its buffer up to this size: nearly every PDU fits, and `messages_max` times this bounds what
+/// idle slots hold.
+const BUFFER_KEPT_MAX: usize = 1024;
+/// Vendors that one message can be tried on; [`crate::Limits::attempts_max`] stays within.
+pub(crate) const TRIES_MAX: usize = 8;
+/// Sessions that one delivery is tried on before it is parked: one may be ill, two rarely are.
+pub(crate) const DELIVERY_TRIES_MAX: usize = 3;
+
+/// Who waits for the answer to a submit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// A customer's session, by this sequence number.
+    Customer { session: Key, link: LinkKey, sequence: u32 },
+    /// Another shard, by its key.
+    Shard { shard: ShardIndex, message: MessageKey },
+}
+
+/// Where a message waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// Nowhere: it is being worked on.
+    Hands,
+    /// In its vendor's queue.
+    Queue,
+    /// On its link.
+    Link,
+    /// With another shard; in the list of remote waits.
+    Shard(ShardIndex),
+    /// For the store; in the list of store waits.
+    Store,
+}
+
+/// One open submit.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) state: MessageState,
+    pub(crate) place: Place,
+    pub(crate) origin: Origin,
+    pub(crate) command: CommandId,
+    pub(crate) wants_receipt: bool,
+    /// A copy may be with a vendor although another is tried: a later no is not definite.
+    pub(crate) maybe_sent: bool,
+    pub(crate) tries: u8,
+    /// The first `tries` are vendors that had it.
+    pub(crate) tried: [u16; TRIES_MAX],
+    pub(crate) account: u32,
+    pub(crate) vendor: u16,
+    pub(crate) link: Key,
+    pub(crate) plan: PlanIndex,
+    /// Which snapshot `plan` speaks of.
+    pub(crate) epoch: u32,
+    pub(crate) draw: u64,
+    pub(crate) gateway_id: GatewayId,
+    pub(crate) submitted_at: u32,
+    /// When its wait at `place` ends.
+    pub(crate) deadline: Instant,
+    pub(crate) pdu: Vec<u8>,
+}
+
+impl Message {
+    /// Goes to the next state.
+    ///
+    /// # Panics
+    /// When the event is not legal: the relay would be about to break a guarantee.
+    #[inline]
+    pub(crate) fn step(&mut self, event: MessageEvent) {
+        match self.state.next(event) {
+            Some(next) => self.state = next,
+            None => panic!("{event:?} is not legal in {:?}", self.state),
+        }
+    }
+
+    pub(crate) fn tried(&self) -> &[u16] {
+        &self.tried[..usize::from(self.tries)]
+    }
+
+    pub(crate) fn remember_try(&mut self, vendor: u16) {
+        if usize::from(self.tries) < TRIES_MAX && !self.tried().contains(&vendor) {
+            self.tried[usize::from(self.tries)] = vendor;
+            self.tries += 1;
+        }
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            state: MessageState::Parsed,
+            place: Place::Hands,
+            origin: Origin::Customer { session: Key::NONE, link: LinkKey(0), sequence: 0 },
+            command: CommandId::SUBMIT_SM,
+            wants_receipt: false,
+            maybe_sent: false,
+            tries: 0,
+            tried: [0; TRIES_MAX],
+            account: 0,
+            vendor: 0,
+            link: Key::NONE,
+            plan: PlanIndex::default(),
+            epoch: 0,
+            draw: 0,
+            gateway_id: GatewayId(0),
+            submitted_at: 0,
+            deadline: Instant::default(),
+            pdu: Vec::new(),
+        }
+    }
+}
+
+/// Who waits for the answer to a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sender {
+    /// A vendor's bind, by this sequence number.
+    Vendor { link: Key, sequence: u32 },
+    /// Another shard, by its key.
+    Shard { shard: ShardIndex, delivery: crate::message::DeliveryKey },
+    /// The store, which handed it out.
+    Parked(ParkedId),
+}
+
+/// Where a delivery waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DeliveryPlace {
+    /// Nowhere: it is being worked on.
+    Hands,
+    /// For the store to find its correlation; in the list of store waits.
+    Finding,
+    /// For its correlation to appear; in the list of this round.
+    Early,
+    /// For a window slot; in its account's list.
+    Waiting,
+    /// On a session.
+    Session,
+    /// With another shard; in the list of remote waits.
+    Shard,
+    /// For the store to park it; in the list of store waits.
+    Parking,
+    /// For the store to park it as an orphan; in the list of store waits.
+    Orphaning,
+}
+
+/// One open delivery.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) place: DeliveryPlace,
+    pub(crate) sender: Sender,
+    pub(crate) command: CommandId,
+    pub(crate) vendor: u16,
+    pub(crate) account: u32,
+    /// Of a receipt that can be matched.
+    pub(crate) key: Option<CorrelationKey>,
+    /// The last receipt of its message.
+    pub(crate) is_final: bool,
+    pub(crate) shape: crate::receipt::Shape,
+    pub(crate) early_round: u8,
+    pub(crate) session: Key,
+    pub(crate) tries: u8,
+    /// The first `tries` are sessions that failed.
+    pub(crate) tried: [Key; DELIVERY_TRIES_MAX],
+    /// When its wait at `place` ends.
+    pub(crate) deadline: Instant,
+    pub(crate) pdu: Vec<u8>,
+}
+
+impl Delivery {
+    pub(crate) fn tried(&self) -> &[Key] {
+        &self.tried[..usize::from(self.tries)]
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            place: DeliveryPlace::Hands,
+            sender: Sender::Parked(ParkedId(0)),
+            command: CommandId::DELIVER_SM,
+            vendor: 0,
+            account: 0,
+            key: None,
+            is_final: false,
+            shape: crate::receipt::Shape::default(),
+            early_round: 0,
+            session: Key::NONE,
+            tries: 0,
+            tried: [Key::NONE; DELIVERY_TRIES_MAX],
+            deadline: Instant::default(),
+            pdu: Vec::new(),
+        }
+    }
+}
+
+impl Key {
+    /// Names nothing: generation 0 is never open.
+    pub(crate) const NONE: Self = Self { index: u32::MAX, generation: 0 };
+}
+
+/// Buffers that lost their slot while their bytes were with another shard or the store. Bounded: beyond it they are
+/// freed.
+#[derive(Debug, Default)]
+pub(crate) struct SpareBuffers(Vec<Vec<u8>>);
+
+/// Covers what one batch between shards holds; 1 MiB at most.
+const SPARE_BUFFERS_MAX: usize = 1024;
+
+impl SpareBuffers {
+    /// Fills a slot's buffer with a copy, in a spare one when the slot's own is on its way.
+    #[inline]
+    pub(crate) fn fill(&mut self, buffer: &mut Vec<u8>, bytes: &[u8]) {
+        if buffer.capacity() == 0
+            && let Some(spare) = self.0.pop()
+        {
+            *buffer = spare;
+        }
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+    }
+
+    /// Puts a buffer that came with its bytes into a slot, and keeps the slot's own.
+    pub(crate) fn swap(&mut self, buffer: &mut Vec<u8>, arrived: Vec<u8>) {
+        let own = core::mem::replace(buffer, arrived);
+        self.keep(own);
+    }
+
+    /// Keeps a buffer for later.
+    pub(crate) fn keep(&mut self, buffer: Vec<u8>) {
+        if (1..=BUFFER_KEPT_MAX).contains(&buffer.capacity()) && self.0.len() < SPARE_BUFFERS_MAX {
+            self.0.push(buffer);
+        }
+    }
+}
+
+/// Frees a closing slot's buffer where it is too big to keep.
+#[inline]
+pub(crate) fn trim(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > BUFFER_KEPT_MAX {
+        *buffer = Vec::new();
+    }
+}

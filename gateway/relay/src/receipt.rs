@@ -1,0 +1,334 @@
+//! From a vendor's deliver_sm to its owner: receipts by correlation, MO by number, never by guess.
+
+use crate::account::NO_ACCOUNT;
+use crate::input::Arrival;
+use crate::message::{DeliveryKey, Key};
+use crate::open::{DeliveryPlace, Sender};
+use crate::output::Output;
+use crate::refusal::DeliveryRefusal;
+use crate::relay::{Party, Relay};
+use crate::snapshot::Correlate;
+use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
+use bytes::BytesMut;
+use core::time::Duration;
+use smpp::field::{CommandId, CommandStatus};
+use smpp::pdu::{DataSm, DeliverSm};
+use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX, IdRule};
+use smpp::text::receipt::{Finality, ReceiptView, receipt_of, receipt_of_data, rewrite};
+use smpp::text::segment::Udh;
+use smpp::time::Instant;
+use smpp::tlv::Tag;
+use smpp::wire::Frame;
+
+/// How long a receipt without correlation waits before each new look: the vendor's receipt may overtake its own
+/// answer, and another node's write may be on its way. Then it is an orphan.
+pub(crate) const EARLY_WAITS: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1000)];
+
+/// Where the parts of a PDU lie that a receipt's rewriting changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shape {
+    /// Octets of short_message; its length octet stands before it. Nothing in data_sm.
+    short_message: Option<u32>,
+    /// Octets of all TLVs, which end the PDU.
+    tlvs: u32,
+    /// The text begins with a user data header.
+    has_header: bool,
+}
+
+/// What deliver_sm and data_sm from a vendor have in common.
+struct Delivered<'a> {
+    command: CommandId,
+    destination: &'a [u8],
+    receipt: Option<ReceiptView<'a>>,
+    shape: Shape,
+}
+
+impl Relay {
+    pub(crate) fn deliver_sm(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>) {
+        let shape = Shape {
+            short_message: Some(pdu.short_message.len() as u32),
+            tlvs: pdu.tlvs.as_bytes().len() as u32,
+            has_header: pdu.esm_class.has_user_data_header(),
+        };
+        self.delivered(
+            arrival,
+            frame,
+            Delivered {
+                command: CommandId::DELIVER_SM,
+                destination: pdu.destination.digits,
+                receipt: receipt_of(pdu),
+                shape,
+            },
+        );
+    }
+
+    pub(crate) fn deliver_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
+        let shape = Shape {
+            short_message: None,
+            tlvs: pdu.tlvs.as_bytes().len() as u32,
+            has_header: pdu.esm_class.has_user_data_header(),
+        };
+        self.delivered(
+            arrival,
+            frame,
+            Delivered {
+                command: CommandId::DATA_SM,
+                destination: pdu.destination.digits,
+                receipt: receipt_of_data(pdu),
+                shape,
+            },
+        );
+    }
+
+    fn delivered(&mut self, arrival: Arrival, frame: Frame<'_>, delivered: Delivered<'_>) {
+        let Some(Party::Vendor(link)) = self.parties.get(&arrival.link).copied() else { return };
+        let vendor = self.vendor_links[link].vendor;
+        self.vendors[vendor].traffic.deliveries += 1;
+        let sequence = frame.sequence_number();
+        let answer = |relay: &mut Self, status| {
+            let command = delivered.command.response();
+            relay.outputs.push_back(Output::AnswerDeliver { link: arrival.link, sequence, command, status });
+        };
+        if delivered.receipt.is_some() {
+            self.counters.traffic.receipts += 1;
+            if self.snapshot.correlate() == Correlate::None {
+                self.counters.traffic.receipts_uncorrelated += 1;
+                return answer(self, CommandStatus::ESME_ROK);
+            }
+        } else {
+            self.counters.traffic.mo += 1;
+        }
+        let too_long = frame.bytes().len() > self.snapshot.limits().pdu_size_max as usize;
+        let slot = if too_long { None } else { self.deliveries.insert() };
+        let Some((key, delivery)) = slot else {
+            self.counters.traffic.deliveries_refused += 1;
+            return answer(self, DeliveryRefusal::DeliveriesFull.status());
+        };
+        delivery.place = DeliveryPlace::Hands;
+        delivery.sender = Sender::Vendor { link, sequence };
+        delivery.command = delivered.command;
+        delivery.vendor = vendor;
+        delivery.account = NO_ACCOUNT;
+        delivery.key = None;
+        delivery.is_final = false;
+        delivery.shape = delivered.shape;
+        delivery.early_round = 0;
+        delivery.session = Key::NONE;
+        delivery.tries = 0;
+        self.spare.fill(&mut delivery.pdu, frame.bytes());
+        match &delivered.receipt {
+            Some(view) => self.find(arrival.now, key, view),
+            None => self.find_owner(arrival.now, key, delivered.destination),
+        }
+    }
+
+    /// Asks the store whose receipt it is.
+    fn find(&mut self, now: Instant, key: Key, view: &ReceiptView<'_>) {
+        let vendor = self.deliveries[key].vendor;
+        let mut spelled = [0; ID_LENGTH_MAX];
+        let rule = self.id_rule(vendor);
+        let id =
+            view.id.and_then(|id| rule.receipt_key(id.value, &mut spelled)).and_then(VendorMessageId::new);
+        let Some(id) = id else { return self.orphan(now, key) };
+        let delivery = &mut self.deliveries[key];
+        delivery.key = Some(CorrelationKey { vendor: self.vendors[vendor].id, id });
+        delivery.is_final = view.finality == Finality::Final;
+        self.ask_store(now, key);
+    }
+
+    fn ask_store(&mut self, now: Instant, key: Key) {
+        let Some(kept_under) = self.deliveries[key].key else { return self.orphan(now, key) };
+        self.wait_for_store(now, key, DeliveryPlace::Finding);
+        self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: kept_under });
+    }
+
+    /// The store knows, does not know yet, or is away.
+    pub(crate) fn found(
+        &mut self,
+        now: Instant,
+        key: Key,
+        outcome: Result<Option<Correlation>, StoreOutage>,
+    ) {
+        if self.deliveries.get(key).is_none_or(|delivery| delivery.place != DeliveryPlace::Finding) {
+            self.counters.traffic.stale_events += 1;
+            return;
+        }
+        self.leave_store(key);
+        match outcome {
+            Ok(Some(correlation)) => {
+                self.rewrite(key, correlation.gateway_id);
+                self.give_to(now, key, correlation.account);
+            }
+            Ok(None) => self.wait_early(now, key),
+            Err(_) => {
+                self.counters.traffic.store_outages += 1;
+                self.refuse_delivery(key, DeliveryRefusal::StoreAway);
+            }
+        }
+    }
+
+    fn wait_early(&mut self, now: Instant, key: Key) {
+        let delivery = &mut self.deliveries[key];
+        let round = usize::from(delivery.early_round);
+        let Some(wait) = EARLY_WAITS.get(round) else { return self.orphan(now, key) };
+        if round == 0 {
+            self.counters.traffic.receipts_early += 1;
+        }
+        delivery.early_round += 1;
+        delivery.place = DeliveryPlace::Early;
+        delivery.deadline = now + *wait;
+        self.deliveries.push_back(&mut self.early[round], key);
+    }
+
+    /// Looks again for the receipts whose wait is over.
+    pub(crate) fn retry_early(&mut self, now: Instant) {
+        for round in 0..EARLY_WAITS.len() {
+            while let Some(key) = self.deliveries.first(&self.early[round])
+                && self.deliveries[key].deadline <= now
+            {
+                self.deliveries.remove(&mut self.early[round], key);
+                self.ask_store(now, key);
+            }
+        }
+    }
+
+    /// An MO belongs to the account that owns its destination.
+    fn find_owner(&mut self, now: Instant, key: Key, destination: &[u8]) {
+        match self.snapshot.owner(destination) {
+            Some(account) => self.give_to(now, key, account),
+            None => self.orphan(now, key),
+        }
+    }
+
+    /// Nobody owns it: kept apart, never guessed.
+    fn orphan(&mut self, now: Instant, key: Key) {
+        self.counters.traffic.orphans += 1;
+        if self.snapshot.correlate() == Correlate::None {
+            return self.refuse_delivery(key, DeliveryRefusal::NoOwner);
+        }
+        self.wait_for_store(now, key, DeliveryPlace::Orphaning);
+        let delivery = &mut self.deliveries[key];
+        self.store_ops.push_back(StoreOp::ParkOrphan {
+            delivery: DeliveryKey(key),
+            vendor: self.vendors[delivery.vendor].id,
+            pdu: core::mem::take(&mut delivery.pdu),
+        });
+    }
+
+    /// How this vendor's ids are compared.
+    pub(crate) fn id_rule(&self, vendor: u16) -> IdRule {
+        let place = self.vendors[vendor].snapshot_place;
+        place.map_or(IdRule::Raw, |place| self.snapshot.vendors()[usize::from(place)].id_rule)
+    }
+
+    /// Puts our id where the vendor's stood, in text and TLV.
+    fn rewrite(&mut self, key: Key, id: GatewayId) {
+        let delivery = &mut self.deliveries[key];
+        let shape = delivery.shape;
+        rewrite_pdu(&delivery.pdu, shape, &id.text(), &mut self.text, &mut self.rewritten);
+        core::mem::swap(&mut delivery.pdu, &mut self.rewritten);
+    }
+}
+
+/// Longest short_message: SMPP 3.4 §5.2.21.
+const SHORT_MESSAGE_MAX: usize = 254;
+
+/// Writes a receipt's PDU with another id into `out`; every other octet stays. `text` is working space.
+fn rewrite_pdu(pdu: &[u8], shape: Shape, id: &[u8], text: &mut BytesMut, out: &mut Vec<u8>) {
+    out.clear();
+    let tlvs_at = pdu.len() - shape.tlvs as usize;
+    let (before_tlvs, tlvs) = pdu.split_at(tlvs_at);
+    match shape.short_message {
+        None => out.extend_from_slice(before_tlvs),
+        Some(length) => {
+            let (before, short_message) = before_tlvs.split_at(tlvs_at - length as usize);
+            rewrite_text(short_message, shape.has_header, id, text);
+            text.truncate(SHORT_MESSAGE_MAX); // the end is the quoted message
+            out.extend_from_slice(&before[..before.len() - 1]);
+            out.push(text.len() as u8);
+            out.extend_from_slice(text);
+        }
+    }
+    rewrite_tlvs(tlvs, shape.has_header, id, text, out);
+    let length = out.len() as u32;
+    out[..4].copy_from_slice(&length.to_be_bytes());
+}
+
+fn rewrite_text(original: &[u8], has_header: bool, id: &[u8], out: &mut BytesMut) {
+    let header = if has_header { Udh::split(original) } else { None };
+    let behind = header.map_or(original, |(_, behind)| behind);
+    out.clear();
+    out.extend_from_slice(&original[..original.len() - behind.len()]);
+    rewrite(behind, id, out);
+}
+
+fn rewrite_tlvs(raw: &[u8], has_header: bool, id: &[u8], text: &mut BytesMut, out: &mut Vec<u8>) {
+    let mut rest = raw;
+    while let [tag_high, tag_low, length_high, length_low, behind @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
+        let Some((value, after)) = behind.split_at_checked(length) else { break };
+        let tag = Tag(u16::from_be_bytes([*tag_high, *tag_low]));
+        text.clear();
+        if tag == Tag::RECEIPTED_MESSAGE_ID {
+            text.extend_from_slice(id);
+            text.extend_from_slice(&[0]);
+        } else if tag == Tag::MESSAGE_PAYLOAD {
+            rewrite_text(value, has_header, id, text);
+        } else {
+            text.extend_from_slice(value);
+        }
+        out.extend_from_slice(&[*tag_high, *tag_low]);
+        out.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        out.extend_from_slice(text);
+        rest = after;
+    }
+    out.extend_from_slice(rest); // a cut TLV is the peer's, and goes on as it came
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pdu(short_message: &[u8], tlvs: &[u8]) -> Vec<u8> {
+        let mut pdu = vec![0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9];
+        pdu.extend_from_slice(b"\0\x01\x0112025550100\0\x01\x0144\0\x04\0\0\0\0\0\0\0\0");
+        pdu.push(short_message.len() as u8);
+        pdu.extend_from_slice(short_message);
+        pdu.extend_from_slice(tlvs);
+        let length = pdu.len() as u32;
+        pdu[..4].copy_from_slice(&length.to_be_bytes());
+        pdu
+    }
+
+    fn check(before: (&[u8], &[u8]), has_header: bool, after: (&[u8], &[u8])) {
+        let shape =
+            Shape { short_message: Some(before.0.len() as u32), tlvs: before.1.len() as u32, has_header };
+        let mut out = Vec::new();
+        rewrite_pdu(&pdu(before.0, before.1), shape, b"0123456789ABCDEF", &mut BytesMut::new(), &mut out);
+        assert_eq!(out.escape_ascii().to_string(), pdu(after.0, after.1).escape_ascii().to_string());
+    }
+
+    #[test]
+    fn only_the_id_changes() {
+        check(
+            (b"id:77 sub:001 stat:DELIVRD text:id:77", b"\x00\x1e\x00\x0377\0\x14\x03\x00\x02ab"),
+            false,
+            (
+                b"id:0123456789ABCDEF sub:001 stat:DELIVRD text:id:77",
+                b"\x00\x1e\x00\x110123456789ABCDEF\0\x14\x03\x00\x02ab",
+            ),
+        );
+        check((b"", b"\x04\x27\x00\x01\x02"), false, (b"", b"\x04\x27\x00\x01\x02"));
+        check(
+            (b"", b"\x04\x24\x00\x12id:9 stat:DELIVRD \x00\x01"),
+            false,
+            (b"", b"\x04\x24\x00\x21id:0123456789ABCDEF stat:DELIVRD \x00\x01"),
+        );
+        check(
+            (b"\x05\x00\x03\x01\x02\x01id:5 stat:UNDELIV", b"\x00\x1e\x00\x09cut"),
+            true,
+            (b"\x05\x00\x03\x01\x02\x01id:0123456789ABCDEF stat:UNDELIV", b"\x00\x1e\x00\x09cut"),
+        );
+    }
+}

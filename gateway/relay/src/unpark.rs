@@ -1,0 +1,142 @@
+//! Releasing what was parked, once its owner is there: pages from the store, in order, within the sessions'
+//! windows, until nothing is left.
+
+use crate::account::NO_ACCOUNT;
+use crate::message::Key;
+use crate::open::Sender;
+use crate::relay::Relay;
+use crate::shard_message::ShardMessage;
+use crate::snapshot::Correlate;
+use crate::store_op::{ParkedEntry, ParkedId, StoreOp, command_of};
+use core::time::Duration;
+use smpp::time::Instant;
+
+/// Entries of one page. A page is in memory as a whole, and the next is asked for when it is done.
+const PAGE_MAX: u32 = 64;
+/// How long to let a session be that could not take what was parked.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Relay {
+    /// Asks for a page, or notes that another is wanted.
+    pub(crate) fn request_unpark(&mut self, now: Instant, place: u32) {
+        if self.snapshot.correlate() == Correlate::None || self.draining {
+            return;
+        }
+        let store_wait_max = self.snapshot.limits().store_wait_max;
+        let account = &mut self.accounts[place];
+        if account.receivers.is_empty() {
+            return;
+        }
+        if account.unpark.asked || account.unpark.open > 0 {
+            account.unpark.more = true;
+            return;
+        }
+        account.unpark.asked = true;
+        account.unpark.more = false;
+        account.unpark.failed = false;
+        account.unpark.due = Some(now + store_wait_max);
+        self.store_ops.push_back(StoreOp::Unpark { account: account.id, count_max: PAGE_MAX });
+        self.accounts.watch(place);
+    }
+
+    /// A page came.
+    pub(crate) fn unparked(&mut self, now: Instant, place: u32, entries: Vec<ParkedEntry>, more: bool) {
+        let account = &mut self.accounts[place];
+        let owner = account.id;
+        account.unpark.asked = false;
+        account.unpark.due = None;
+        account.unpark.more |= more;
+        account.unpark.open += entries.len() as u32;
+        if entries.is_empty() {
+            return self.page_done(now, place);
+        }
+        for ParkedEntry { parked, pdu } in entries {
+            self.counters.traffic.unparked += 1;
+            let slot = match command_of(&pdu) {
+                Some(command) => self.insert_delivery(Sender::Parked(parked), command, place),
+                None => None,
+            };
+            match slot {
+                Some(key) => {
+                    self.spare.swap(&mut self.deliveries[key].pdu, pdu);
+                    self.deliver(now, key);
+                }
+                None => {
+                    self.store_ops.push_back(StoreOp::Return { account: owner, parked });
+                    self.page_entry_done(now, place, true);
+                }
+            }
+        }
+    }
+
+    /// One parked message was taken (`Ok`) or not (`Err`).
+    pub(crate) fn end_parked(&mut self, now: Instant, key: Key, outcome: Result<ParkedId, ParkedId>) {
+        let place = self.deliveries[key].account;
+        let account = self.accounts[place].id;
+        self.store_ops.push_back(match outcome {
+            Ok(parked) => StoreOp::Release { account, parked },
+            Err(parked) => StoreOp::Return { account, parked },
+        });
+        self.close_delivery(key);
+        self.page_entry_done(now, place, outcome.is_err());
+    }
+
+    fn page_entry_done(&mut self, now: Instant, place: u32, failed: bool) {
+        let unpark = &mut self.accounts[place].unpark;
+        unpark.failed |= failed;
+        unpark.open -= 1;
+        if unpark.open == 0 {
+            self.page_done(now, place);
+        }
+    }
+
+    fn page_done(&mut self, now: Instant, place: u32) {
+        let unpark = &mut self.accounts[place].unpark;
+        if unpark.failed {
+            unpark.failed = false;
+            self.unpark_later(now, place);
+        } else if unpark.more {
+            self.request_unpark(now, place);
+        }
+    }
+
+    fn unpark_later(&mut self, now: Instant, place: u32) {
+        let unpark = &mut self.accounts[place].unpark;
+        if !unpark.asked {
+            unpark.due = Some(unpark.due.map_or(now + RETRY_AFTER, |due| due.min(now + RETRY_AFTER)));
+        }
+        unpark.more = true;
+        self.accounts.watch(place);
+    }
+
+    /// Something was parked for an account: whoever has its sessions shall ask for it.
+    pub(crate) fn note_parked(&mut self, now: Instant, place: u32) {
+        if place == NO_ACCOUNT {
+            return; // configured away; asked for when it binds again
+        }
+        let account = &mut self.accounts[place];
+        if !account.receivers.is_empty() {
+            return self.unpark_later(now, place);
+        }
+        match account.elsewhere.first() {
+            Some((shard, _)) => {
+                let parked_for = ShardMessage::ParkedFor { account: account.id };
+                self.shard_messages.push_back((*shard, parked_for));
+            }
+            None => account.parked_here = true,
+        }
+    }
+
+    /// What the tick does for an account: late stores and pages that shall be asked for again.
+    pub(crate) fn unpark_tick(&mut self, now: Instant, place: u32) {
+        let unpark = &mut self.accounts[place].unpark;
+        if unpark.due.is_some_and(|due| due <= now) {
+            unpark.due = None;
+            if unpark.asked {
+                unpark.asked = false; // the store died over it
+                self.counters.traffic.store_outages += 1;
+            }
+            self.request_unpark(now, place);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Vendors as a shard sees them: our binds here, what other shards announced, and what waits for a slot.
+
+use crate::arena::{Arena, List};
+use crate::counters::VendorTraffic;
+use crate::forward::Choice;
+use crate::limit::Bucket;
+use crate::message::{Key, LinkKey, ShardIndex, VendorId};
+use crate::snapshot::{Snapshot, VENDORS_MAX};
+use smallvec::SmallVec;
+use smpp::time::Instant;
+
+/// Distinct vendors that one shard can know in its life; places are 16 bits.
+const PLACES_MAX: usize = 4 * VENDORS_MAX;
+/// Pacing hands out at most what a bind may send in this part of a second at once: a tick is 5 ms, and a vendor
+/// that counts by the second never sees more than its rate and a fiftieth.
+const PACE_BURSTS_PER_SECOND: u32 = 50;
+/// Says "not in this snapshot" in `places`.
+const NOWHERE: u16 = u16::MAX;
+
+/// One of our binds.
+#[derive(Debug)]
+pub(crate) struct VendorLink {
+    pub(crate) link: LinkKey,
+    pub(crate) vendor: u16,
+    pub(crate) may_submit: bool,
+    /// Unanswered requests allowed on it.
+    pub(crate) window: u32,
+    /// Unanswered requests on it.
+    pub(crate) in_flight: u32,
+    /// The link refused a request: nothing more until it answers one or the next tick.
+    pub(crate) blocked: bool,
+    pub(crate) pace: Bucket,
+}
+
+impl Default for VendorLink {
+    fn default() -> Self {
+        Self {
+            link: LinkKey(0),
+            vendor: 0,
+            may_submit: false,
+            window: 0,
+            in_flight: 0,
+            blocked: false,
+            pace: Bucket::default(),
+        }
+    }
+}
+
+/// What another shard announced, and what we have open with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elsewhere {
+    pub(crate) shard: ShardIndex,
+    pub(crate) links: u32,
+    pub(crate) window: u32,
+    /// Messages given to it and not come back.
+    pub(crate) open: u32,
+}
+
+/// One vendor.
+#[derive(Debug)]
+pub(crate) struct VendorState {
+    pub(crate) id: VendorId,
+    /// Its place in the snapshot in force, if it is there.
+    pub(crate) snapshot_place: Option<u16>,
+    /// Binds here that may submit, in the order of binding.
+    pub(crate) links: Vec<Key>,
+    /// Where the round over `links` goes on.
+    turn: usize,
+    /// Nothing is sent before this time.
+    pub(crate) paused_until: Instant,
+    /// Messages that wait for a slot, in order.
+    pub(crate) queue: List,
+    /// They wait for the pace, not for window slots.
+    queue_paced: bool,
+    pub(crate) elsewhere: SmallVec<[Elsewhere; 4]>,
+    /// Where the round over `elsewhere` goes on.
+    turn_elsewhere: usize,
+    pub(crate) traffic: VendorTraffic,
+}
+
+/// Whether a vendor can take a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// On this bind, now; its pace has been paid.
+    Link(Key),
+    /// All binds with free slots are over their pace: wait, do not go elsewhere.
+    Paced,
+    /// Binds are here, but full, blocked or paused.
+    Busy,
+    /// Only through this shard; `room` tells whether it has free slots as far as we know.
+    Shard {
+        /// Which.
+        shard: ShardIndex,
+        /// False when all its slots are taken by us already.
+        room: bool,
+    },
+    /// No bind anywhere.
+    Down,
+}
+
+impl VendorState {
+    /// The way for one more message. A pace's token is taken with `Way::Link`.
+    #[inline]
+    pub(crate) fn way(&mut self, now: Instant, links: &mut Arena<VendorLink>) -> Way {
+        let count = self.links.len();
+        if count == 0 {
+            return self.way_elsewhere();
+        }
+        self.queue_paced = false;
+        if now < self.paused_until {
+            return Way::Busy;
+        }
+        let mut way = Way::Busy;
+        for step in 0..count {
+            let mut place = self.turn + step;
+            if place >= count {
+                place -= count;
+            }
+            let key = self.links[place];
+            let link = &mut links[key];
+            if link.blocked || link.in_flight >= link.window {
+                continue;
+            }
+            if link.pace.take(now) {
+                self.turn = if place + 1 < count { place + 1 } else { 0 };
+                return Way::Link(key);
+            }
+            way = Way::Paced;
+        }
+        self.queue_paced = way == Way::Paced;
+        way
+    }
+
+    /// Where a message to this vendor would go, and whether that is as good as it gets: at once, or in the order
+    /// of the pace. `place` is this vendor's own.
+    #[inline]
+    pub(crate) fn way_of(
+        &mut self,
+        now: Instant,
+        links: &mut Arena<VendorLink>,
+        queue_max: u32,
+        place: u16,
+    ) -> (bool, Choice) {
+        let waiting = self.queue.len();
+        let way = match waiting {
+            0 => self.way(now, links),
+            _ if self.queue_paced => Way::Paced, // nobody overtakes those who wait
+            _ => Way::Busy,
+        };
+        let wait = if waiting < queue_max { Choice::Queue { vendor: place } } else { Choice::Full };
+        match way {
+            Way::Link(link) => (true, Choice::Link { vendor: place, link }),
+            Way::Paced => (wait != Choice::Full, wait),
+            Way::Busy => (false, wait),
+            Way::Shard { shard, room: true } => (true, Choice::Shard { vendor: place, shard }),
+            Way::Shard { shard, room: false } => {
+                let other = self.elsewhere_mut(shard);
+                let room = other.open - other.window < queue_max;
+                (false, if room { Choice::Shard { vendor: place, shard } } else { Choice::Full })
+            }
+            Way::Down => (false, Choice::Down),
+        }
+    }
+
+    fn way_elsewhere(&mut self) -> Way {
+        let count = self.elsewhere.len();
+        let mut full = None;
+        for step in 1..=count {
+            let place = (self.turn_elsewhere + step) % count;
+            let other = &self.elsewhere[place];
+            if other.links == 0 {
+                continue;
+            }
+            if other.open < other.window {
+                self.turn_elsewhere = place;
+                return Way::Shard { shard: other.shard, room: true };
+            }
+            full = full.or(Some(other.shard));
+        }
+        full.map_or(Way::Down, |shard| Way::Shard { shard, room: false })
+    }
+
+    /// What we know of another shard, made when it is new.
+    pub(crate) fn elsewhere_mut(&mut self, shard: ShardIndex) -> &mut Elsewhere {
+        let place = match self.elsewhere.iter().position(|other| other.shard == shard) {
+            Some(place) => place,
+            None => {
+                self.elsewhere.push(Elsewhere { shard, links: 0, window: 0, open: 0 });
+                self.elsewhere.len() - 1
+            }
+        };
+        &mut self.elsewhere[place]
+    }
+
+    pub(crate) fn drop_link(&mut self, link: Key) -> bool {
+        let before = self.links.len();
+        self.links.retain(|key| *key != link);
+        self.turn = 0;
+        self.links.len() < before
+    }
+}
+
+/// All vendors that this shard has met.
+#[derive(Debug)]
+pub(crate) struct Vendors {
+    states: Vec<VendorState>,
+    /// Place in the snapshot -> place here.
+    places: Vec<u16>,
+}
+
+impl Vendors {
+    pub(crate) fn new() -> Self {
+        Self { states: Vec::new(), places: Vec::new() }
+    }
+
+    /// Takes over another snapshot's vendors.
+    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
+        for state in &mut self.states {
+            state.snapshot_place = None;
+        }
+        self.places.clear();
+        for (snapshot_place, vendor) in snapshot.vendors().iter().enumerate() {
+            let Some(place) = self.place_any(vendor.id) else {
+                self.places.push(NOWHERE);
+                continue;
+            };
+            self.states[usize::from(place)].snapshot_place = Some(snapshot_place as u16);
+            self.places.push(place);
+        }
+    }
+
+    /// The place here of a vendor's place in the snapshot.
+    #[inline]
+    pub(crate) fn at(&self, snapshot_place: u16) -> Option<u16> {
+        Some(self.places[usize::from(snapshot_place)]).filter(|place| *place != NOWHERE)
+    }
+
+    /// The place of a vendor, made when it is new: another shard may speak of it before our snapshot does.
+    pub(crate) fn place_any(&mut self, id: VendorId) -> Option<u16> {
+        if let Some(place) = self.states.iter().position(|state| state.id == id) {
+            return Some(place as u16);
+        }
+        if self.states.len() >= PLACES_MAX {
+            return None;
+        }
+        self.states.push(new_state(id));
+        Some(self.states.len() as u16 - 1)
+    }
+
+    /// The place of a vendor that the snapshot in force holds.
+    pub(crate) fn place(&self, snapshot: &Snapshot, id: VendorId) -> Option<u16> {
+        let snapshot_place = snapshot.vendor_place(id)?;
+        self.at(snapshot_place)
+    }
+
+    pub(crate) fn places(&self) -> core::ops::Range<u16> {
+        0..self.states.len() as u16
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &VendorState> + '_ {
+        self.states.iter()
+    }
+}
+
+/// A bind's pacing: at most its rate, in small bursts.
+pub(crate) fn pace(rate_per_bind: u32) -> Bucket {
+    Bucket::new(rate_per_bind, (rate_per_bind / PACE_BURSTS_PER_SECOND).max(1))
+}
+
+fn new_state(id: VendorId) -> VendorState {
+    VendorState {
+        id,
+        snapshot_place: None,
+        links: Vec::new(),
+        turn: 0,
+        paused_until: Instant::default(),
+        queue: List::default(),
+        queue_paced: false,
+        elsewhere: SmallVec::new(),
+        turn_elsewhere: 0,
+        traffic: VendorTraffic::default(),
+    }
+}
+
+impl core::ops::Index<u16> for Vendors {
+    type Output = VendorState;
+
+    fn index(&self, place: u16) -> &VendorState {
+        &self.states[usize::from(place)]
+    }
+}
+
+impl core::ops::IndexMut<u16> for Vendors {
+    fn index_mut(&mut self, place: u16) -> &mut VendorState {
+        &mut self.states[usize::from(place)]
+    }
+}
