@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Criterion benchmarks of the pure crates; they stand in `benches/`, one file per crate or part.
+//!
+//! Run one with `cargo bench -p benches --bench codec`. A figure counts only from a machine that is otherwise
+//! idle, and beside the figure of the commit before.
+#![forbid(unsafe_code)]
