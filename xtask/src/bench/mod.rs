@@ -43,7 +43,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         What::Memory(options) => idle::memory(options),
         What::Runtime(options) => {
             let mut command = project::cargo();
-            command.args(["bench", "--package", "runtime", "--"]).args(&options.arguments);
+            command.args(["run", "--release", "--package", "runtime", "--bin", "runtime-bench", "--"]);
+            command.args(&options.arguments);
             process::run(&mut command)
         }
     }

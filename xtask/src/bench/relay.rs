@@ -118,7 +118,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             && [options.server_core, options.load_core].iter().all(|core| cores.contains(core)),
         "two cores are needed, one for the server and one for the load; ours are {cores:?}"
     );
-    let built = Built::new(&["gateway", "limit"], Profile::Release)?;
+    let only_yardstick = options.only == [Server::Yardstick];
+    let packages: &[&str] = if only_yardstick { &["limit"] } else { &["gateway", "limit"] };
+    let built = Built::new(packages, Profile::Release)?;
     let facts = host::facts();
     let cases = CASES.iter().filter(|case| case.receipts || !options.receipts);
     let servers =

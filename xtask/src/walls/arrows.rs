@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("link", &["smpp", "runtime"], &[]),
     ("gateway-relay", &["smpp"], &[]),
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
-    ("gateway-control", &["smpp", "runtime", "gateway-relay", "gateway-shard"], &["link"]),
+    ("gateway-control", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard"], &[]),
     (
         "gateway",
         &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-control"],
