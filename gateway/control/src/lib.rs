@@ -1,1 +1,4 @@
-//! Placeholder.
+//! x
+#![forbid(unsafe_code)]
+pub mod auth;
+pub mod config;

@@ -1,0 +1,248 @@
+//! From the plain model to what the layers take: the relay's snapshot, the shards' plan, the store's options, the
+//! credentials of customers.
+
+use super::mistake::{Mistake, Mistakes, Place};
+use super::store::{StoreKind, WriteOrder};
+use super::vendors::Vendor;
+use super::{Config, Credential, HostPort};
+use link::backoff::BackoffOptions;
+use relay::{Account, AccountId, Correlate, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor};
+use shard::store::{Durability, StoreOptions};
+use shard::{CustomerOptions, Plan, VendorOptions};
+use smpp::session::Timers;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the layers take.
+#[derive(Debug)]
+pub struct Built {
+    /// The data plane's configuration.
+    pub plan: Arc<Plan>,
+    /// The store to open; none when receipts are not correlated.
+    pub store: Option<StoreOptions>,
+    /// Account, system_id and proof of every customer.
+    pub credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
+    /// What is right but deserves a look.
+    pub warnings: Vec<String>,
+}
+
+/// Part of the jitter of reconnects: half of the pause is left to chance, so that binds do not come back as one.
+const RECONNECT_JITTER_PERCENT: u32 = 50;
+/// How long an orderly unbind may take before the link is closed anyway.
+const UNBIND_TIMEOUT: Duration = Duration::from_secs(2);
+/// Air above what a message may take on another shard, so that a definite outcome arrives before it is given up.
+const REMOTE_AIR: Duration = Duration::from_secs(5);
+
+/// Compiles a configuration. Resolves the vendors' hosts, which may take seconds where a name server is slow.
+///
+/// # Errors
+/// What the relay's compiler finds, with its place.
+pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
+    let snapshot = Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))?;
+    let mut warnings = Vec::new();
+    let vendors = config.vendors.iter().map(|vendor| vendor_options(vendor, &mut warnings)).collect();
+    if config.customers.is_empty() {
+        warnings.push("no customer is defined: nobody can bind".into());
+    }
+    if config.routes.is_empty() {
+        warnings.push("no route is defined: every message is refused".into());
+    }
+    let session = &config.session;
+    let mut plan = Plan {
+        snapshot: Arc::new(snapshot),
+        customers: config.customers.iter().map(customer_options).collect(),
+        vendors,
+        customer_timers: Timers {
+            bind: session.bind_timeout,
+            response: session.response_timeout,
+            enquire_link: session.enquire_link,
+            inactivity: session.inactivity,
+            unbind: UNBIND_TIMEOUT,
+        },
+        pdu_size_max: session.pdu_size_max,
+    };
+    plan.sort();
+    let credential = |customer: &super::Customer| {
+        let system_id = customer.system_id.value.as_bytes();
+        Some((AccountId::of_name(system_id), system_id.into(), customer.credential.clone()?))
+    };
+    Ok(Built {
+        plan: Arc::new(plan),
+        store: store_options(config),
+        credentials: config.customers.iter().filter_map(credential).collect(),
+        warnings,
+    })
+}
+
+fn snapshot_input(config: &Config) -> SnapshotInput {
+    let slowest_vendor = config.vendors.iter().map(|vendor| vendor.response_timeout).max().unwrap_or_default();
+    let defaults = Limits::default();
+    let limits = Limits {
+        queue_max: config.relay.queue_max,
+        queue_wait_max: config.relay.queue_wait_max,
+        remote_wait_max: defaults.remote_wait_max.max(slowest_vendor + config.relay.queue_wait_max + REMOTE_AIR),
+        pdu_size_max: config.session.pdu_size_max,
+        ..defaults
+    };
+    let account = |customer: &super::Customer| Account {
+        rate: customer.rate.value,
+        burst: customer.burst,
+        unknown_outcome: customer.unknown_outcome,
+        numbers: customer.numbers.iter().map(|number| number.value.as_str().into()).collect(),
+        ..Account::new(&customer.system_id.value)
+    };
+    let vendor = |vendor: &Vendor| relay::Vendor {
+        rate_per_bind: vendor.rate_per_bind,
+        throttle_pause: vendor.throttle_pause,
+        id_rule: vendor.id_rule,
+        ..relay::Vendor::new(&vendor.name.value)
+    };
+    let route = |route: &super::Route| relay::Route {
+        prefix: route.prefix.value.as_str().into(),
+        account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
+        priority: route.priority,
+        vendors: route
+            .vendors
+            .iter()
+            .map(|vendor| WeightedVendor {
+                vendor: VendorId::of_name(vendor.name.value.as_bytes()),
+                weight: vendor.weight,
+            })
+            .collect(),
+    };
+    SnapshotInput {
+        version: 1,
+        accounts: config.customers.iter().map(account).collect(),
+        vendors: config.vendors.iter().map(vendor).collect(),
+        routes: config.routes.iter().map(route).collect(),
+        limits,
+        correlate: match (config.store.kind, config.store.write_order) {
+            (StoreKind::None, _) => Correlate::None,
+            (StoreKind::Embedded, WriteOrder::Strict) => Correlate::Strict,
+            (StoreKind::Embedded, WriteOrder::Relaxed) => Correlate::Relaxed,
+        },
+    }
+}
+
+fn customer_options(customer: &super::Customer) -> CustomerOptions {
+    let system_id = customer.system_id.value.as_bytes();
+    CustomerOptions {
+        account: AccountId::of_name(system_id),
+        system_id: system_id.into(),
+        bind_kinds: customer.bind_kinds,
+        binds_max: customer.binds_max,
+        window: customer.window,
+    }
+}
+
+fn vendor_options(vendor: &Vendor, warnings: &mut Vec<String>) -> VendorOptions {
+    let name = vendor.name.value.as_str();
+    let addresses: Vec<SocketAddr> =
+        vendor.addresses.iter().flat_map(|address| resolve(name, address, warnings)).collect();
+    let password = vendor.password.as_ref().map(|password| String::from_utf8_lossy(password.expose()).into_owned());
+    VendorOptions {
+        id: VendorId::of_name(name.as_bytes()),
+        name: name.into(),
+        addresses,
+        tls: None,
+        system_id: vendor.system_id.as_str().into(),
+        password: shard::Secret::new(&password.unwrap_or_default()),
+        system_type: vendor.system_type.as_str().into(),
+        bind_kind: vendor.bind_kind,
+        binds: vendor.binds,
+        window: vendor.window,
+        timers: Timers {
+            bind: vendor.bind_timeout,
+            response: vendor.response_timeout,
+            enquire_link: vendor.enquire_link,
+            inactivity: Duration::ZERO, // silence of a vendor is found by enquire_link
+            unbind: UNBIND_TIMEOUT,
+        },
+        dialect: vendor.dialect,
+        reconnect: BackoffOptions {
+            first: vendor.reconnect_first,
+            max: vendor.reconnect_max,
+            jitter_percent: RECONNECT_JITTER_PERCENT,
+        },
+    }
+}
+
+/// All addresses of a host. A name that cannot be resolved now is no mistake: the other vendors shall start.
+fn resolve(vendor: &str, address: &HostPort, warnings: &mut Vec<String>) -> Vec<SocketAddr> {
+    match (address.host.as_str(), address.port).to_socket_addrs() {
+        Ok(found) => found.collect(),
+        Err(error) => {
+            warnings.push(format!("vendor \"{vendor}\": {} cannot be resolved: {error}", address.host));
+            Vec::new()
+        }
+    }
+}
+
+fn store_options(config: &Config) -> Option<StoreOptions> {
+    let store = &config.store;
+    if store.kind == StoreKind::None {
+        return None;
+    }
+    Some(StoreOptions {
+        durability: if store.sync_to_disk { Durability::Disk } else { Durability::Process },
+        time_to_live_seconds: store.time_to_live.as_secs() as u32, // at most 7 days
+        recent_max: store.recent_max as usize,
+        parked_max: store.parked_max,
+        parked_account_max: store.parked_max,
+        ..StoreOptions::new(config.node.state_directory.join("store"))
+    })
+}
+
+/// The relay's compiler speaks of indices; operators of places.
+fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
+    use relay::Mistake as M;
+    let noted = Mistakes::default();
+    let customer = |index: usize| config.customers.get(index).map_or(&Place::Default, |found| &found.place);
+    let vendor = |index: usize| config.vendors.get(index).map_or(&Place::Default, |found| &found.place);
+    let route = |index: usize| config.routes.get(index).map_or(&Place::Default, |found| &found.place);
+    let route_vendor = |at: usize, index: usize| {
+        config.routes.get(at).and_then(|found| found.vendors.get(index)).map_or(route(at), |found| &found.name.place)
+    };
+    for mistake in mistakes {
+        match mistake {
+            M::AccountTwice { first, second } => {
+                let what = format!("this customer and the one at {} have one account number", customer(*first));
+                noted.add(customer(*second), what, "rename one of them");
+            }
+            M::VendorTwice { first, second } => {
+                let what = format!("this vendor and the one at {} have one number", vendor(*first));
+                noted.add(vendor(*second), what, "rename one of them");
+            }
+            M::VendorsTooMany { max } => noted.add(vendor(*max), "too many vendors", format!("use at most {max}")),
+            M::BurstZero { account } => noted.add(customer(*account), "a rate without a burst", "set burst"),
+            M::UnknownStatusOk { account } => {
+                noted.add(customer(*account), "an unknown outcome would be reported as success", "choose an error status");
+            }
+            M::NumberInvalid { account, number } | M::NumberTwice { account, number } => {
+                let numbers = config.customers.get(*account).map(|found| &found.numbers);
+                let place = numbers.and_then(|numbers| numbers.get(*number)).map_or(customer(*account), |found| &found.place);
+                noted.add(place, "the number is none, or belongs to another customer", "correct it");
+            }
+            M::ErrorMapOk { vendor: at } => noted.add(vendor(*at), "the error map makes success of an error", "correct it"),
+            M::PrefixInvalid { route: at } => noted.add(route(*at), "the prefix is none", "write up to 20 digits"),
+            M::RouteAccountUnknown { route: at } => noted.add(route(*at), "no such customer", "correct customer"),
+            M::RouteVendorUnknown { route: at, vendor } => {
+                noted.add(route_vendor(*at, *vendor), "no such vendor", "correct its name");
+            }
+            M::RouteVendorTwice { route: at, vendor } => {
+                let what = "another route of this prefix, customer and priority names this vendor too";
+                noted.add(route_vendor(*at, *vendor), what, "name it once, or give one route another priority");
+            }
+            M::RouteEmpty { route: at } => noted.add(route(*at), "route: no vendor", "name at least one"),
+            M::WeightInvalid { route: at, vendor } => {
+                noted.add(route_vendor(*at, *vendor), "the weights do not work", "use 1 to 1000000");
+            }
+            M::RouteVendorsTooMany { route: at, max } => {
+                noted.add(route(*at), "too many vendors for one prefix and customer", format!("use at most {max}"));
+            }
+            M::LimitInvalid { field } => noted.add(&Place::Default, format!("{field} is out of bounds"), "correct it"),
+        }
+    }
+    noted.into_sorted()
+}

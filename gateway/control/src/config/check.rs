@@ -1,0 +1,74 @@
+//! What no single section can see: names that nothing defines, things defined twice.
+
+use super::Config;
+use super::mistake::{At, Mistakes, Place};
+use super::reader::remedy_for_unknown;
+use std::collections::BTreeMap;
+
+/// Notes every contradiction between the parts of a configuration, whatever its source.
+pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
+    let customers = once("customer", config.customers.iter().map(|customer| &customer.system_id), mistakes);
+    let vendors = once("vendor", config.vendors.iter().map(|vendor| &vendor.name), mistakes);
+    check_routes(config, &customers, &vendors, mistakes);
+    check_numbers(config, mistakes);
+    for vendor in config.vendors.iter().filter(|vendor| vendor.response_timeout >= REMOTE_WAIT_MAX) {
+        let what = format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
+        mistakes.add(&vendor.place, what, format!("make it shorter than {} s", REMOTE_WAIT_MAX.as_secs()));
+    }
+}
+
+/// A vendor may not take longer than this to answer; queue and delivery waits come on top of it in the relay.
+const REMOTE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Every name may be defined once.
+fn once<'a>(
+    kind: &str, names: impl Iterator<Item = &'a At<String>>, mistakes: &Mistakes,
+) -> BTreeMap<&'a str, &'a Place> {
+    let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+    for name in names.filter(|name| !name.value.is_empty()) {
+        match seen.get(name.value.as_str()) {
+            Some(first) => {
+                let what = format!("{kind} \"{}\" is defined a second time (first at {first})", name.value);
+                mistakes.add(&name.place, what, "rename one or remove it");
+            }
+            None => drop(seen.insert(&name.value, &name.place)),
+        }
+    }
+    seen
+}
+
+fn check_routes(
+    config: &Config, customers: &BTreeMap<&str, &Place>, vendors: &BTreeMap<&str, &Place>, mistakes: &Mistakes,
+) {
+    for route in &config.routes {
+        if let Some(customer) = &route.customer
+            && !customers.contains_key(customer.value.as_str())
+        {
+            let what = format!("route: no customer \"{}\"", customer.value);
+            mistakes.add(&customer.place, what, remedy_for_unknown(&customer.value, customers.keys().copied()));
+        }
+        for (index, vendor) in route.vendors.iter().enumerate() {
+            let name = &vendor.name;
+            if !vendors.contains_key(name.value.as_str()) {
+                let what = format!("route: no vendor \"{}\"", name.value);
+                mistakes.add(&name.place, what, remedy_for_unknown(&name.value, vendors.keys().copied()));
+            }
+            if route.vendors[..index].iter().any(|earlier| earlier.name.value == name.value) {
+                mistakes.add(&name.place, format!("route: vendor \"{}\" stands twice", name.value), "name it once");
+            }
+        }
+    }
+}
+
+fn check_numbers(config: &Config, mistakes: &Mistakes) {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for customer in &config.customers {
+        for number in &customer.numbers {
+            let digits = number.value.strip_prefix('+').unwrap_or(&number.value);
+            if let Some(owner) = owners.insert(digits, &customer.system_id.value) {
+                let what = format!("number {digits} belongs to \"{owner}\" already");
+                mistakes.add(&number.place, what, "give it to one customer");
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `[[customer]]`: who binds to us, and with which rights.
+
+use super::mistake::{At, Place};
+use super::reader::Section;
+use super::secret::{Credential, Secret};
+use super::setting::{Fallback, Kind, SectionKind, Setting};
+use relay::UnknownOutcome;
+use shard::BindKinds;
+use std::path::Path;
+
+/// A customer: an account with its credentials and rights.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// What it binds with, and its name everywhere.
+    pub system_id: At<String>,
+    /// How its password is checked; nothing when that was a mistake.
+    pub credential: Option<Credential>,
+    /// Which binds it may use.
+    pub bind_kinds: BindKinds,
+    /// Sessions at the same time.
+    pub binds_max: u32,
+    /// Unanswered requests of one session, each way.
+    pub window: u32,
+    /// Messages in a second over all its binds; 0 = unlimited.
+    pub rate: At<u32>,
+    /// Messages at once after a silence.
+    pub burst: u32,
+    /// What to do when nobody knows whether a vendor has a message.
+    pub unknown_outcome: UnknownOutcome,
+    /// MO to these destinations are its own.
+    pub numbers: Vec<At<String>>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+pub(crate) static SECTION: SectionKind = SectionKind {
+    name: "customer",
+    entry_key: Some("system_id"),
+    help: "Who binds to us, and with which rights. One of password, password_file and password_hash.",
+    settings: &[
+        Setting {
+            key: "system_id",
+            kind: Kind::Text { bytes_max: 15 },
+            default: Fallback::Required,
+            help: "What the customer binds with; its name in metrics and routes. At most 15 bytes (SMPP 3.4 §5.2.1).",
+        },
+        Setting {
+            key: "password",
+            kind: Kind::Secret { bytes_max: 64 },
+            default: Fallback::Absent,
+            help: "In clear text; SMPP 3.4 allows 8 bytes, many peers send more. Prefer password_file or password_hash.",
+        },
+        Setting {
+            key: "password_file",
+            kind: Kind::Path,
+            default: Fallback::Absent,
+            help: "File that holds the password and nothing else; one line end at its end is not part of it.",
+        },
+        Setting {
+            key: "password_hash",
+            kind: Kind::Secret { bytes_max: 512 },
+            default: Fallback::Absent,
+            help: "Argon2id hash in PHC form, `$argon2id$v=19$...`. Checking one costs its memory and tens of milliseconds, once for each customer and password.",
+        },
+        Setting {
+            key: "bind_kinds",
+            kind: Kind::Choices(&["transmitter", "receiver", "transceiver"]),
+            default: Fallback::Value("transmitter,receiver,transceiver"),
+            help: "Which binds it may use.",
+        },
+        Setting {
+            key: "binds_max",
+            kind: Kind::Whole { min: 1, max: 100_000 },
+            default: Fallback::Value("16"),
+            help: "Sessions at the same time; one more is refused.",
+        },
+        Setting {
+            key: "window",
+            kind: Kind::Whole { min: 1, max: 10_000 },
+            default: Fallback::Value("100"),
+            help: "Unanswered requests of one session, each way; one more is throttled.",
+        },
+        Setting {
+            key: "rate",
+            kind: Kind::Whole { min: 0, max: 10_000_000 },
+            default: Fallback::Value("0"),
+            help: "Messages in a second over all its binds; 0 = unlimited. Over it: ESME_RTHROTTLED.",
+        },
+        Setting {
+            key: "burst",
+            kind: Kind::Whole { min: 1, max: 10_000_000 },
+            default: Fallback::Absent,
+            help: "Messages at once after a silence, above the rate. Left out: one second's worth.",
+        },
+        Setting {
+            key: "unknown_outcome",
+            kind: Kind::Choice(&["fail", "retry_other"]),
+            default: Fallback::Value("fail"),
+            help: "When a vendor's link is lost before it answered: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, so that the recipient may get two.",
+        },
+        Setting {
+            key: "numbers",
+            kind: Kind::Texts { bytes_max: 21 },
+            default: Fallback::Absent,
+            help: "Messages from handsets to these destinations belong to this customer. Digits; a leading + is skipped.",
+        },
+    ],
+};
+
+pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
+    let rate = section.whole_u32("rate");
+    let kinds = section.texts("bind_kinds");
+    let has = |kind: &str| kinds.iter().any(|found| found.value == kind);
+    let system_id = section.text_at("system_id").unwrap_or_else(|| At::new(String::new(), section.place.clone()));
+    if section.has("system_id") && system_id.value.is_empty() {
+        section.mistake("system_id", "system_id is empty", "give the customer a name");
+    }
+    for number in section.texts("numbers") {
+        check_digits(section, &number, 1);
+    }
+    Customer {
+        system_id,
+        credential: credential(section, directory),
+        bind_kinds: BindKinds {
+            transmitter: has("transmitter"),
+            receiver: has("receiver"),
+            transceiver: has("transceiver"),
+        },
+        binds_max: section.whole_u32("binds_max"),
+        window: section.whole_u32("window"),
+        rate: At::new(rate, section.place_of("rate")),
+        burst: if section.has("burst") { section.whole_u32("burst") } else { rate },
+        unknown_outcome: match section.text("unknown_outcome").as_str() {
+            "retry_other" => UnknownOutcome::RetryOther,
+            _ => UnknownOutcome::Fail,
+        },
+        numbers: section.texts("numbers"),
+        place: section.place.clone(),
+    }
+}
+
+/// A destination or prefix: digits, with at most one + before them.
+pub(crate) fn check_digits(section: &Section<'_>, text: &At<String>, digits_min: usize) {
+    let digits = text.value.strip_prefix('+').unwrap_or(&text.value);
+    let fits = (digits_min..=relay::NUMBER_LENGTH_MAX).contains(&digits.len());
+    if !fits || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        let what = format!("\"{}\" is no number", text.value);
+        let remedy = format!("write {digits_min} to {} digits", relay::NUMBER_LENGTH_MAX);
+        section.mistake_at(&text.place, &what, &remedy);
+    }
+}
+
+fn credential(section: &Section<'_>, directory: &Path) -> Option<Credential> {
+    if let Some(hash) = section.secret("password_hash") {
+        if section.has("password") || section.has("password_file") {
+            section.mistake("password_hash", "password_hash stands beside a password", "keep one of them");
+        }
+        if !crate::auth::is_usable_hash(hash.expose()) {
+            let remedy = "write an Argon2id hash in PHC form, such as the command argon2 prints with -e";
+            section.mistake("password_hash", "password_hash is none that we can check", remedy);
+        }
+        return Some(Credential::Hash(hash));
+    }
+    password(section, directory).map(Credential::Plain)
+}
+
+/// `password`, or what stands in `password_file`. Notes a mistake when there is neither, or both.
+pub(crate) fn password(section: &Section<'_>, directory: &Path) -> Option<Secret> {
+    match (section.secret("password"), section.text_if("password_file")) {
+        (Some(_), Some(_)) => {
+            section.mistake("password_file", "password_file stands beside password", "keep one of them");
+            None
+        }
+        (Some(password), None) => Some(password),
+        (None, Some(file)) => match std::fs::read(directory.join(&file)) {
+            Ok(bytes) => {
+                let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+                let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+                if bytes.len() > PASSWORD_BYTES_MAX || bytes.contains(&0) {
+                    let remedy = format!("put the password alone into it, at most {PASSWORD_BYTES_MAX} bytes");
+                    section.mistake("password_file", "password_file holds no password", &remedy);
+                }
+                Some(Secret::new(bytes))
+            }
+            Err(error) => {
+                let what = format!("password_file \"{file}\" cannot be read: {error}");
+                section.mistake("password_file", &what, "correct the path or its permissions");
+                None
+            }
+        },
+        (None, None) => {
+            if !section.was_refused("password") && !section.was_refused("password_file") {
+                let remedy = format!("write password or password_file, or set {}", section.variable("PASSWORD"));
+                section.mistake("password", "there is no password", &remedy);
+            }
+            None
+        }
+    }
+}
+
+/// Longest password, bytes. SMPP 3.4 §5.2.2 allows 8; lenient peers more.
+const PASSWORD_BYTES_MAX: usize = 64;

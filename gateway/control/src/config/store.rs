@@ -1,0 +1,95 @@
+//! `[store]`: correlation of receipts and parked deliveries.
+
+use super::reader::Section;
+use super::setting::{Fallback, Kind, SectionKind, Setting};
+use std::time::Duration;
+
+/// Where correlations are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In the state directory; survives a restart.
+    Embedded,
+    /// Nowhere: receipts are not correlated.
+    None,
+}
+
+/// When a customer is answered relative to the writing of the correlation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOrder {
+    /// After the store took it.
+    Strict,
+    /// At once; a crash may lose the correlations of the last milliseconds.
+    Relaxed,
+}
+
+/// What the store promises and holds.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Which store.
+    pub kind: StoreKind,
+    /// Answer after or beside the writing.
+    pub write_order: WriteOrder,
+    /// Whether each batch is synced to the disk before it is answered.
+    pub sync_to_disk: bool,
+    /// Age at which an open correlation is given up.
+    pub time_to_live: Duration,
+    /// Parked deliveries on this node.
+    pub parked_max: u64,
+    /// Open correlations held in memory.
+    pub recent_max: u64,
+}
+
+pub(crate) static SECTION: SectionKind = SectionKind {
+    name: "store",
+    entry_key: None,
+    help: "Correlation of receipts with messages, and deliveries that wait for their customer.",
+    settings: &[
+        Setting {
+            key: "kind",
+            kind: Kind::Choice(&["embedded", "none"]),
+            default: Fallback::Value("embedded"),
+            help: "`embedded` keeps correlations in the state directory; `none` keeps nothing, and no receipt finds its customer.",
+        },
+        Setting {
+            key: "write_order",
+            kind: Kind::Choice(&["strict", "relaxed"]),
+            default: Fallback::Value("strict"),
+            help: "`strict`: a customer is answered after the correlation is written. `relaxed`: at once; a crash may lose the receipts of the last milliseconds.",
+        },
+        Setting {
+            key: "durability",
+            kind: Kind::Choice(&["process", "disk"]),
+            default: Fallback::Value("process"),
+            help: "`process`: written to the operating system, survives kill -9 of the gateway, not a power cut or kernel crash. `disk`: synced before it counts, survives those too; adds one disk sync to every batch.",
+        },
+        Setting {
+            key: "time_to_live",
+            kind: Kind::Time { min: Duration::from_secs(1), max: Duration::from_secs(7 * 86_400) },
+            default: Fallback::Value("72h"),
+            help: "Age at which an open correlation or a parked delivery is given up and counted. Longer costs disk.",
+        },
+        Setting {
+            key: "parked_max",
+            kind: Kind::Whole { min: 0, max: 100_000_000 },
+            default: Fallback::Value("1000000"),
+            help: "Deliveries parked on this node, all customers together. When it is full the vendor is not acknowledged and offers them again; counted.",
+        },
+        Setting {
+            key: "recent_max",
+            kind: Kind::Whole { min: 1000, max: 50_000_000 },
+            default: Fallback::Value("1000000"),
+            help: "Newest open correlations kept in memory (about 200 bytes each) so that a receipt costs no disk read. Older ones move to disk.",
+        },
+    ],
+};
+
+pub(crate) fn read(section: &Section<'_>) -> Store {
+    Store {
+        kind: if section.text("kind") == "none" { StoreKind::None } else { StoreKind::Embedded },
+        write_order: if section.text("write_order") == "relaxed" { WriteOrder::Relaxed } else { WriteOrder::Strict },
+        sync_to_disk: section.text("durability") == "disk",
+        time_to_live: section.time("time_to_live"),
+        parked_max: section.whole("parked_max"),
+        recent_max: section.whole("recent_max"),
+    }
+}

@@ -1,0 +1,201 @@
+//! A file and an environment, and what is said about them.
+
+use super::*;
+
+const GOOD: &str = r#"
+[node]
+name = "gw1"
+id = 1
+[listen]
+smpp = "127.0.0.1:0"
+http = "127.0.0.1:0"
+[[customer]]
+system_id = "acme"
+password = "secret"
+rate = 1000
+numbers = ["12025550100"]
+[[vendor]]
+name = "west"
+addresses = ["127.0.0.1:3611"]
+system_id = "gw01"
+password = "secret"
+dialect = { tlv_cut = true }
+[[route]]
+prefix = "1"
+customer = "acme"
+vendors = [{ name = "west", weight = 50 }]
+"#;
+
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    parse(Path::new("gw.toml"), text, &variables)
+}
+
+fn mistakes(result: Result<Config, Vec<Mistake>>) -> Vec<String> {
+    result.map(|_| Vec::new()).unwrap_or_else(|mistakes| mistakes.iter().map(Mistake::to_string).collect())
+}
+
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(mistakes(parse_with(text, &[])), expected, "of\n{text}");
+}
+
+#[test]
+fn a_good_file_has_no_mistakes() {
+    let config = parse_with(GOOD, &[]).unwrap();
+    assert_eq!((config.node.name.as_str(), config.node.id), ("gw1", 1));
+    assert_eq!(config.customers[0].burst, 1000, "one second's worth");
+    assert!(config.vendors[0].dialect.tlv_cut && !config.vendors[0].dialect.response_tlvs);
+    assert_eq!(config.store.time_to_live.as_secs(), 72 * 3600);
+    let built = build(&config).unwrap();
+    assert_eq!(built.plan.vendors[0].addresses, ["127.0.0.1:3611".parse().unwrap()]);
+    assert_eq!(built.plan.snapshot.owner(b"12025550100"), Some(::relay::AccountId::of_name(b"acme")));
+    assert_eq!(built.credentials.len(), 1);
+    assert!(built.warnings.is_empty(), "{:?}", built.warnings);
+    assert!(built.store.unwrap().directory.ends_with("state/store"));
+}
+
+#[test]
+fn an_empty_file_is_a_gateway_without_customers() {
+    let config = parse_with("", &[]).unwrap();
+    assert_eq!(config.listen.smpp.port(), 2775);
+    assert_eq!(build(&config).unwrap().warnings.len(), 2);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place() {
+    check(
+        "[node]\nid = 256\nnmae = \"x\"\n[lisen]\n[store]\ntime_to_live = \"8d\"\nkind = \"redis\"\n",
+        &[
+            "gw.toml:2:6: [node]: id is 256; use whole number, 0 to 255",
+            "gw.toml:3:1: [node]: unknown key \"nmae\"; did you mean \"name\"?",
+            "gw.toml:4:2: unknown section \"lisen\"; did you mean \"listen\"?",
+            "gw.toml:6:16: [store]: time_to_live is \"8d\"; use duration, 1s to 7d",
+            "gw.toml:7:8: [store]: kind is \"redis\"; use one of \"embedded\" or \"none\"",
+        ],
+    );
+}
+
+#[test]
+fn mistakes_of_each_kind() {
+    let file = |section: &str, line: &str| format!("[{section}]\n{line}\n");
+    for (section, line, expected) in [
+        ("node", "name = 5", "gw.toml:2:8: [node]: name is 5; write text in quotes"),
+        ("node", "id = -1", "gw.toml:2:6: [node]: id is -1; use whole number, 0 to 255"),
+        ("runtime", "backend = \"uring\"", "gw.toml:2:11: [runtime]: backend is \"uring\"; use one of \"auto\", \"glommio\" or \"tokio\""),
+        ("runtime", "cores = [1, 1]", "gw.toml:2:9: [runtime]: cores names a core twice; give each shard a core of its own"),
+        ("runtime", "cores = [1, 2]\nshards = 3", "gw.toml:2:9: [runtime]: cores names 2 cores for 3 shards; name one core for each shard, or leave out one of the two"),
+        ("listen", "smpp = \"2775\"", "gw.toml:2:8: [listen]: smpp is \"2775\"; write an IP address and a port, such as \"0.0.0.0:2775\""),
+        ("listen", "http = \"0.0.0.0:2775\"", "gw.toml:2:8: [listen]: http and smpp have the same address; give each a port of its own"),
+        ("session", "bind_timeout = 5", "gw.toml:2:16: [session]: bind_timeout is 5; write a duration such as \"500ms\", \"5s\" or \"72h\""),
+        ("session", "inactivity = \"10s\"", "gw.toml:2:14: [session]: inactivity closes a link before enquire_link can ask; make inactivity longer than enquire_link, or 0s"),
+        ("node", "name = ", "gw.toml:2:8: no TOML: string values must be quoted, expected literal string; correct the line"),
+    ] {
+        let found = mistakes(parse_with(&file(section, line), &[]));
+        if line.ends_with("= ") {
+            assert!(found.len() == 1 && found[0].starts_with("gw.toml:2:") && found[0].contains("no TOML"), "{found:?}");
+        } else {
+            assert_eq!(found, [expected]);
+        }
+    }
+}
+
+#[test]
+fn mistakes_in_entries() {
+    check(
+        "[[customer]]\nsystem_id = \"a_name_that_is_too_long\"\npassword = \"x\"\n[[customer]]\nsystem_id = \"b\"\nbind_kinds = [\"sender\"]\n\
+         [[customer]]\nsystem_id = \"b\"\npassword = \"x\"\npassword_file = \"y\"\nnumbers = [\"12\", \"one\"]\n",
+        &[
+            "gw.toml:2:13: customer \"a_name_that_is_too_long\": system_id has 23 bytes; use at most 15 bytes",
+            "gw.toml:4:1: customer \"b\": there is no password; write password or password_file, or set GATEWAY__CUSTOMER__b__PASSWORD",
+            "gw.toml:6:14: customer \"b\": bind_kinds holds \"sender\"; use \"transmitter\", \"receiver\" or \"transceiver\"",
+            "gw.toml:8:13: customer \"b\" is defined a second time (first at gw.toml:5:13); rename one or remove it",
+            "gw.toml:10:17: customer \"b\": password_file stands beside password; keep one of them",
+            "gw.toml:11:18: customer \"b\": \"one\" is no number; write 1 to 20 digits",
+        ],
+    );
+    check(
+        "[[vendor]]\nname = \"west\"\naddresses = []\nsystem_id = \"g\"\npassword = \"p\"\ntls = true\ndialect = { tlv_cutt = true, tlv_cut = 1 }\n\
+         [[route]]\nprefix = \"x\"\nvendors = [{ name = \"wets\" }, { name = \"west\", wieght = 1 }, { name = \"west\" }]\n[[route]]\nprefix = \"\"\ncustomer = \"b\"\n",
+        &[
+            "gw.toml:3:13: vendor \"west\": addresses is an empty list; write \"host:port\", such as \"smpp.example.net:2775\" or \"[2001:db8::1]:2775\"",
+            "gw.toml:6:7: vendor \"west\": tls towards vendors is not in this release; write false, and point addresses to a TLS tunnel on this host",
+            "gw.toml:7:13: vendor \"west\": unknown dialect field \"tlv_cutt\"; did you mean \"tlv_cut\"?",
+            "gw.toml:7:40: vendor \"west\": dialect field tlv_cut is no flag; write true or false",
+            "gw.toml:9:10: route: \"x\" is no number; write 0 to 20 digits",
+            "gw.toml:10:21: route: no vendor \"wets\"; did you mean \"west\"?",
+            "gw.toml:10:48: route: vendors: unknown key \"wieght\"; did you mean \"weight\"?",
+            "gw.toml:10:71: route: vendor \"west\" stands twice; name it once",
+            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1 }`)",
+            "gw.toml:13:12: route: no customer \"b\"; define it",
+        ],
+    );
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let config = parse_with(
+        GOOD,
+        &[
+            ("GATEWAY__NODE__ID", "7"),
+            ("GATEWAY__LISTEN__SMPP", "0.0.0.0:2776"),
+            ("GATEWAY__VENDOR__west__PASSWORD", "from-outside"),
+            ("GATEWAY__CUSTOMER__acme__NUMBERS", "1, 2"),
+            ("GATEWAY__STORE__KIND", "none"),
+            ("PATH", "/bin"),
+        ],
+    );
+    let config = config.unwrap();
+    assert_eq!((config.node.id, config.listen.smpp.port()), (7, 2776));
+    assert_eq!(config.vendors[0].password.as_ref().unwrap().expose(), b"from-outside");
+    assert_eq!(config.customers[0].numbers.len(), 2);
+    assert!(build(&config).unwrap().store.is_none());
+}
+
+#[test]
+fn an_override_that_fits_nothing_is_a_mistake() {
+    let found = mistakes(parse_with(
+        GOOD,
+        &[
+            ("GATEWAY__NODE__ID", "many"),
+            ("GATEWAY__NODE__IDD", "7"),
+            ("GATEWAY__VENDOR__east__PASSWORD", "p"),
+            ("GATEWAY__NODE", "7"),
+        ],
+    ));
+    let expected = [
+        "environment GATEWAY__NODE: names no setting; write GATEWAY__SECTION__KEY or GATEWAY__SECTION__NAME__KEY",
+        "environment GATEWAY__NODE__ID: [node]: id is \"many\"; use whole number, 0 to 255",
+        "environment GATEWAY__NODE__IDD: no setting \"idd\" in [node]; correct the name or unset the variable",
+        "environment GATEWAY__VENDOR__east__PASSWORD: no setting \"password\" of vendor \"east\"; correct the name or unset the variable",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p"), "hunter2\n").unwrap();
+    let text = GOOD.replacen("password = \"secret\"", "password_file = \"p\"", 1);
+    let config = parse(&directory.path().join("gw.toml"), &text, &[]).unwrap();
+    assert_eq!(config.customers[0].credential, Some(Credential::Plain(Secret::new("hunter2"))));
+    let shown = format!("{config:?} {:?}", build(&config).unwrap());
+    assert!(!shown.contains("hunter2") && !shown.contains("\"secret\""), "{shown}");
+
+    let text = GOOD.replacen("password = \"secret\"", "password = 5", 1);
+    let found = mistakes(parse_with(&text, &[]));
+    assert_eq!(found, ["gw.toml:10:12: customer \"acme\": password is not a usable secret; write text in quotes"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_mistake() {
+    let found = load(Path::new("/nowhere/gw.toml")).unwrap_err();
+    assert!(found[0].to_string().starts_with("/nowhere/gw.toml:1:1: cannot be read: No such file"), "{}", found[0]);
+}
+
+#[test]
+fn what_two_routes_share_is_told_with_its_place() {
+    let text = format!("{GOOD}[[route]]\nprefix = \"1\"\ncustomer = \"acme\"\nvendors = [{{ name = \"west\" }}]\n");
+    let found = build(&parse_with(&text, &[]).unwrap()).unwrap_err();
+    let expected = "gw.toml:26:21: another route of this prefix, customer and priority names this vendor too; name it once, or give one route another priority";
+    assert_eq!(found.iter().map(Mistake::to_string).collect::<Vec<_>>(), [expected]);
+}
