@@ -176,6 +176,7 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
         Server::Glommio | Server::Tokio => program.stop(STOP_PATIENCE)?,
     }
     let number = |name: &str| report[name].as_f64().with_context(|| format!("no {name} in {report}"));
+    ensure!(number("seconds")? >= options.seconds, "the measured part was too short: {report}");
     let all = report["counts"]["submitted"].as_f64().context("no count of messages")?;
     Ok(Figures {
         rate: number("messages_per_second")?,

@@ -234,20 +234,20 @@ impl<'a> Drive<'a> {
             self.peer_turn(Token(index), true);
         }
         let (mut progress, mut progress_at) = (0, self.world.clock.nanos());
+        let measured = self.options.seconds.map_or(u64::MAX, |seconds| (seconds * 1e9) as u64);
         let mut silence = None;
         while !self.complete() {
             self.turn(Some(Duration::from_millis(100)))?;
             let counts = &self.world.tally.counts;
             let (sum, answered) = (counts.answered + counts.refused + counts.receipts, counts.answered);
             let now = self.world.clock.nanos();
-            if start.is_none() && answered >= self.options.warmup {
-                self.world.tally.forget_latencies();
-                start = Some(self.mark());
-            }
-            if let (Some(start), Some(seconds)) = (start, self.options.seconds)
-                && now - start.at >= (seconds * 1e9) as u64
-            {
-                self.world.left = 0;
+            match start {
+                None if answered >= self.options.warmup => {
+                    self.world.tally.forget_latencies();
+                    start = Some(self.mark());
+                }
+                Some(start) if now.saturating_sub(start.at) >= measured => self.world.left = 0,
+                _ => {}
             }
             if sum != progress {
                 (progress, progress_at) = (sum, now);
