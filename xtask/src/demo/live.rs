@@ -23,7 +23,7 @@ pub(super) struct Live {
     /// Octets of the log already shown.
     read: u64,
     asked: Option<Instant>,
-    /// Messages each site took so far, and in the last interval.
+    /// Messages each site took so far.
     taken: Vec<(String, u64)>,
     /// A status line stands on the terminal and is written over.
     open_line: bool,
@@ -60,11 +60,6 @@ impl Live {
         self.show_log();
         self.show_sites();
         self.close_line();
-    }
-
-    /// Messages each site took.
-    pub(super) fn shares(&self) -> Vec<(String, u64)> {
-        self.taken.clone()
     }
 
     fn show_log(&mut self) {
@@ -124,9 +119,8 @@ impl Live {
 
 /// Messages taken by each site from the simulator's counters.
 fn taken(value: &Value) -> Vec<(String, u64)> {
-    let sites = value["sites"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let count = |site: &Value| Some((site["name"].as_str()?.to_owned(), site["accepted"].as_u64()?));
-    sites.iter().filter_map(count).collect()
+    let sites = value.as_object().into_iter().flatten();
+    sites.filter_map(|(site, counters)| Some((site.clone(), counters["accepted"].as_u64()?))).collect()
 }
 
 #[cfg(test)]
@@ -135,8 +129,7 @@ mod tests {
 
     #[test]
     fn counters_are_read() {
-        let value =
-            serde_json::json!({"sites": [{"name": "a", "accepted": 7}, {"name": "b", "accepted": 0}]});
+        let value = serde_json::json!({"a": {"accepted": 7}, "b": {"accepted": 0}});
         assert_eq!(taken(&value), [("a".to_owned(), 7), ("b".to_owned(), 0)]);
         assert_eq!(taken(&Value::Null), []);
     }

@@ -12,7 +12,6 @@ mod page;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -67,9 +66,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     stage.gateway.stop(STOP_PATIENCE)?;
     stage.simulator.stop(STOP_PATIENCE)?;
     let verdict = demo.reconcile()?;
-    let report = demo.report();
-    let page = Page::new(&folder, &verdict, &run)?;
-    page.print(report);
+    let page = Page::new(&folder, &verdict, run.invalid)?;
+    page.print(demo.report(&verdict));
     page.judge()
 }
 
@@ -90,18 +88,16 @@ struct Stage {
 }
 
 /// How the load ended.
-pub(super) struct Run {
+struct Run {
     /// The generator was late: its latencies say nothing.
-    pub(super) invalid: bool,
-    /// The last count of what each site took.
-    pub(super) shares: Vec<(String, u64)>,
+    invalid: bool,
 }
 
 impl Demo<'_> {
     fn set_up(&self) -> anyhow::Result<Stage> {
         let file = self.write("sim.toml", &files::simulator(self.options.seconds, SEED))?;
         let mut simulator = self.built.start("sim-smsc", &self.folder.join("sim-smsc.log"), |command| {
-            command.arg("run").arg(file).arg("--ledger").arg(self.folder.join("sim.ledger"));
+            command.arg("run").arg(file).arg("--out").arg(self.folder);
         })?;
         let ready = simulator.ready(READY_PATIENCE)?;
         let control = address(&ready["http"]).context("the simulator's control port")?;
@@ -154,7 +150,7 @@ impl Demo<'_> {
             // The error carries the end of the log.
             load.finish(STOP_PATIENCE)?;
         }
-        Ok(Run { invalid, shares: live.shares() })
+        Ok(Run { invalid })
     }
 
     fn reconcile(&self) -> anyhow::Result<Value> {
@@ -170,12 +166,14 @@ impl Demo<'_> {
         })
     }
 
-    /// Writes the HTML report; its path, or why there is none.
-    fn report(&self) -> anyhow::Result<PathBuf> {
-        let mut command: Command = self.built.command("loadgen");
-        command.arg("report").arg(self.folder.join("load"));
-        process::output(&mut command)?;
-        let path = self.folder.join("load/report.html");
+    /// Writes the HTML report with the verdict in it; its path, or why there is none.
+    fn report(&self, verdict: &Value) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("load");
+        let mut summary = page::summary(&folder)?;
+        summary["reconciliation"] = verdict.clone();
+        std::fs::write(folder.join(page::SUMMARY), summary.to_string())?;
+        process::output(self.built.command("loadgen").arg("report").arg(&folder))?;
+        let path = folder.join("report.html");
         ensure!(path.exists(), "loadgen report wrote no report.html");
         Ok(path)
     }
