@@ -48,7 +48,10 @@ impl<'a> Tlvs<'a> {
 
     /// The TLVs at the cursor, up to the end of the PDU.
     pub(crate) fn read(reader: &Reader<'a, '_>) -> Result<Tlvs<'a>, DecodeError> {
-        let octets = reader.rest();
+        let (octets, dialect) = (reader.rest(), reader.dialect());
+        if dialect.tlv_cut && dialect.tlv_shape_wrong {
+            return Ok(Tlvs(octets));
+        }
         let error = |problem, rest: &[u8]| DecodeError {
             problem,
             field: Field::Tlvs,
@@ -57,15 +60,15 @@ impl<'a> Tlvs<'a> {
         let mut iter = Tlvs(octets).iter();
         let mut start = iter.rest;
         for tlv in iter.by_ref() {
-            if let Some(shape) = tlv.tag.shape()
+            if !dialect.tlv_shape_wrong
+                && let Some(shape) = tlv.tag.shape()
                 && let Some(problem) = shape.problem_with(tlv.value)
-                && !reader.dialect().tlv_shape_wrong
             {
                 return Err(error(problem, start));
             }
             start = start.get(TLV_HEADER_LENGTH + tlv.value.len()..).unwrap_or_default();
         }
-        if !iter.rest.is_empty() && !reader.dialect().tlv_cut {
+        if !iter.rest.is_empty() && !dialect.tlv_cut {
             return Err(error(Problem::TlvCut, iter.rest));
         }
         Ok(Tlvs(octets))

@@ -76,6 +76,11 @@ impl<'a, 'd> Reader<'a, 'd> {
     /// A C-octet string of at most `size_max` octets, its NUL included; given without the NUL.
     #[inline]
     pub(crate) fn c_string(&mut self, field: Field, size_max: usize) -> Result<&'a [u8], DecodeError> {
+        if let [0, rest @ ..] = self.rest {
+            // Most strings of a message are empty.
+            self.rest = rest;
+            return Ok(&[]);
+        }
         if let Some(at) = nul_within(self.rest, size_max)
             && let Some((text, rest)) = self.rest.split_at_checked(at)
         {
@@ -85,8 +90,8 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.c_string_odd(field, size_max)
     }
 
-    /// Type, plan and address.
-    #[inline]
+    /// Type, plan and address. Inlined so that the names of the fields are constants.
+    #[inline(always)]
     pub(crate) fn address(
         &mut self,
         fields: [Field; 3],
@@ -168,7 +173,7 @@ impl<'a, 'd> Reader<'a, 'd> {
 /// Where the first NUL of the first `size_max` octets stands. Eight octets are looked at at once: the strings
 /// of SMPP are short, and this is most of what decoding costs.
 #[inline]
-fn nul_within(octets: &[u8], size_max: usize) -> Option<usize> {
+pub(crate) fn nul_within(octets: &[u8], size_max: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;

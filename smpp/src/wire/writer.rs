@@ -5,6 +5,7 @@ use bytes::{BufMut, BytesMut};
 use crate::field::{Address, CommandId, CommandStatus};
 use crate::limits::HEADER_LENGTH;
 use crate::wire::Header;
+use crate::wire::reader::nul_within;
 
 /// Appends a header and what `body` writes, then patches `command_length`.
 #[inline]
@@ -44,7 +45,7 @@ fn patch_length(out: &mut BytesMut, start: usize) {
 #[inline]
 pub(crate) fn c_string(out: &mut BytesMut, text: &[u8]) {
     if !text.is_empty() {
-        let length = text.iter().position(|octet| *octet == 0).unwrap_or(text.len());
+        let length = nul_within(text, text.len()).unwrap_or(text.len());
         out.put_slice(&text[..length]);
     }
     out.put_u8(0);
