@@ -1,2 +1,190 @@
-//! Placeholder.
-fn main() {}
+//! The program: `loadgen run | check | reconcile | report | compare`.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use loadgen::reconcile::{Inputs, reconcile};
+use loadgen::report::{Report, compare};
+use loadgen::scenario::{Scenario, Setting};
+use loadgen::{Code, Options, Ui, run};
+use runtime::BackendChoice;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Open-loop SMPP load generator.
+///
+/// Exit codes: 0 pass; 2 bad scenario; 3 run invalid (the generator could not keep its schedule, or answers are
+/// missing); 4 no connection; 10 a threshold failed; 11 a message or receipt was lost, duplicated, misrouted or altered.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Carries a scenario out.
+    Run(RunArguments),
+    /// Checks a scenario and prints its plan.
+    Check {
+        /// The scenario.
+        file: PathBuf,
+        /// Replaces a value: `target.address=127.0.0.1:2775`, `phase.1.rate=500`.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        settings: Vec<Setting>,
+    },
+    /// Joins ledgers and names every offender.
+    Reconcile {
+        /// Ledger of loadgen; several when the run had several workers.
+        #[arg(long, required = true, num_args = 1..)]
+        loadgen: Vec<PathBuf>,
+        /// Ledger of a simulator.
+        #[arg(long, required = true, num_args = 1..)]
+        sim: Vec<PathBuf>,
+        /// command_status by which the target says that it cannot know.
+        #[arg(long, default_value = "0x400", value_parser = status)]
+        unknown_status: u32,
+        /// Prints JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a run's report and writes it anew.
+    Report {
+        /// What `run --out` wrote.
+        directory: PathBuf,
+    },
+    /// Prints two runs side by side.
+    Compare {
+        /// What `run --out` wrote before.
+        a: PathBuf,
+        /// What `run --out` wrote after.
+        b: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArguments {
+    /// The scenario.
+    file: PathBuf,
+    /// Directory for ledgers and reports.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Replaces a value: `target.address=127.0.0.1:2775`, `phase.1.rate=500`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<Setting>,
+    /// Ledgers of the simulators behind the target, joined after the run.
+    #[arg(long, num_args = 1.., requires = "out")]
+    sim: Vec<PathBuf>,
+    /// How progress is shown: auto, line, tui or none.
+    #[arg(long, default_value = "auto")]
+    ui: Ui,
+    /// Which back end carries the connections: auto, glommio or tokio.
+    #[arg(long, default_value = "auto")]
+    backend: BackendChoice,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .init();
+    let code = match Arguments::parse().command {
+        Command::Run(arguments) => carry_out(arguments),
+        Command::Check { file, settings } => check(&file, &settings),
+        Command::Reconcile { loadgen, sim, unknown_status, json } => {
+            join(&Inputs { loadgen, sims: sim, unknown_status }, json)
+        }
+        Command::Report { directory } => report(&directory),
+        Command::Compare { a, b } => side_by_side(&a, &b),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(error) => {
+            eprintln!("loadgen: {error:#}");
+            ExitCode::from(Code::Connection as u8)
+        }
+    }
+}
+
+fn carry_out(arguments: RunArguments) -> anyhow::Result<Code> {
+    let scenario = match read(&arguments.file, &arguments.settings) {
+        Ok(scenario) => scenario,
+        Err(code) => return Ok(code),
+    };
+    let options = Options {
+        out: arguments.out.clone(),
+        backend: arguments.backend,
+        ui: arguments.ui,
+        ..Options::default()
+    };
+    let mut outcome = run(scenario, options);
+    if !arguments.sim.is_empty() && outcome.failure.is_none() {
+        outcome.reconcile(&arguments.sim)?;
+    }
+    if let Some(directory) = &arguments.out {
+        outcome.write_reports(directory)?;
+    }
+    print!("{}", outcome.report().text());
+    Ok(outcome.code())
+}
+
+fn check(file: &Path, settings: &[Setting]) -> anyhow::Result<Code> {
+    match read(file, settings) {
+        Ok(scenario) => {
+            print!("{}", scenario.plan());
+            Ok(Code::Pass)
+        }
+        Err(code) => Ok(code),
+    }
+}
+
+/// Reads a scenario; mistakes are told on standard error, all of them.
+fn read(file: &Path, settings: &[Setting]) -> Result<Scenario, Code> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        eprintln!("{}: {error}", file.display());
+        Code::BadScenario
+    })?;
+    Scenario::parse_with(&text, settings).map_err(|error| {
+        for mistake in error.0 {
+            eprintln!("{}: {mistake}", file.display());
+        }
+        Code::BadScenario
+    })
+}
+
+fn join(inputs: &Inputs, json: bool) -> anyhow::Result<Code> {
+    let result = reconcile(inputs)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&result)?);
+    } else {
+        print!("{}", result.text());
+    }
+    Ok(if result.holds() { Code::Pass } else { Code::Invariant })
+}
+
+fn report(directory: &Path) -> anyhow::Result<Code> {
+    let report = Report::read(directory)?;
+    report.write(directory)?;
+    print!("{}", report.text());
+    Ok(Code::Pass)
+}
+
+fn side_by_side(a: &Path, b: &Path) -> anyhow::Result<Code> {
+    print!("{}", compare(&Report::read(a)?, &Report::read(b)?));
+    Ok(Code::Pass)
+}
+
+fn status(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| format!("{text:?} is no command_status: {error}"))
+}

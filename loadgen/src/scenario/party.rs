@@ -1,0 +1,157 @@
+//! Whom we bind to, and as whom.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::fields::{Fields, Mistakes};
+use super::resolve;
+
+/// The SMSC or gateway under load.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// For the TCP connection.
+    pub connect_timeout: Duration,
+    /// For all binds together, at the start of a run.
+    pub bind_timeout: Duration,
+    /// After which an unanswered submit_sm counts as missing.
+    pub response_timeout: Duration,
+    /// First pause before a dropped bind is tried again; doubles up to `reconnect_max`.
+    pub reconnect_first: Duration,
+    /// Longest pause before a dropped bind is tried again.
+    pub reconnect_max: Duration,
+    /// command_status by which the target says that it cannot know what became of a message.
+    pub unknown_status: u32,
+}
+
+/// One customer.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Name in ledgers and reports.
+    pub name: String,
+    /// As in the bind PDU.
+    pub system_id: String,
+    /// As in the bind PDU.
+    pub password: String,
+    /// As in the bind PDU.
+    pub system_type: String,
+    /// How many sessions of which kind.
+    pub binds: Binds,
+    /// Unanswered submit_sm per session.
+    pub window: u32,
+    /// What becomes of receipts.
+    pub receipts: ReceiptRule,
+    /// Idle time after which enquire_link is sent; zero never.
+    pub enquire_every: Duration,
+    /// A MO to one of these belongs to this account.
+    pub numbers: Vec<String>,
+}
+
+/// Sessions of an account by bind kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Binds {
+    /// bind_transceiver.
+    pub transceiver: u16,
+    /// bind_transmitter.
+    pub transmitter: u16,
+    /// bind_receiver.
+    pub receiver: u16,
+}
+
+impl Binds {
+    /// Sessions of all kinds.
+    pub fn total(self) -> usize {
+        usize::from(self.transceiver) + usize::from(self.transmitter) + usize::from(self.receiver)
+    }
+}
+
+/// What becomes of receipts.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptRule {
+    /// Whether a receipt is asked for with each message, and waited for in the drain.
+    pub expect: bool,
+    /// Pause before a deliver_sm is answered.
+    pub ack_delay: Duration,
+}
+
+pub(crate) fn target(fields: &Fields<'_>) -> Option<Target> {
+    let address = fields.string("address").and_then(|text| match resolve(&text) {
+        Ok(address) => Some(address),
+        Err(message) => {
+            fields.wrong("address", &message);
+            None
+        }
+    });
+    let target = Target {
+        address: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 2775))),
+        connect_timeout: fields.duration_or("connect_timeout", Duration::from_secs(5)),
+        bind_timeout: fields.duration_or("bind_timeout", Duration::from_secs(10)),
+        response_timeout: fields.duration_or("response_timeout", Duration::from_secs(60)),
+        reconnect_first: fields.duration_or("reconnect_first", Duration::from_millis(100)),
+        reconnect_max: fields.duration_or("reconnect_max", Duration::from_secs(2)),
+        unknown_status: fields.integer_or("unknown_status", UNKNOWN_STATUS, 1..=i64::from(u32::MAX)) as u32,
+    };
+    fields.finish();
+    Some(target)
+}
+
+pub(crate) fn account(fields: &Fields<'_>) -> Account {
+    let binds = fields.section("binds");
+    let count = |key| binds.integer_or(key, 0, 0..=BINDS_MAX) as u16;
+    let counts = Binds { transceiver: count("trx"), transmitter: count("tx"), receiver: count("rx") };
+    binds.finish();
+    let receipts = fields.section_or_empty("receipts");
+    let rule = ReceiptRule {
+        expect: receipts.bool_or("expect", true),
+        ack_delay: receipts.duration_or("ack_delay", Duration::ZERO),
+    };
+    receipts.finish();
+    let system_id = fields.octets("system_id", 15);
+    if system_id.is_empty() {
+        fields.wrong("system_id", "missing");
+    }
+    let account = Account {
+        name: fields.string_or_none("name").unwrap_or_else(|| system_id.clone()),
+        system_id,
+        password: fields.octets("password", 8),
+        system_type: fields.octets("system_type", 12),
+        binds: counts,
+        window: fields.integer_or("window", 10, 1..=WINDOW_MAX) as u32,
+        receipts: rule,
+        enquire_every: fields.duration_or("enquire_every", Duration::from_secs(30)),
+        numbers: fields.strings("numbers"),
+    };
+    if counts.total() == 0 {
+        fields.wrong("binds", "no bind at all; write binds = { trx = 1 }");
+    }
+    if counts.transceiver + counts.receiver == 0 && rule.expect {
+        fields.wrong(
+            "binds",
+            "receipts are expected but no bind can receive; add rx or set receipts.expect = false",
+        );
+    }
+    fields.finish();
+    account
+}
+
+pub(crate) fn check_accounts(accounts: &[Account], mistakes: &Mistakes<'_>) {
+    if accounts.is_empty() {
+        mistakes.add("account", "at least one is needed: who shall bind?");
+    }
+    for (index, account) in accounts.iter().enumerate() {
+        if accounts[..index].iter().any(|other| other.name == account.name) {
+            mistakes.add(&format!("account[{index}].name"), &format!("{:?} is used twice", account.name));
+        }
+    }
+}
+
+/// Ours unless the file says otherwise; the gateway's answer for an outcome it cannot know lies in the range
+/// reserved for vendor-specific errors (SMPP 3.4 §5.1.3).
+const UNKNOWN_STATUS: i64 = 0x0400;
+
+/// Sessions of one kind of one account; more than a machine has ports for are a mistake.
+const BINDS_MAX: i64 = 50_000;
+
+/// Unanswered requests of one session; each costs some tens of octets at both ends.
+const WINDOW_MAX: i64 = 100_000;

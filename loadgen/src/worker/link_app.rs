@@ -1,0 +1,207 @@
+//! What a worker does about what its links say.
+
+use std::io;
+
+use ledger::{Kind, Record, id_hash};
+use link::{App, Closed, Event, LinkId, Links};
+use smpp::field::CommandStatus;
+use smpp::pdu::{DataSmResp, DeliverSm, DeliverSmResp, Pdu};
+use smpp::text::receipt::{Finality, ReceiptView, receipt_of};
+use smpp::time::Instant;
+use smpp::tlv::Tlvs;
+use smpp::wire::Frame;
+
+use super::binds;
+use super::generator::{Generator, Token};
+use super::receipts::Answered;
+
+impl App for Generator {
+    type Token = Token;
+
+    fn on_event(&mut self, links: &mut Links<Token>, id: LinkId, event: Event<'_, Token>) {
+        match event {
+            Event::Response { token, frame, sent_at } => self.answered(links, token, frame, sent_at),
+            Event::Request { frame, pdu, .. } => self.requested(links, id, frame, &pdu),
+            Event::Bound { .. } => self.bound(id),
+            Event::BindRefused { status } => {
+                let account = self.slots.account(id).unwrap_or_default();
+                let trouble = binds::refusal(&self.scenario.accounts[usize::from(account)], status);
+                self.bind_trouble(trouble, true);
+            }
+            Event::Expired { token, .. } => {
+                self.in_flight -= 1;
+                self.measure.missing += 1;
+                self.measure.phases[usize::from(token.phase)].unanswered += 1;
+                self.refill(links, token.account);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_closed(&mut self, links: &mut Links<Token>, id: LinkId, closed: Closed<Token>) {
+        let leaving = self.stage.is_leaving();
+        if let Some((account, was_bound)) = self.slots.closed(id, links.now().as_nanos()) {
+            self.parties[usize::from(account)].senders.retain(|link| *link != id);
+            if !was_bound && !leaving {
+                let trouble = binds::ended(&self.scenario.accounts[usize::from(account)], closed.reason);
+                self.bind_trouble(trouble, false);
+            }
+            if was_bound && !leaving {
+                tracing::debug!(account, reason = closed.reason.label(), "session ended");
+                self.measure.links_closed += 1;
+            }
+        }
+        for token in closed.written {
+            self.in_flight -= 1;
+            self.measure.phases[usize::from(token.phase)].unanswered += 1;
+            self.measure.missing += u64::from(leaving);
+        }
+        // What certainly was not sent goes out again on another session, in its old order.
+        for token in closed.unsent.into_iter().rev() {
+            self.in_flight -= 1;
+            self.measure.phases[usize::from(token.phase)].sent -= 1;
+            self.parties[usize::from(token.account)].queue.push_front(token);
+            self.queued += 1;
+        }
+    }
+
+    fn on_tick(&mut self, _links: &mut Links<Token>) {}
+}
+
+impl Generator {
+    /// A connection stands. Its bind may have been answered already.
+    pub(super) fn attached(&mut self, links: &mut Links<Token>, slot: usize, link: LinkId) {
+        self.slots.attached(slot, link);
+        if links.bind_kind(link).is_some() {
+            self.bound(link);
+        }
+    }
+
+    pub(super) fn connect_failed(&mut self, links: &mut Links<Token>, slot: usize, error: &io::Error) {
+        self.slots.failed(slot, links.now().as_nanos());
+        let account = usize::from(self.slots.slot(slot).account);
+        self.last_trouble = Some(binds::outage(&self.scenario.accounts[account], &self.scenario, error));
+    }
+
+    fn bound(&mut self, id: LinkId) {
+        let Some(slot) = self.slots.bound(id) else { return };
+        if slot.kind.may_submit() {
+            self.parties[usize::from(slot.account)].senders.push(id);
+        }
+    }
+
+    /// A bind did not come about: at the start that ends the run if it is the target's word, later it is tried again.
+    fn bind_trouble(&mut self, trouble: String, refused: bool) {
+        if refused && self.stage.is_starting() {
+            self.failure.get_or_insert(trouble);
+        } else {
+            self.last_trouble = Some(trouble);
+        }
+    }
+
+    fn answered(&mut self, links: &mut Links<Token>, token: Token, frame: Frame<'_>, sent_at: Instant) {
+        let now = links.now().as_nanos();
+        let status = frame.command_status().0;
+        let due_to_answer = self.offset(links).saturating_sub(token.due);
+        self.in_flight -= 1;
+        self.heard_at = now;
+        let phase = &mut self.measure.phases[usize::from(token.phase)];
+        phase.submit_rt.record(due_to_answer);
+        phase.submit_st.record(now.saturating_sub(sent_at.as_nanos()));
+        self.interval.submit_rt.record(due_to_answer);
+        let mut id = 0;
+        if status == 0 {
+            phase.ok += 1;
+            self.interval.ok += 1;
+            id = id_hash(c_octets(frame.body()));
+            if self.parties[usize::from(token.account)].expects_receipts {
+                let early = self.receipts.answered(id, Answered { token, at: now });
+                if let Some(at) = early {
+                    self.receipt_latency(Answered { token, at }, at);
+                }
+            }
+        } else {
+            phase.errors += 1;
+            self.interval.errors += 1;
+            *phase.statuses.entry(status).or_default() += 1;
+        }
+        let key = self.key(token);
+        self.book.write(Kind::Answered, token.account, key, now, |record| {
+            record.status = status;
+            record.id_hash = id;
+        });
+        self.refill(links, token.account);
+    }
+
+    fn requested(&mut self, links: &mut Links<Token>, id: LinkId, frame: Frame<'_>, pdu: &Pdu<'_>) {
+        let sequence = frame.sequence_number();
+        match pdu {
+            Pdu::DeliverSm(deliver) => {
+                let account = self.slots.account(id).unwrap_or_default();
+                let now = links.now().as_nanos();
+                match receipt_of(deliver) {
+                    Some(receipt) => self.receipt(account, &receipt, now),
+                    None => self.mobile_originated(account, deliver, now),
+                }
+                let party = &mut self.parties[usize::from(account)];
+                if party.ack_delay == 0 {
+                    acknowledge(links, id, sequence);
+                } else {
+                    party.acks.push_back((now + party.ack_delay, id, sequence));
+                }
+            }
+            Pdu::DataSm(_) => {
+                let resp = Pdu::DataSmResp(DataSmResp { message_id: b"", tlvs: Tlvs::default() });
+                let _ = links.respond(id, sequence, CommandStatus::ESME_RSYSERR, &resp);
+            }
+            _ => {}
+        }
+    }
+
+    fn receipt(&mut self, account: u16, receipt: &ReceiptView<'_>, now: u64) {
+        self.heard_at = now;
+        self.interval.receipts += 1;
+        let id = receipt.id.map_or(0, |id| id_hash(id.value));
+        let last = receipt.finality != Finality::Intermediate;
+        let found = self.receipts.received(id, last, now);
+        if let Some(answered) = found.filter(|_| last) {
+            self.receipt_latency(answered, now);
+        }
+        let key = found.map(|answered| self.key(answered.token)).unwrap_or_default();
+        self.book.write(Kind::ReceiptReceived, account, key, now, |record| {
+            record.id_hash = id;
+            record.state = receipt.state.map_or(0, |state| state.value as u8);
+        });
+    }
+
+    fn receipt_latency(&mut self, Answered { token, at }: Answered, now: u64) {
+        let due_to_receipt = now.saturating_sub(self.begin).saturating_sub(token.due);
+        let phase = &mut self.measure.phases[usize::from(token.phase)];
+        phase.receipts += 1;
+        phase.receipt_rt.record(due_to_receipt);
+        phase.receipt_st.record(now.saturating_sub(at));
+        self.interval.receipt_rt.record(due_to_receipt);
+    }
+
+    fn mobile_originated(&mut self, account: u16, deliver: &DeliverSm<'_>, now: u64) {
+        self.measure.mo += 1;
+        self.interval.mo += 1;
+        let owner = self.numbers.get(deliver.destination.digits).copied();
+        let found = ledger::MessageKey::find(deliver.payload(), deliver.esm_class.0, deliver.data_coding.0);
+        self.book.write(Kind::MoReceived, account, found.unwrap_or_default(), now, |record| {
+            record.fingerprint = ledger::fingerprint_mo(deliver);
+            record.state = if owner.is_some_and(|owner| owner != account) { Record::MO_ELSEWHERE } else { 0 };
+        });
+    }
+}
+
+/// Answers a deliver_sm. A session that ended meanwhile needs no answer.
+pub(super) fn acknowledge(links: &mut Links<Token>, id: LinkId, sequence: u32) {
+    let resp = Pdu::DeliverSmResp(DeliverSmResp { message_id: b"", tlvs: Tlvs::default() });
+    let _ = links.respond(id, sequence, CommandStatus::ESME_ROK, &resp);
+}
+
+/// A C-octet string at the head of a body, without its zero; all of it when there is none.
+fn c_octets(body: &[u8]) -> &[u8] {
+    body.iter().position(|octet| *octet == 0).map_or(body, |end| &body[..end])
+}
