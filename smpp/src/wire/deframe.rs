@@ -240,6 +240,17 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_itself_is_taken() {
+        let check = |size_max, length: usize| {
+            let expected = pdu(1, length - HEADER_LENGTH);
+            assert_eq!(frames(&mut Deframer::new(size_max), &[&expected]).unwrap(), [expected]);
+        };
+        check(100, 100);
+        check(16, 16);
+        check(0, 16);
+    }
+
+    #[test]
     fn other_protocols_are_named() {
         let check = |octets: [u8; 4], expected| {
             let error = FrameError::TooLong { command_length: u32::from_be_bytes(octets), limit: 100 };
