@@ -171,7 +171,7 @@ impl<T: Copy> Window<T> {
     /// Doubles the table. Numbers that differ modulo the old size also differ modulo the new one.
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(SLOTS_MIN);
-        let old = core::mem::replace(&mut self.slots, Vec::new());
+        let old = core::mem::take(&mut self.slots);
         self.slots.resize(size, None);
         for slot in old.into_iter().flatten() {
             let index = self.index(slot.sequence.get());
