@@ -31,7 +31,7 @@ pub struct IdRule {
     pub format: IdFormat,
     /// In the receipt; differs from `format` at some vendors.
     pub receipt_format: IdFormat,
-    /// Least number of digits, filled with zeros; 0 ..= 20. Not for [`IdFormat::Uuid`].
+    /// Least number of digits of a decimal id, filled with zeros; 0 ..= 20.
     pub width: usize,
     /// First number.
     pub start: IdStart,
@@ -57,7 +57,7 @@ impl IdText {
             IdFormat::HexUpper => text.number(value, 16, b"0123456789ABCDEF"),
             IdFormat::Uuid => text.uuid(value, seed),
         }
-        if format != IdFormat::Uuid {
+        if format == IdFormat::Decimal {
             text.start = text.start.min(Self::LENGTH_MAX - width.min(WIDTH_MAX));
         }
         text
@@ -125,7 +125,7 @@ mod tests {
         check(0, IdFormat::Decimal, 0, "0");
         check(1_234_567_890, IdFormat::Decimal, 10, "1234567890");
         check(255, IdFormat::Decimal, 10, "0000000255");
-        check(255, IdFormat::Hex, 0, "ff");
+        check(255, IdFormat::Hex, 10, "ff");
         check(0xDEAD_BEEF, IdFormat::HexUpper, 0, "DEADBEEF");
         check(u64::MAX, IdFormat::Decimal, 20, "18446744073709551615");
         check(7, IdFormat::Decimal, 99, "00000000000000000007");

@@ -342,7 +342,7 @@ mod tests {
             body: Body::Receipt {
                 id: 0x4996_02D2,
                 id_hash: 0,
-                state: MessageMessageState::from_stat(word.as_bytes()).unwrap(),
+                state: MessageState::from_stat(word.as_bytes()).unwrap(),
                 error,
                 source: number(b"12025550100"),
                 destination: number(b"13125550199"),

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn shares_follow_the_weights() {
-        let outcome = |word, weight, errors: &[u16]| Outcome {
+        let outcome = |word: &str, weight, errors: &[u16]| Outcome {
             state: MessageState::from_stat(word.as_bytes()),
             weight,
             errors: errors.to_vec(),

@@ -342,9 +342,9 @@ impl<'m> Profiles<'m> {
 
     /// A profile that no site uses is read all the same: its mistakes count.
     fn check_all(&mut self) {
-        for name in self.own.keys().cloned().collect::<Vec<_>>() {
+        for (name, node) in self.own.clone() {
             if !self.used.contains(&name) {
-                let user = empty_section(&format!("profile.{name}"), self.mistakes);
+                let user = Section::new(node, &format!("profile.{name}"), self.mistakes);
                 let node = self.resolve(&name, &user);
                 behaviour::read(Section::new(node, &format!("profile.{name}"), self.mistakes));
             }

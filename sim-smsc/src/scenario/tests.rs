@@ -84,7 +84,7 @@ fn all_mistakes_are_reported_with_their_place() {
             "f:17: fault[0]: kind must be one of refuse, rst, fin, unbind, half-open, stall-responses, errors, \
              throttle, lose-response, lose-request, latency",
             "f:17: fault[0]: needs at or after_submits",
-            "f:17: fault[0].at: must be a duration such as \"250ms\", \"10s\", \"5m\", \"72h\"",
+            "f:19: fault[0].at: must be a duration such as \"250ms\", \"10s\", \"5m\", \"72h\"",
             "f:20: fault[1]: needs at or after_submits",
         ],
     );
@@ -103,7 +103,7 @@ fn mistakes_of_form_come_alone() {
 fn profiles_nobody_uses_are_read_as_well() {
     check(
         &(site("fast") + "[profile.idle]\ninherits = 'idle'\n[profile.typo.windows]\nmax = 3\n"),
-        &["f:10: profile.typo.windows: unknown key", "profile.idle: profile idle inherits in a circle"],
+        &["f:7: profile.idle: profile idle inherits in a circle", "f:9: profile.typo.windows: unknown key"],
     );
 }
 
