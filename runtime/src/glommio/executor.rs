@@ -5,8 +5,10 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
+use ::glommio::timer::Timer;
 use ::glommio::{LocalExecutor, LocalExecutorBuilder};
 
 use super::{tasks, timer};
@@ -64,25 +66,50 @@ fn build() -> io::Result<LocalExecutor> {
 /// Entries of each ring: how many operations go to the kernel with one call. More wait in glommio's own queue.
 const RING_DEPTH: usize = 512;
 
-/// Polls `future`, and lets a timer fire every [`HEARTBEAT`]. It is part of the main future, not a task of its own, because
-/// glommio never drops a task that sits on a timer when the executor ends.
+/// Polls `future`, and keeps timers of the heartbeat pending. They are part of the main future, not a task of their own,
+/// because glommio never drops a task that sits on a timer when the executor ends.
 async fn with_heartbeat<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let mut next = Instant::now();
-    let mut timer = None;
+    let mut heart = Heart::default();
     poll_fn(move |context| {
-        let now = Instant::now();
-        if now >= next {
-            // A fixed grid: a late beat does not put off the next one.
-            let missed = (now - next).as_nanos() / HEARTBEAT.as_nanos();
-            next += HEARTBEAT * u32::try_from(missed + 1).unwrap_or(1);
-            if timer::poll(timer.insert(timer::beat(next - now)), context).is_ready() {
-                context.waker().wake_by_ref();
-            }
-        }
+        heart.poll(context);
         future.as_mut().poll(context)
     })
     .await
+}
+
+/// The timers that bound a stall. One is not enough: when it fires, its task is among those that the executor may then
+/// park upon, and no timer would be left. So there are several at growing distances, and all but the nearest are put off
+/// again long before they are due. The farthest are for a process that was stopped or starved for so long that the nearer
+/// ones came due together.
+#[derive(Default)]
+struct Heart {
+    timers: [Option<(Instant, Timer)>; DISTANCES.len()],
+}
+
+/// How far ahead a timer is armed; it is put off when less than half of it is left. The first is the beat.
+const DISTANCES: [Duration; 6] = [
+    HEARTBEAT,
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(60),
+    Duration::from_secs(3600),
+];
+
+impl Heart {
+    fn poll(&mut self, context: &mut Context<'_>) {
+        let now = Instant::now();
+        for (slot, distance) in self.timers.iter_mut().zip(DISTANCES) {
+            let keep_until = if distance == HEARTBEAT { Duration::ZERO } else { distance / 2 };
+            if slot.as_ref().is_some_and(|(due, _timer)| *due > now + keep_until) {
+                continue;
+            }
+            let (_due, timer) = slot.insert((now + distance, timer::beat(distance)));
+            // Polled once, to arm it with the waker of the main task, which stays the same.
+            let _ = timer::poll(timer, context);
+        }
+    }
 }
 
 pub(super) async fn yield_now() {
