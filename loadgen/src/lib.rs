@@ -20,6 +20,7 @@
 pub mod corpus;
 mod machine;
 pub mod measure;
+pub mod null_smsc;
 mod outcome;
 pub mod pace;
 mod progress;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use loadgen::null_smsc::{NullSmsc, NullSmscOptions};
 use loadgen::reconcile::{Inputs, reconcile};
 use loadgen::report::{Report, compare};
 use loadgen::scenario::{Scenario, Setting};
@@ -47,11 +48,32 @@ enum Command {
         #[arg(long, required = true, num_args = 1..)]
         sim: Vec<PathBuf>,
         /// command_status by which the target says that it cannot know.
-        #[arg(long, default_value = "0x400", value_parser = status)]
+        #[arg(long, default_value = "0xff", value_parser = status)]
         unknown_status: u32,
         /// Prints JSON instead of text.
         #[arg(long)]
         json: bool,
+    },
+    /// Measures this program's own ceiling against a built-in SMSC that takes everything at once.
+    Calibrate {
+        /// Seconds to measure.
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// Which back end carries the connections: auto, glommio or tokio.
+        #[arg(long, default_value = "auto")]
+        backend: BackendChoice,
+        /// Core of the load.
+        #[arg(long)]
+        core: Option<usize>,
+        /// Core of the SMSC.
+        #[arg(long)]
+        smsc_core: Option<usize>,
+        /// Asks for no receipts.
+        #[arg(long)]
+        no_receipts: bool,
+        /// Directory for ledgers and reports; without it none are written.
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
     /// Prints a run's report and writes it anew.
     Report {
@@ -100,6 +122,9 @@ fn main() -> ExitCode {
         Command::Check { file, settings } => check(&file, &settings),
         Command::Reconcile { loadgen, sim, unknown_status, json } => {
             join(&Inputs { loadgen, sims: sim, unknown_status }, json)
+        }
+        Command::Calibrate { seconds, backend, core, smsc_core, no_receipts, out } => {
+            calibrate(seconds, backend, core, smsc_core, !no_receipts, out)
         }
         Command::Report { directory } => report(&directory),
         Command::Compare { a, b } => side_by_side(&a, &b),
@@ -169,6 +194,33 @@ fn join(inputs: &Inputs, json: bool) -> anyhow::Result<Code> {
     Ok(if result.holds() { Code::Pass } else { Code::Invariant })
 }
 
+fn calibrate(
+    seconds: u32,
+    backend: BackendChoice,
+    core: Option<usize>,
+    smsc_core: Option<usize>,
+    receipts: bool,
+    out: Option<PathBuf>,
+) -> anyhow::Result<Code> {
+    let selected = runtime::select(backend)?;
+    let options = NullSmscOptions { core: smsc_core, ..NullSmscOptions::default() };
+    let smsc = NullSmsc::start(selected.backend, &options)?;
+    let mut settings = vec![
+        Setting::new("target.address", smsc.address().to_string()),
+        Setting::new("phase.1.for", format!("{seconds}s")),
+        Setting::new("account.0.receipts.expect", receipts),
+    ];
+    settings.extend(core.map(|core| Setting::new("run.cores", vec![core as i64])));
+    let scenario = Scenario::parse_with(CALIBRATION, &settings)?;
+    let outcome = run(scenario, Options { out: out.clone(), backend, ui: Ui::Auto, ..Options::default() });
+    smsc.finish()?;
+    if let Some(directory) = &out {
+        outcome.write_reports(directory)?;
+    }
+    print!("{}", outcome.report().text());
+    Ok(outcome.code())
+}
+
 fn report(directory: &Path) -> anyhow::Result<Code> {
     let report = Report::read(directory)?;
     report.write(directory)?;
@@ -188,3 +240,34 @@ fn status(text: &str) -> Result<u32, String> {
     };
     parsed.map_err(|error| format!("{text:?} is no command_status: {error}"))
 }
+
+/// Full windows over eight sessions: more than any target takes.
+const CALIBRATION: &str = r#"
+[run]
+name = "calibration"
+lag_max = "1h"                    # a closed loop has no schedule
+[target]
+address = "127.0.0.1:1"
+[[account]]
+name = "ceiling"
+system_id = "ceiling"
+binds = { trx = 8 }
+window = 500
+receipts = { expect = true }
+[[mix]]
+account = "ceiling"
+body = { length = { uniform = [40, 140] } }
+[load]
+model = "closed"
+[[phase]]
+name = "warmup"
+for = "1s"
+record = false
+[[phase]]
+name = "steady"
+for = "5s"
+[[phase]]
+name = "drain"
+until = "receipts-complete"
+max = "30s"
+"#;

@@ -44,15 +44,15 @@ impl Latency {
     /// Seconds below which this share (0..=1) lies; zero when there are none.
     pub fn quantile(&self, share: f64) -> f64 {
         match share {
-            0.0 => self.0.min() as f64 * 1e-6,
-            1.0 => self.0.max() as f64 * 1e-6,
-            share => self.0.value_at_quantile(share) as f64 * 1e-6,
+            0.0 => self.0.min() as f64 / 1e6,
+            1.0 => self.0.max() as f64 / 1e6,
+            share => self.0.value_at_quantile(share) as f64 / 1e6,
         }
     }
 
     /// Mean in seconds.
     pub fn mean(&self) -> f64 {
-        self.0.mean() * 1e-6
+        self.0.mean() / 1e6
     }
 
     fn clear(&mut self) {

@@ -146,9 +146,8 @@ pub(crate) fn check_accounts(accounts: &[Account], mistakes: &Mistakes<'_>) {
     }
 }
 
-/// Ours unless the file says otherwise; the gateway's answer for an outcome it cannot know lies in the range
-/// reserved for vendor-specific errors (SMPP 3.4 §5.1.3).
-const UNKNOWN_STATUS: i64 = 0x0400;
+/// ESME_RUNKNOWNERR (SMPP 3.4 §5.1.3), which the gateway keeps for this alone unless configured otherwise.
+const UNKNOWN_STATUS: i64 = 0xFF;
 
 /// Sessions of one kind of one account; more than a machine has ports for are a mistake.
 const BINDS_MAX: i64 = 50_000;
