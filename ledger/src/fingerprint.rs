@@ -130,7 +130,7 @@ mod tests {
     fn every_field_counts_but_the_receipt_request() {
         let base = submit(b"15551234567", b"hello");
         let unchanged = fingerprint(&base);
-        let mut other = base.clone();
+        let mut other = base;
         other.registered_delivery = RegisteredDelivery(0);
         assert_eq!(fingerprint(&other), unchanged);
         let changes: [fn(&mut SubmitSm<'_>); 9] = [
@@ -145,7 +145,7 @@ mod tests {
             |p| p.short_message = b"hello!",
         ];
         for change in changes {
-            let mut other = base.clone();
+            let mut other = base;
             change(&mut other);
             assert_ne!(fingerprint(&other), unchanged);
         }

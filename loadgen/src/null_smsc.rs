@@ -152,10 +152,9 @@ impl App for Smsc {
     }
 
     fn on_closed(&mut self, _links: &mut Links<Pending>, id: LinkId, _closed: Closed<Pending>) {
-        if let Some(account) = self.accounts.remove(&id) {
-            if let Some(receivers) = self.receivers.get_mut(&account) {
-                receivers.retain(|link| *link != id);
-            }
+        let account = self.accounts.remove(&id);
+        if let Some(receivers) = account.and_then(|account| self.receivers.get_mut(&account)) {
+            receivers.retain(|link| *link != id);
         }
     }
 

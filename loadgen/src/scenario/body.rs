@@ -101,7 +101,7 @@ impl<T: Copy> Weighted<T> {
 
     /// The value a random number names.
     pub fn pick(&self, random: u32) -> T {
-        let mut rest = (u64::from(random) * u64::from(self.total) >> 32) as u32;
+        let mut rest = ((u64::from(random) * u64::from(self.total)) >> 32) as u32;
         for (value, weight) in &self.items {
             if rest < *weight {
                 return *value;

@@ -242,7 +242,7 @@ fn line_of(text: &str, place: &str) -> Option<usize> {
         line = Some(line_at(text, name.span().start));
         let mut value = value;
         if let (Some(index), DeValue::Array(items)) = (index, value.get_ref()) {
-            value = items.iter().nth(index)?;
+            value = items.get(index)?;
             line = Some(line_at(text, value.span().start));
         }
         at = Some(value.get_ref());
