@@ -25,15 +25,32 @@ use smpp::wire::Frame;
 pub(crate) const EARLY_WAITS: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1000)];
 
-/// Where the parts of a PDU lie that a receipt's rewriting changes.
+/// Where the parts of a PDU lie that a receipt's rewriting changes. Taken from where the decoder found them: a lenient
+/// one may have skipped octets between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {
-    /// Octets of short_message; its length octet stands before it. Nothing in data_sm.
-    short_message: Option<u32>,
-    /// Octets of all TLVs, which end the PDU.
-    tlvs: u32,
+    /// Where short_message stands and how long it is; its length octet stands before it. Empty: nothing there to
+    /// rewrite.
+    short_message: (u32, u32),
+    /// Where the TLVs stand, and how long they are together.
+    tlvs: (u32, u32),
     /// The text begins with a user data header.
     has_header: bool,
+}
+
+impl Shape {
+    fn new(pdu: &[u8], short_message: &[u8], tlvs: &[u8], has_header: bool) -> Self {
+        Self { short_message: place_in(pdu, short_message), tlvs: place_in(pdu, tlvs), has_header }
+    }
+}
+
+/// Where `part` stands in `whole` and how long it is; the end, and nothing, when it is empty or from elsewhere.
+fn place_in(whole: &[u8], part: &[u8]) -> (u32, u32) {
+    let at = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match at.checked_add(part.len()) {
+        Some(end) if end <= whole.len() && !part.is_empty() => (at as u32, part.len() as u32),
+        _ => (whole.len() as u32, 0),
+    }
 }
 
 /// What deliver_sm and data_sm from a vendor have in common.
@@ -46,11 +63,8 @@ struct Delivered<'a> {
 
 impl Relay {
     pub(crate) fn deliver_sm(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>) {
-        let shape = Shape {
-            short_message: Some(pdu.short_message.len() as u32),
-            tlvs: pdu.tlvs.as_bytes().len() as u32,
-            has_header: pdu.esm_class.has_user_data_header(),
-        };
+        let has_header = pdu.esm_class.has_user_data_header();
+        let shape = Shape::new(frame.bytes(), pdu.short_message, pdu.tlvs.as_bytes(), has_header);
         self.delivered(
             arrival,
             frame,
@@ -64,11 +78,8 @@ impl Relay {
     }
 
     pub(crate) fn deliver_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
-        let shape = Shape {
-            short_message: None,
-            tlvs: pdu.tlvs.as_bytes().len() as u32,
-            has_header: pdu.esm_class.has_user_data_header(),
-        };
+        let has_header = pdu.esm_class.has_user_data_header();
+        let shape = Shape::new(frame.bytes(), &[], pdu.tlvs.as_bytes(), has_header);
         self.delivered(
             arrival,
             frame,
@@ -237,18 +248,16 @@ const SHORT_MESSAGE_MAX: usize = 254;
 /// Writes a receipt's PDU with another id into `out`; every other octet stays. `text` is working space.
 fn rewrite_pdu(pdu: &[u8], shape: Shape, id: &[u8], text: &mut BytesMut, out: &mut Vec<u8>) {
     out.clear();
-    let tlvs_at = pdu.len() - shape.tlvs as usize;
-    let (before_tlvs, tlvs) = pdu.split_at(tlvs_at);
-    match shape.short_message {
-        None => out.extend_from_slice(before_tlvs),
-        Some(length) => {
-            let (before, short_message) = before_tlvs.split_at(tlvs_at - length as usize);
-            rewrite_text(short_message, shape.has_header, id, text);
-            text.truncate(SHORT_MESSAGE_MAX); // the end is the quoted message
-            out.extend_from_slice(&before[..before.len() - 1]);
-            out.push(text.len() as u8);
-            out.extend_from_slice(text);
-        }
+    let part = |(at, length): (u32, u32)| &pdu[at as usize..][..length as usize];
+    let (short_message, tlvs) = (part(shape.short_message), part(shape.tlvs));
+    if short_message.is_empty() {
+        out.extend_from_slice(&pdu[..shape.tlvs.0 as usize]);
+    } else {
+        rewrite_text(short_message, shape.has_header, id, text);
+        text.truncate(SHORT_MESSAGE_MAX); // the end is the quoted message
+        out.extend_from_slice(&pdu[..shape.short_message.0 as usize - 1]); // a length octet stands before it
+        out.push(text.len() as u8);
+        out.extend_from_slice(text);
     }
     rewrite_tlvs(tlvs, shape.has_header, id, text, out);
     let length = out.len() as u32;
@@ -302,10 +311,12 @@ mod tests {
     }
 
     fn check(before: (&[u8], &[u8]), has_header: bool, after: (&[u8], &[u8])) {
-        let shape =
-            Shape { short_message: Some(before.0.len() as u32), tlvs: before.1.len() as u32, has_header };
+        let original = pdu(before.0, before.1);
+        let behind = &original[original.len() - before.0.len() - before.1.len()..];
+        let (text, tlvs) = behind.split_at(before.0.len());
+        let shape = Shape::new(&original, text, tlvs, has_header);
         let mut out = Vec::new();
-        rewrite_pdu(&pdu(before.0, before.1), shape, b"0123456789ABCDEF", &mut BytesMut::new(), &mut out);
+        rewrite_pdu(&original, shape, b"0123456789ABCDEF", &mut BytesMut::new(), &mut out);
         assert_eq!(out.escape_ascii().to_string(), pdu(after.0, after.1).escape_ascii().to_string());
     }
 

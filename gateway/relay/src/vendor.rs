@@ -144,6 +144,7 @@ impl VendorState {
         let waiting = self.queue.len();
         let way = match waiting {
             0 => self.way(now, links),
+            _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
             _ if self.queue_paced => Way::Paced, // nobody overtakes those who wait
             _ => Way::Busy,
         };

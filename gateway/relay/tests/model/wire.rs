@@ -1,0 +1,66 @@
+//! The PDUs of the stories: a message is told by the number in its text.
+
+use bytes::BytesMut;
+use gateway_relay::VendorMessageId;
+use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
+use smpp::pdu::{DeliverSm, SubmitSm};
+use smpp::text::receipt::Receipt;
+use smpp::tlv::{Tag, Tlvs, write_tlv};
+
+fn address(digits: &[u8]) -> Address<'_> {
+    Address { ton: Ton(1), npi: Npi(1), digits }
+}
+
+pub(crate) fn submit(number: u64, destination: &[u8], wants_receipt: bool, sequence: u32) -> BytesMut {
+    let text = format!("m{number}");
+    let mut out = BytesMut::new();
+    SubmitSm {
+        source: address(b"12025550100"),
+        destination: address(destination),
+        registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
+        short_message: text.as_bytes(),
+        ..SubmitSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, sequence, &mut out);
+    out
+}
+
+pub(crate) fn receipt(number: u64, id: &VendorMessageId, with_tlv: bool, sequence: u32) -> BytesMut {
+    let (mut text, mut tlvs, mut out) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+    let quoted = format!("m{number}");
+    Receipt { id: id.as_bytes(), stat: b"DELIVRD", err: b"000", text: quoted.as_bytes(), ..Receipt::default() }
+        .write(&mut text);
+    if with_tlv {
+        let value = [id.as_bytes(), &[0]].concat();
+        write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &value);
+    }
+    DeliverSm {
+        source: address(b"1000"),
+        destination: address(b"12025550100"),
+        esm_class: EsmClass::RECEIPT,
+        short_message: &text,
+        tlvs: Tlvs::new(&tlvs),
+        ..DeliverSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, sequence, &mut out);
+    out
+}
+
+pub(crate) fn mo(number: u64, destination: &[u8], sequence: u32) -> BytesMut {
+    let text = format!("o{number}");
+    let mut out = BytesMut::new();
+    DeliverSm {
+        source: address(b"13125550100"),
+        destination: address(destination),
+        short_message: text.as_bytes(),
+        ..DeliverSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, sequence, &mut out);
+    out
+}
+
+/// The number behind the last `mark` in a text.
+pub(crate) fn number_in(text: &[u8], mark: u8) -> Option<u64> {
+    let at = text.iter().rposition(|octet| *octet == mark)?;
+    core::str::from_utf8(&text[at + 1..]).ok()?.parse().ok()
+}
