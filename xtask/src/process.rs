@@ -112,6 +112,8 @@ impl Program {
     pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Program> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file).process_group(0);
+        // Logs are files, and parts of them are shown in errors.
+        command.env("NO_COLOR", "1");
         let mut child = Guard(command.spawn().with_context(|| format!("cannot start {}", shown(&command)))?);
         let stdout = child.0.stdout.take().context("no standard output")?;
         let (sender, lines) = sync_channel(LINES_MAX);
