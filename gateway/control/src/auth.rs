@@ -93,12 +93,16 @@ impl Authenticator {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        credentials: Vec<(AccountId, Box<[u8]>, Credential)>, options: AuthOptions,
+        credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
+        options: AuthOptions,
     ) -> io::Result<(Authenticator, Vec<JoinHandle<()>>)> {
         let hashed = credentials.iter().any(|(_, _, credential)| matches!(credential, Credential::Hash(_)));
         let dummy = hashed.then(|| Argon2::default().hash_password_with_salt(b"", DUMMY_SALT).ok()).flatten();
         let shared = Arc::new(Shared {
-            accounts: credentials.into_iter().map(|(id, name, credential)| (name, (id, credential))).collect(),
+            accounts: credentials
+                .into_iter()
+                .map(|(id, name, credential)| (name, (id, credential)))
+                .collect(),
             dummy: dummy.map(|hash| hash.to_string()),
             verified: Mutex::default(),
             keys: (RandomState::new(), RandomState::new()),
@@ -270,8 +274,13 @@ mod tests {
             ("nobody", "secret", false),
             ("", "", false),
         ] {
-            let expected = if right { Verdict::Right(AccountId::of_name(system_id.as_bytes())) } else { Verdict::Wrong };
-            assert_eq!(ask(&authenticator, system_id.as_bytes(), password.as_bytes()), expected, "{system_id} {password}");
+            let expected =
+                if right { Verdict::Right(AccountId::of_name(system_id.as_bytes())) } else { Verdict::Wrong };
+            assert_eq!(
+                ask(&authenticator, system_id.as_bytes(), password.as_bytes()),
+                expected,
+                "{system_id} {password}"
+            );
         }
         let long = vec![b'x'; 5000];
         assert_eq!(ask(&authenticator, b"plain", &long), Verdict::Wrong);

@@ -7,8 +7,10 @@
 //! MESSAGES (default 3,000,000) are remembered in turns of TURN (256) and looked up and forgotten OPEN (100,000) messages
 //! later. Then a million is left open, the process ends without closing the store, and the opening is timed.
 
-use relay::{AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, StoreOp, VendorId, VendorMessageId};
-use shard::store::{Batch, Store, StoreOptions};
+use gateway_shard::store::{Batch, Store, StoreOptions};
+use relay::{
+    AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, StoreOp, VendorId, VendorMessageId,
+};
 use smpp::text::message_id::GatewayId;
 use std::time::Instant;
 
@@ -56,11 +58,16 @@ fn main() {
     drop(store);
     let program = std::env::current_exe().expect("this program");
     std::fs::remove_dir_all(&directory).expect("ours");
-    let status = std::process::Command::new(program).env("STORE_COST_LEAVE_OPEN", &directory).status().expect("runs");
+    let status =
+        std::process::Command::new(program).env("STORE_COST_LEAVE_OPEN", &directory).status().expect("runs");
     assert!(!status.success(), "the child is killed, it does not end");
     let started = Instant::now();
     let store = Store::embedded(&StoreOptions::new(directory.clone())).expect("opens");
-    println!("{} open correlations ready after {:.2} s", store.counters().open_recent, started.elapsed().as_secs_f64());
+    println!(
+        "{} open correlations ready after {:.2} s",
+        store.counters().open_recent,
+        started.elapsed().as_secs_f64()
+    );
     drop(store);
     std::fs::remove_dir_all(&directory).expect("ours");
 }
@@ -83,7 +90,8 @@ fn key(message: u64) -> CorrelationKey {
 }
 
 fn remember(message: u64) -> StoreOp {
-    let correlation = Correlation { account: AccountId(3), gateway_id: GatewayId(message), submitted_at: NOW };
+    let correlation =
+        Correlation { account: AccountId(3), gateway_id: GatewayId(message), submitted_at: NOW };
     StoreOp::Remember { message: MessageKey::from_u64(message), key: key(message), correlation }
 }
 

@@ -39,7 +39,8 @@ const REMOTE_AIR: Duration = Duration::from_secs(5);
 /// # Errors
 /// What the relay's compiler finds, with its place.
 pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
-    let snapshot = Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))?;
+    let snapshot =
+        Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))?;
     let mut warnings = Vec::new();
     let vendors = config.vendors.iter().map(|vendor| vendor_options(vendor, &mut warnings)).collect();
     if config.customers.is_empty() {
@@ -76,12 +77,15 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
 }
 
 fn snapshot_input(config: &Config) -> SnapshotInput {
-    let slowest_vendor = config.vendors.iter().map(|vendor| vendor.response_timeout).max().unwrap_or_default();
+    let slowest_vendor =
+        config.vendors.iter().map(|vendor| vendor.response_timeout).max().unwrap_or_default();
     let defaults = Limits::default();
     let limits = Limits {
         queue_max: config.relay.queue_max,
         queue_wait_max: config.relay.queue_wait_max,
-        remote_wait_max: defaults.remote_wait_max.max(slowest_vendor + config.relay.queue_wait_max + REMOTE_AIR),
+        remote_wait_max: defaults
+            .remote_wait_max
+            .max(slowest_vendor + config.relay.queue_wait_max + REMOTE_AIR),
         pdu_size_max: config.session.pdu_size_max,
         ..defaults
     };
@@ -140,7 +144,8 @@ fn vendor_options(vendor: &Vendor, warnings: &mut Vec<String>) -> VendorOptions 
     let name = vendor.name.value.as_str();
     let addresses: Vec<SocketAddr> =
         vendor.addresses.iter().flat_map(|address| resolve(name, address, warnings)).collect();
-    let password = vendor.password.as_ref().map(|password| String::from_utf8_lossy(password.expose()).into_owned());
+    let password =
+        vendor.password.as_ref().map(|password| String::from_utf8_lossy(password.expose()).into_owned());
     VendorOptions {
         id: VendorId::of_name(name.as_bytes()),
         name: name.into(),
@@ -202,46 +207,75 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
     let vendor = |index: usize| config.vendors.get(index).map_or(&Place::Default, |found| &found.place);
     let route = |index: usize| config.routes.get(index).map_or(&Place::Default, |found| &found.place);
     let route_vendor = |at: usize, index: usize| {
-        config.routes.get(at).and_then(|found| found.vendors.get(index)).map_or(route(at), |found| &found.name.place)
+        config
+            .routes
+            .get(at)
+            .and_then(|found| found.vendors.get(index))
+            .map_or(route(at), |found| &found.name.place)
     };
     for mistake in mistakes {
         match mistake {
             M::AccountTwice { first, second } => {
-                let what = format!("this customer and the one at {} have one account number", customer(*first));
+                let what =
+                    format!("this customer and the one at {} have one account number", customer(*first));
                 noted.add(customer(*second), what, "rename one of them");
             }
             M::VendorTwice { first, second } => {
                 let what = format!("this vendor and the one at {} have one number", vendor(*first));
                 noted.add(vendor(*second), what, "rename one of them");
             }
-            M::VendorsTooMany { max } => noted.add(vendor(*max), "too many vendors", format!("use at most {max}")),
+            M::VendorsTooMany { max } => {
+                noted.add(vendor(*max), "too many vendors", format!("use at most {max}"))
+            }
             M::BurstZero { account } => noted.add(customer(*account), "a rate without a burst", "set burst"),
             M::UnknownStatusOk { account } => {
-                noted.add(customer(*account), "an unknown outcome would be reported as success", "choose an error status");
+                noted.add(
+                    customer(*account),
+                    "an unknown outcome would be reported as success",
+                    "choose an error status",
+                );
             }
             M::NumberInvalid { account, number } | M::NumberTwice { account, number } => {
                 let numbers = config.customers.get(*account).map(|found| &found.numbers);
-                let place = numbers.and_then(|numbers| numbers.get(*number)).map_or(customer(*account), |found| &found.place);
+                let place = numbers
+                    .and_then(|numbers| numbers.get(*number))
+                    .map_or(customer(*account), |found| &found.place);
                 noted.add(place, "the number is none, or belongs to another customer", "correct it");
             }
-            M::ErrorMapOk { vendor: at } => noted.add(vendor(*at), "the error map makes success of an error", "correct it"),
-            M::PrefixInvalid { route: at } => noted.add(route(*at), "the prefix is none", "write up to 20 digits"),
-            M::RouteAccountUnknown { route: at } => noted.add(route(*at), "no such customer", "correct customer"),
+            M::ErrorMapOk { vendor: at } => {
+                noted.add(vendor(*at), "the error map makes success of an error", "correct it")
+            }
+            M::PrefixInvalid { route: at } => {
+                noted.add(route(*at), "the prefix is none", "write up to 20 digits")
+            }
+            M::RouteAccountUnknown { route: at } => {
+                noted.add(route(*at), "no such customer", "correct customer")
+            }
             M::RouteVendorUnknown { route: at, vendor } => {
                 noted.add(route_vendor(*at, *vendor), "no such vendor", "correct its name");
             }
             M::RouteVendorTwice { route: at, vendor } => {
                 let what = "another route of this prefix, customer and priority names this vendor too";
-                noted.add(route_vendor(*at, *vendor), what, "name it once, or give one route another priority");
+                noted.add(
+                    route_vendor(*at, *vendor),
+                    what,
+                    "name it once, or give one route another priority",
+                );
             }
             M::RouteEmpty { route: at } => noted.add(route(*at), "route: no vendor", "name at least one"),
             M::WeightInvalid { route: at, vendor } => {
                 noted.add(route_vendor(*at, *vendor), "the weights do not work", "use 1 to 1000000");
             }
             M::RouteVendorsTooMany { route: at, max } => {
-                noted.add(route(*at), "too many vendors for one prefix and customer", format!("use at most {max}"));
+                noted.add(
+                    route(*at),
+                    "too many vendors for one prefix and customer",
+                    format!("use at most {max}"),
+                );
             }
-            M::LimitInvalid { field } => noted.add(&Place::Default, format!("{field} is out of bounds"), "correct it"),
+            M::LimitInvalid { field } => {
+                noted.add(&Place::Default, format!("{field} is out of bounds"), "correct it")
+            }
         }
     }
     noted.into_sorted()

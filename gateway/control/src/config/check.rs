@@ -12,7 +12,8 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     check_routes(config, &customers, &vendors, mistakes);
     check_numbers(config, mistakes);
     for vendor in config.vendors.iter().filter(|vendor| vendor.response_timeout >= REMOTE_WAIT_MAX) {
-        let what = format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
+        let what =
+            format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
         mistakes.add(&vendor.place, what, format!("make it shorter than {} s", REMOTE_WAIT_MAX.as_secs()));
     }
 }
@@ -22,7 +23,9 @@ const REMOTE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(300)
 
 /// Every name may be defined once.
 fn once<'a>(
-    kind: &str, names: impl Iterator<Item = &'a At<String>>, mistakes: &Mistakes,
+    kind: &str,
+    names: impl Iterator<Item = &'a At<String>>,
+    mistakes: &Mistakes,
 ) -> BTreeMap<&'a str, &'a Place> {
     let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
     for name in names.filter(|name| !name.value.is_empty()) {
@@ -38,14 +41,21 @@ fn once<'a>(
 }
 
 fn check_routes(
-    config: &Config, customers: &BTreeMap<&str, &Place>, vendors: &BTreeMap<&str, &Place>, mistakes: &Mistakes,
+    config: &Config,
+    customers: &BTreeMap<&str, &Place>,
+    vendors: &BTreeMap<&str, &Place>,
+    mistakes: &Mistakes,
 ) {
     for route in &config.routes {
         if let Some(customer) = &route.customer
             && !customers.contains_key(customer.value.as_str())
         {
             let what = format!("route: no customer \"{}\"", customer.value);
-            mistakes.add(&customer.place, what, remedy_for_unknown(&customer.value, customers.keys().copied()));
+            mistakes.add(
+                &customer.place,
+                what,
+                remedy_for_unknown(&customer.value, customers.keys().copied()),
+            );
         }
         for (index, vendor) in route.vendors.iter().enumerate() {
             let name = &vendor.name;
@@ -54,7 +64,11 @@ fn check_routes(
                 mistakes.add(&name.place, what, remedy_for_unknown(&name.value, vendors.keys().copied()));
             }
             if route.vendors[..index].iter().any(|earlier| earlier.name.value == name.value) {
-                mistakes.add(&name.place, format!("route: vendor \"{}\" stands twice", name.value), "name it once");
+                mistakes.add(
+                    &name.place,
+                    format!("route: vendor \"{}\" stands twice", name.value),
+                    "name it once",
+                );
             }
         }
     }

@@ -111,7 +111,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
     let rate = section.whole_u32("rate");
     let kinds = section.texts("bind_kinds");
     let has = |kind: &str| kinds.iter().any(|found| found.value == kind);
-    let system_id = section.text_at("system_id").unwrap_or_else(|| At::new(String::new(), section.place.clone()));
+    let system_id =
+        section.text_at("system_id").unwrap_or_else(|| At::new(String::new(), section.place.clone()));
     if section.has("system_id") && system_id.value.is_empty() {
         section.mistake("system_id", "system_id is empty", "give the customer a name");
     }
@@ -177,7 +178,8 @@ pub(crate) fn password(section: &Section<'_>, directory: &Path) -> Option<Secret
                 let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
                 let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
                 if bytes.len() > PASSWORD_BYTES_MAX || bytes.contains(&0) {
-                    let remedy = format!("put the password alone into it, at most {PASSWORD_BYTES_MAX} bytes");
+                    let remedy =
+                        format!("put the password alone into it, at most {PASSWORD_BYTES_MAX} bytes");
                     section.mistake("password_file", "password_file holds no password", &remedy);
                 }
                 Some(Secret::new(bytes))
@@ -190,7 +192,8 @@ pub(crate) fn password(section: &Section<'_>, directory: &Path) -> Option<Secret
         },
         (None, None) => {
             if !section.was_refused("password") && !section.was_refused("password_file") {
-                let remedy = format!("write password or password_file, or set {}", section.variable("PASSWORD"));
+                let remedy =
+                    format!("write password or password_file, or set {}", section.variable("PASSWORD"));
                 section.mistake("password", "there is no password", &remedy);
             }
             None

@@ -30,7 +30,11 @@ fn write_section(text: &mut String, section: &SectionKind) {
         format!("`[{}]`", section.name)
     };
     // Writing to a String cannot fail.
-    let _ = write!(text, "\n## {heading}\n\n{}\n\n| key | value | default | meaning |\n|---|---|---|---|\n", section.help);
+    let _ = write!(
+        text,
+        "\n## {heading}\n\n{}\n\n| key | value | default | meaning |\n|---|---|---|---|\n",
+        section.help
+    );
     for setting in section.settings {
         let default = match setting.default {
             Fallback::Required => "required".to_string(),

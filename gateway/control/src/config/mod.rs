@@ -124,11 +124,16 @@ pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
 /// All mistakes, in the order of the file, then of the environment.
 pub fn load(path: &Path) -> Result<Config, Vec<Mistake>> {
     let text = std::fs::read(path).map_err(|error| error.to_string()).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+        String::from_utf8(bytes)
+            .map_err(|error| format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
     });
     let text = text.map_err(|what| {
         let place = Source::new(path, "").place(0);
-        vec![Mistake { place, what: format!("cannot be read: {what}"), remedy: "name a TOML file that can be read".into() }]
+        vec![Mistake {
+            place,
+            what: format!("cannot be read: {what}"),
+            remedy: "name a TOML file that can be read".into(),
+        }]
     })?;
     let variables: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -188,7 +193,10 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         session: session::read(&reader.section(root, &session::SECTION)),
         store: store::read(&reader.section(root, &store::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
-        customers: entries(&customers::SECTION).iter().map(|entry| customers::read(entry, directory)).collect(),
+        customers: entries(&customers::SECTION)
+            .iter()
+            .map(|entry| customers::read(entry, directory))
+            .collect(),
         vendors: entries(&vendors::SECTION).iter().map(|entry| vendors::read(entry, directory)).collect(),
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
     }

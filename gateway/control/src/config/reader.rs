@@ -42,37 +42,60 @@ impl<'a> Reader<'a> {
         let table = found.and_then(|found| found.get_ref().as_table());
         let label = format!("[{}]", kind.name);
         if found.is_some() && table.is_none() {
-            self.mistakes.add(&place, format!("{label} is no table"), format!("write a line [{}] above its keys", kind.name));
+            self.mistakes.add(
+                &place,
+                format!("{label} is no table"),
+                format!("write a line [{}] above its keys", kind.name),
+            );
         }
         self.read(kind, label, place, table, None)
     }
 
     /// Reads a repeated section (`[[vendor]]`, or a list of inline tables).
     pub(crate) fn entries(
-        &'a self, found: Option<&'a Spanned<DeValue<'a>>>, kind: &'static SectionKind, within: &str,
+        &'a self,
+        found: Option<&'a Spanned<DeValue<'a>>>,
+        kind: &'static SectionKind,
+        within: &str,
     ) -> Vec<Section<'a>> {
         let Some(found) = found else { return Vec::new() };
         let remedy = format!("write [[{}]] above each", kind.name);
         let DeValue::Array(entries) = found.get_ref() else {
-            self.mistakes.add(&self.source.place(found.span().start), format!("{within}{} is no list", kind.name), remedy);
+            self.mistakes.add(
+                &self.source.place(found.span().start),
+                format!("{within}{} is no list", kind.name),
+                remedy,
+            );
             return Vec::new();
         };
         let mut sections = Vec::with_capacity(entries.len());
         for entry in entries.iter() {
             let place = self.source.place(entry.span().start);
             let Some(table) = entry.get_ref().as_table() else {
-                self.mistakes.add(&place, format!("{within}{} holds something else than a table", kind.name), remedy.clone());
+                self.mistakes.add(
+                    &place,
+                    format!("{within}{} holds something else than a table", kind.name),
+                    remedy.clone(),
+                );
                 continue;
             };
             let name = kind.entry_key.and_then(|key| table.get(key)).and_then(|name| name.get_ref().as_str());
-            let label = name.map_or_else(|| format!("{within}{}", kind.name), |name| format!("{within}{} \"{name}\"", kind.name));
+            let label = name.map_or_else(
+                || format!("{within}{}", kind.name),
+                |name| format!("{within}{} \"{name}\"", kind.name),
+            );
             sections.push(self.read(kind, label, place, Some(table), name));
         }
         sections
     }
 
     fn read(
-        &'a self, kind: &'static SectionKind, label: String, place: Place, table: Option<&'a DeTable<'a>>, entry: Option<&str>,
+        &'a self,
+        kind: &'static SectionKind,
+        label: String,
+        place: Place,
+        table: Option<&'a DeTable<'a>>,
+        entry: Option<&str>,
     ) -> Section<'a> {
         let mut section = Section {
             kind,

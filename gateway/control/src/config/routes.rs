@@ -87,9 +87,15 @@ pub(crate) fn read(section: &Section<'_>) -> Route {
     let vendors: Vec<RouteVendor> = section
         .entries("vendors", &VENDOR)
         .iter()
-        .filter_map(|vendor| Some(RouteVendor { name: vendor.text_at("name")?, weight: vendor.whole_u32("weight").max(1) }))
+        .filter_map(|vendor| {
+            Some(RouteVendor { name: vendor.text_at("name")?, weight: vendor.whole_u32("weight").max(1) })
+        })
         .collect();
-    if vendors.is_empty() && section.own("vendors").is_some_and(|list| list.get_ref().as_array().is_some_and(|list| list.is_empty())) {
+    if vendors.is_empty()
+        && section
+            .own("vendors")
+            .is_some_and(|list| list.get_ref().as_array().is_some_and(|list| list.is_empty()))
+    {
         section.mistake("vendors", "vendors is an empty list", "name at least one vendor");
     }
     Route {

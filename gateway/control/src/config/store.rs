@@ -86,7 +86,11 @@ pub(crate) static SECTION: SectionKind = SectionKind {
 pub(crate) fn read(section: &Section<'_>) -> Store {
     Store {
         kind: if section.text("kind") == "none" { StoreKind::None } else { StoreKind::Embedded },
-        write_order: if section.text("write_order") == "relaxed" { WriteOrder::Relaxed } else { WriteOrder::Strict },
+        write_order: if section.text("write_order") == "relaxed" {
+            WriteOrder::Relaxed
+        } else {
+            WriteOrder::Strict
+        },
         sync_to_disk: section.text("durability") == "disk",
         time_to_live: section.time("time_to_live"),
         parked_max: section.whole("parked_max"),

@@ -27,7 +27,8 @@ vendors = [{ name = "west", weight = 50 }]
 "#;
 
 fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let variables: Vec<_> =
+        variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     parse(Path::new("gw.toml"), text, &variables)
 }
 
@@ -81,18 +82,53 @@ fn mistakes_of_each_kind() {
     for (section, line, expected) in [
         ("node", "name = 5", "gw.toml:2:8: [node]: name is 5; write text in quotes"),
         ("node", "id = -1", "gw.toml:2:6: [node]: id is -1; use whole number, 0 to 255"),
-        ("runtime", "backend = \"uring\"", "gw.toml:2:11: [runtime]: backend is \"uring\"; use one of \"auto\", \"glommio\" or \"tokio\""),
-        ("runtime", "cores = [1, 1]", "gw.toml:2:9: [runtime]: cores names a core twice; give each shard a core of its own"),
-        ("runtime", "cores = [1, 2]\nshards = 3", "gw.toml:2:9: [runtime]: cores names 2 cores for 3 shards; name one core for each shard, or leave out one of the two"),
-        ("listen", "smpp = \"2775\"", "gw.toml:2:8: [listen]: smpp is \"2775\"; write an IP address and a port, such as \"0.0.0.0:2775\""),
-        ("listen", "http = \"0.0.0.0:2775\"", "gw.toml:2:8: [listen]: http and smpp have the same address; give each a port of its own"),
-        ("session", "bind_timeout = 5", "gw.toml:2:16: [session]: bind_timeout is 5; write a duration such as \"500ms\", \"5s\" or \"72h\""),
-        ("session", "inactivity = \"10s\"", "gw.toml:2:14: [session]: inactivity closes a link before enquire_link can ask; make inactivity longer than enquire_link, or 0s"),
-        ("node", "name = ", "gw.toml:2:8: no TOML: string values must be quoted, expected literal string; correct the line"),
+        (
+            "runtime",
+            "backend = \"uring\"",
+            "gw.toml:2:11: [runtime]: backend is \"uring\"; use one of \"auto\", \"glommio\" or \"tokio\"",
+        ),
+        (
+            "runtime",
+            "cores = [1, 1]",
+            "gw.toml:2:9: [runtime]: cores names a core twice; give each shard a core of its own",
+        ),
+        (
+            "runtime",
+            "cores = [1, 2]\nshards = 3",
+            "gw.toml:2:9: [runtime]: cores names 2 cores for 3 shards; name one core for each shard, or leave out one of the two",
+        ),
+        (
+            "listen",
+            "smpp = \"2775\"",
+            "gw.toml:2:8: [listen]: smpp is \"2775\"; write an IP address and a port, such as \"0.0.0.0:2775\"",
+        ),
+        (
+            "listen",
+            "http = \"0.0.0.0:2775\"",
+            "gw.toml:2:8: [listen]: http and smpp have the same address; give each a port of its own",
+        ),
+        (
+            "session",
+            "bind_timeout = 5",
+            "gw.toml:2:16: [session]: bind_timeout is 5; write a duration such as \"500ms\", \"5s\" or \"72h\"",
+        ),
+        (
+            "session",
+            "inactivity = \"10s\"",
+            "gw.toml:2:14: [session]: inactivity closes a link before enquire_link can ask; make inactivity longer than enquire_link, or 0s",
+        ),
+        (
+            "node",
+            "name = ",
+            "gw.toml:2:8: no TOML: string values must be quoted, expected literal string; correct the line",
+        ),
     ] {
         let found = mistakes(parse_with(&file(section, line), &[]));
         if line.ends_with("= ") {
-            assert!(found.len() == 1 && found[0].starts_with("gw.toml:2:") && found[0].contains("no TOML"), "{found:?}");
+            assert!(
+                found.len() == 1 && found[0].starts_with("gw.toml:2:") && found[0].contains("no TOML"),
+                "{found:?}"
+            );
         } else {
             assert_eq!(found, [expected]);
         }
@@ -183,18 +219,26 @@ fn secrets_come_from_files_and_are_never_shown() {
 
     let text = GOOD.replacen("password = \"secret\"", "password = 5", 1);
     let found = mistakes(parse_with(&text, &[]));
-    assert_eq!(found, ["gw.toml:10:12: customer \"acme\": password is not a usable secret; write text in quotes"]);
+    assert_eq!(
+        found,
+        ["gw.toml:10:12: customer \"acme\": password is not a usable secret; write text in quotes"]
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_one_mistake() {
     let found = load(Path::new("/nowhere/gw.toml")).unwrap_err();
-    assert!(found[0].to_string().starts_with("/nowhere/gw.toml:1:1: cannot be read: No such file"), "{}", found[0]);
+    assert!(
+        found[0].to_string().starts_with("/nowhere/gw.toml:1:1: cannot be read: No such file"),
+        "{}",
+        found[0]
+    );
 }
 
 #[test]
 fn what_two_routes_share_is_told_with_its_place() {
-    let text = format!("{GOOD}[[route]]\nprefix = \"1\"\ncustomer = \"acme\"\nvendors = [{{ name = \"west\" }}]\n");
+    let text =
+        format!("{GOOD}[[route]]\nprefix = \"1\"\ncustomer = \"acme\"\nvendors = [{{ name = \"west\" }}]\n");
     let found = build(&parse_with(&text, &[]).unwrap()).unwrap_err();
     let expected = "gw.toml:26:21: another route of this prefix, customer and priority names this vendor too; name it once, or give one route another priority";
     assert_eq!(found.iter().map(Mistake::to_string).collect::<Vec<_>>(), [expected]);

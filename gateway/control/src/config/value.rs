@@ -39,12 +39,18 @@ pub(crate) enum Raw<'a> {
 }
 
 /// Reads a value of a kind. The error says what is wrong, then what to write.
-pub(crate) fn read(kind: Kind, raw: &Raw<'_>, place: &Place, member_place: &dyn Fn(usize) -> Place) -> Result<Value, (String, String)> {
+pub(crate) fn read(
+    kind: Kind,
+    raw: &Raw<'_>,
+    place: &Place,
+    member_place: &dyn Fn(usize) -> Place,
+) -> Result<Value, (String, String)> {
     match kind {
         Kind::Text { bytes_max } => Ok(Value::Text(read_text(raw, bytes_max)?)),
         Kind::Path => Ok(Value::Text(read_text(raw, PATH_BYTES_MAX)?)),
         Kind::Secret { bytes_max } => {
-            let text = read_text(raw, bytes_max).map_err(|(_, remedy)| ("is not a usable secret".into(), remedy))?;
+            let text =
+                read_text(raw, bytes_max).map_err(|(_, remedy)| ("is not a usable secret".into(), remedy))?;
             Ok(Value::Secret(Secret::new(text)))
         }
         Kind::Flag => read_flag(raw),
@@ -52,7 +58,11 @@ pub(crate) fn read(kind: Kind, raw: &Raw<'_>, place: &Place, member_place: &dyn 
         Kind::Time { min, max } => read_time(raw, min, max),
         Kind::Choice(words) => {
             let text = read_text(raw, usize::MAX)?;
-            if words.contains(&text.as_str()) { Ok(Value::Text(text)) } else { Err(wrong(&format!("\"{text}\""), &kind)) }
+            if words.contains(&text.as_str()) {
+                Ok(Value::Text(text))
+            } else {
+                Err(wrong(&format!("\"{text}\""), &kind))
+            }
         }
         Kind::Choices(words) => {
             let members = read_texts(raw, place, member_place, usize::MAX)?;
@@ -64,18 +74,29 @@ pub(crate) fn read(kind: Kind, raw: &Raw<'_>, place: &Place, member_place: &dyn 
                     return Err((format!("holds \"{}\" twice", member.value), "name each once".into()));
                 }
             }
-            if members.is_empty() { Err(("is an empty list".into(), format!("use {}", quoted(words)))) } else { Ok(Value::Texts(members)) }
+            if members.is_empty() {
+                Err(("is an empty list".into(), format!("use {}", quoted(words))))
+            } else {
+                Ok(Value::Texts(members))
+            }
         }
         Kind::Listen => {
             let text = read_text(raw, TEXT_BYTES_MAX)?;
             let parsed = text.parse().map(Value::Listen);
-            parsed.map_err(|_| (format!("is \"{text}\""), "write an IP address and a port, such as \"0.0.0.0:2775\"".into()))
+            parsed.map_err(|_| {
+                (format!("is \"{text}\""), "write an IP address and a port, such as \"0.0.0.0:2775\"".into())
+            })
         }
         Kind::Hosts => {
             let members = read_texts(raw, place, member_place, TEXT_BYTES_MAX)?;
-            let hosts: Result<Vec<HostPort>, _> = members.iter().map(|member| read_host(&member.value)).collect();
+            let hosts: Result<Vec<HostPort>, _> =
+                members.iter().map(|member| read_host(&member.value)).collect();
             let hosts = hosts?;
-            if hosts.is_empty() { Err(("is an empty list".into(), HOST_REMEDY.into())) } else { Ok(Value::Hosts(hosts)) }
+            if hosts.is_empty() {
+                Err(("is an empty list".into(), HOST_REMEDY.into()))
+            } else {
+                Ok(Value::Hosts(hosts))
+            }
         }
         Kind::Texts { bytes_max } => Ok(Value::Texts(read_texts(raw, place, member_place, bytes_max)?)),
         Kind::Wholes { max } => read_wholes(raw, max),
@@ -154,12 +175,17 @@ fn read_time(raw: &Raw<'_>, min: Duration, max: Duration) -> Result<Value, (Stri
 }
 
 fn read_texts(
-    raw: &Raw<'_>, place: &Place, member_place: &dyn Fn(usize) -> Place, bytes_max: usize,
+    raw: &Raw<'_>,
+    place: &Place,
+    member_place: &dyn Fn(usize) -> Place,
+    bytes_max: usize,
 ) -> Result<Vec<At<String>>, (String, String)> {
     match raw {
         Raw::Text(text) => {
             let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
-            members.map(|member| Ok(At::new(read_text(&Raw::Text(member), bytes_max)?, place.clone()))).collect()
+            members
+                .map(|member| Ok(At::new(read_text(&Raw::Text(member), bytes_max)?, place.clone())))
+                .collect()
         }
         Raw::Toml(DeValue::Array(members)) => members
             .iter()
@@ -179,9 +205,10 @@ fn read_wholes(raw: &Raw<'_>, max: u64) -> Result<Value, (String, String)> {
             let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
             members.map(|member| read_whole(&Raw::Text(member), 0, max)).collect::<Result<_, _>>()?
         }
-        Raw::Toml(DeValue::Array(members)) => {
-            members.iter().map(|member| read_whole(&Raw::Toml(member.get_ref()), 0, max)).collect::<Result<_, _>>()?
-        }
+        Raw::Toml(DeValue::Array(members)) => members
+            .iter()
+            .map(|member| read_whole(&Raw::Toml(member.get_ref()), 0, max))
+            .collect::<Result<_, _>>()?,
         Raw::Toml(other) => return Err((format!("is {}", show(other)), "write a list in brackets".into())),
     };
     Ok(Value::Wholes(members))

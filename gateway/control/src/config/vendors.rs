@@ -131,7 +131,9 @@ pub(crate) static SECTION: SectionKind = SectionKind {
         },
         Setting {
             key: "dialect",
-            kind: Kind::Own("`\"default\"`, `\"strict\"`, `\"tolerant\"`, a table of tolerances, or the path of a preset file of them"),
+            kind: Kind::Own(
+                "`\"default\"`, `\"strict\"`, `\"tolerant\"`, a table of tolerances, or the path of a preset file of them",
+            ),
             default: Fallback::Absent,
             help: "How it deviates from the standard. Left out or `default`: every tolerance that harms no standard peer.",
         },
@@ -242,14 +244,17 @@ fn dialect(section: &Section<'_>, directory: &Path) -> Dialect {
 
 /// A preset file holds tolerances as `name = true`, and nothing else.
 fn preset(section: &Section<'_>, path: &Path) -> Dialect {
-    let text = std::fs::read_to_string(path).or_else(|error| {
-        std::fs::read_to_string(path.with_extension("toml")).map_err(|_| error)
-    });
+    let text = std::fs::read_to_string(path)
+        .or_else(|error| std::fs::read_to_string(path.with_extension("toml")).map_err(|_| error));
     let text = match text {
         Ok(text) => text,
         Err(error) => {
             let what = format!("dialect file {} cannot be read: {error}", path.display());
-            section.mistake("dialect", &what, "write \"default\", \"strict\", \"tolerant\" or the path of a preset file");
+            section.mistake(
+                "dialect",
+                &what,
+                "write \"default\", \"strict\", \"tolerant\" or the path of a preset file",
+            );
             return Dialect::strict();
         }
     };
@@ -268,7 +273,8 @@ fn fields(section: &Section<'_>, table: &DeTable<'_>, file: Option<&Path>) -> Di
     let within = file.map(|path| format!(" in {}", path.display())).unwrap_or_default();
     for (key, value) in table.iter() {
         // Spans of a preset file count in that file: the mistake is then placed at the vendor's setting.
-        let place = |offset| if file.is_some() { section.place_of("dialect") } else { section.place_at(offset) };
+        let place =
+            |offset| if file.is_some() { section.place_of("dialect") } else { section.place_at(offset) };
         match (dialect.field_mut(key.get_ref()), value.get_ref().as_bool()) {
             (Some(field), Some(flag)) => *field = flag,
             (Some(_), None) => {

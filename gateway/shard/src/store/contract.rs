@@ -8,7 +8,8 @@ use smpp::text::message_id::GatewayId;
 const NOW: u32 = 1_800_000_000;
 
 pub(super) fn key(vendor: u32, number: u64) -> CorrelationKey {
-    let id = VendorMessageId::new(format!("id-{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).as_bytes());
+    let id =
+        VendorMessageId::new(format!("id-{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).as_bytes());
     CorrelationKey { vendor: VendorId(vendor), id: id.unwrap() }
 }
 
@@ -17,7 +18,11 @@ pub(super) fn correlation(number: u64) -> Correlation {
 }
 
 pub(super) fn remember(vendor: u32, number: u64) -> StoreOp {
-    StoreOp::Remember { message: MessageKey::from_u64(number), key: key(vendor, number), correlation: correlation(number) }
+    StoreOp::Remember {
+        message: MessageKey::from_u64(number),
+        key: key(vendor, number),
+        correlation: correlation(number),
+    }
 }
 
 pub(super) fn find(vendor: u32, number: u64) -> StoreOp {
@@ -79,7 +84,10 @@ fn what_is_remembered_is_found_until_it_is_forgotten() {
             let answers = turn(store, vec![remember(1, 1), find(1, 1), find(2, 1), remember(1, 2)]);
             assert_eq!(found(&answers), [Some(1), None], "ids of two vendors never meet");
             assert_eq!(answers.len(), 4);
-            assert_eq!(found(&turn(store, vec![find(1, 1), find(1, 1), find(1, 2)])), [Some(1), Some(1), Some(2)]);
+            assert_eq!(
+                found(&turn(store, vec![find(1, 1), find(1, 1), find(1, 2)])),
+                [Some(1), Some(1), Some(2)]
+            );
             let answers = turn(store, vec![forget(1, 1), find(1, 1), find(1, 2), forget(1, 1), forget(3, 3)]);
             assert_eq!(found(&answers), [None, Some(2)]);
             assert_eq!(found(&turn(store, vec![find(1, 1), find(1, 2)])), [None, Some(2)]);
@@ -89,7 +97,11 @@ fn what_is_remembered_is_found_until_it_is_forgotten() {
 
 #[test]
 fn an_id_used_again_means_the_newer_message() {
-    let again = || StoreOp::Remember { message: MessageKey::from_u64(9), key: key(1, 1), correlation: correlation(99) };
+    let again = || StoreOp::Remember {
+        message: MessageKey::from_u64(9),
+        key: key(1, 1),
+        correlation: correlation(99),
+    };
     check(
         |_| {},
         |store| {
@@ -99,7 +111,10 @@ fn an_id_used_again_means_the_newer_message() {
             assert_eq!(found(&turn(store, vec![find(1, 1)])), [None], "the older one does not come back");
             let answers = turn(store, vec![again(), forget(1, 1), again(), find(1, 1)]);
             assert_eq!(found(&answers), [Some(99)]);
-            assert_eq!(found(&turn(store, vec![find(1, 1), find(1, 2), find(1, 3)])), [Some(99), Some(2), Some(3)]);
+            assert_eq!(
+                found(&turn(store, vec![find(1, 1), find(1, 2), find(1, 3)])),
+                [Some(99), Some(2), Some(3)]
+            );
         },
     );
 }
@@ -133,7 +148,8 @@ fn parked_deliveries_come_out_in_order_once() {
     check(
         |_| {},
         |store| {
-            let parked = turn(store, vec![park(1, "a"), park(2, "x"), park(1, "b"), park(1, "c"), unpark(1, 2)]);
+            let parked =
+                turn(store, vec![park(1, "a"), park(2, "x"), park(1, "b"), park(1, "c"), unpark(1, 2)]);
             assert!(matches!(&parked[0], StoreAnswer::Parked { outcome: Ok(()), pdu, .. } if pdu == b"a"));
             let (first, more) = handed(&parked);
             assert_eq!(first.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -173,13 +189,26 @@ fn a_full_room_refuses_and_says_so() {
     check(
         |options| (options.parked_max, options.parked_account_max, options.orphans_max) = (3, 2, 1),
         |store| {
-            let orphan =
-                || StoreOp::ParkOrphan { delivery: DeliveryKey::from_u64(1), vendor: VendorId(1), pdu: vec![1, 2] };
-            let ops = vec![park(1, "a"), park(1, "b"), park(1, "c"), park(2, "d"), park(3, "e"), orphan(), orphan()];
+            let orphan = || StoreOp::ParkOrphan {
+                delivery: DeliveryKey::from_u64(1),
+                vendor: VendorId(1),
+                pdu: vec![1, 2],
+            };
+            let ops = vec![
+                park(1, "a"),
+                park(1, "b"),
+                park(1, "c"),
+                park(2, "d"),
+                park(3, "e"),
+                orphan(),
+                orphan(),
+            ];
             let outcomes: Vec<_> = turn(store, ops)
                 .iter()
                 .map(|answer| match answer {
-                    StoreAnswer::Parked { outcome, .. } | StoreAnswer::OrphanParked { outcome, .. } => *outcome,
+                    StoreAnswer::Parked { outcome, .. } | StoreAnswer::OrphanParked { outcome, .. } => {
+                        *outcome
+                    }
                     other => panic!("{other:?}"),
                 })
                 .collect();
@@ -197,8 +226,12 @@ fn what_is_too_old_is_given_up_and_counted() {
     check(
         |options| options.time_to_live_seconds = 100,
         |store| {
-            let orphan = StoreOp::ParkOrphan { delivery: DeliveryKey::from_u64(1), vendor: VendorId(1), pdu: vec![1] };
-            turn(store, vec![remember(1, 1), remember(1, 2), remember(1, 3), park(1, "a"), park(2, "b"), orphan]);
+            let orphan =
+                StoreOp::ParkOrphan { delivery: DeliveryKey::from_u64(1), vendor: VendorId(1), pdu: vec![1] };
+            turn(
+                store,
+                vec![remember(1, 1), remember(1, 2), remember(1, 3), park(1, "a"), park(2, "b"), orphan],
+            );
             for (later, left) in [(100, 3), (101, 0)] {
                 for _ in 0..4 {
                     store.sweep(NOW + later, 100);
@@ -223,11 +256,15 @@ fn entries_survive_a_restart() {
         let options = StoreOptions { recent_max, ..StoreOptions::new(directory.path().to_path_buf()) };
         let mut store = Store::embedded(&options).unwrap();
         turn(&mut store, vec![remember(1, 1), remember(1, 2), remember(1, 3)]);
-        let (out, _) = handed(&turn(&mut store, vec![park(1, "a"), park(1, "b"), park(1, "c"), unpark(1, 2)]));
+        let (out, _) =
+            handed(&turn(&mut store, vec![park(1, "a"), park(1, "b"), park(1, "c"), unpark(1, 2)]));
         turn(&mut store, vec![forget(1, 2), StoreOp::Release { account: AccountId(1), parked: out[0].1 }]);
         drop(store);
         let mut store = Store::embedded(&options).unwrap();
-        assert_eq!(found(&turn(&mut store, vec![find(1, 1), find(1, 2), find(1, 3)])), [Some(1), None, Some(3)]);
+        assert_eq!(
+            found(&turn(&mut store, vec![find(1, 1), find(1, 2), find(1, 3)])),
+            [Some(1), None, Some(3)]
+        );
         let (out, more) = handed(&turn(&mut store, vec![park(1, "d"), unpark(1, 9)]));
         let texts: Vec<_> = out.iter().map(|(text, _)| text.as_str()).collect();
         assert_eq!(texts, ["b", "c", "d"], "what was handed out and not released is there again");

@@ -18,7 +18,12 @@ fn every_answered_entry_survives_kill_9() {
         let directory = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
         let mut child = Command::new(program)
-            .args(["--exact", "store::crash::child_writes_until_it_is_killed", "--nocapture", "--test-threads=1"])
+            .args([
+                "--exact",
+                "store::crash::child_writes_until_it_is_killed",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env(VARIABLE, format!("{}:{recent_max}", directory.path().display()))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -41,8 +46,14 @@ fn every_answered_entry_survives_kill_9() {
         let mut store = Store::embedded(&options).unwrap();
         let ops = (0..answered).map(|number| find(1, number)).collect();
         let found = found(&turn(&mut store, ops));
-        let missing: Vec<_> = found.iter().enumerate().filter(|(at, found)| **found != Some(*at as u64)).collect();
-        assert!(missing.is_empty(), "{} of {answered} are missing: {:?}", missing.len(), &missing[..missing.len().min(5)]);
+        let missing: Vec<_> =
+            found.iter().enumerate().filter(|(at, found)| **found != Some(*at as u64)).collect();
+        assert!(
+            missing.is_empty(),
+            "{} of {answered} are missing: {:?}",
+            missing.len(),
+            &missing[..missing.len().min(5)]
+        );
     }
 }
 
@@ -50,12 +61,15 @@ fn every_answered_entry_survives_kill_9() {
 fn child_writes_until_it_is_killed() {
     let Ok(value) = std::env::var(VARIABLE) else { return };
     let (directory, recent_max) = value.rsplit_once(':').unwrap();
-    let options =
-        StoreOptions { recent_max: recent_max.parse().unwrap(), ..StoreOptions::new(PathBuf::from(directory)) };
+    let options = StoreOptions {
+        recent_max: recent_max.parse().unwrap(),
+        ..StoreOptions::new(PathBuf::from(directory))
+    };
     let mut store = Store::embedded(&options).unwrap();
     let mut out = std::io::stdout();
     for round in 0..1_000_000 {
-        let answers = turn(&mut store, (round * TURN..(round + 1) * TURN).map(|number| remember(1, number)).collect());
+        let answers =
+            turn(&mut store, (round * TURN..(round + 1) * TURN).map(|number| remember(1, number)).collect());
         assert_eq!(answers.len(), TURN as usize);
         let written = writeln!(out, "answered {}", (round + 1) * TURN).and_then(|()| out.flush());
         if written.is_err() {

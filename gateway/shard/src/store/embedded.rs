@@ -257,11 +257,13 @@ impl Embedded {
 
     fn park(&mut self, now: u32, account: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
         let parked_here = self.shelves.get(&account).map_or(0, Shelf::count);
-        if self.counters.parked_now >= self.limits.parked_max || parked_here >= self.limits.parked_account_max {
+        if self.counters.parked_now >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
+        {
             self.counters.parked_full += 1;
             return Err(StoreOutage::Full);
         }
-        let shelf = self.shelves.entry(account).or_insert_with(|| Shelf::restore(self.sequence, self.sequence, 0));
+        let shelf =
+            self.shelves.entry(account).or_insert_with(|| Shelf::restore(self.sequence, self.sequence, 0));
         let id = shelf.park();
         self.sequence = self.sequence.max(id); // a shelf that was empty meanwhile starts above every id it gave
         let value = with_head(now, &[], pdu);
@@ -287,7 +289,12 @@ impl Embedded {
     }
 
     /// Hands out the oldest; true when there are more.
-    fn unpark(&mut self, account: u32, count_max: u32, entries: &mut Vec<ParkedEntry>) -> fjall::Result<bool> {
+    fn unpark(
+        &mut self,
+        account: u32,
+        count_max: u32,
+        entries: &mut Vec<ParkedEntry>,
+    ) -> fjall::Result<bool> {
         if self.turn.parked {
             self.flush()?; // the tree does not see this turn's deliveries yet
         }
@@ -575,11 +582,15 @@ fn answer_away(op: StoreOp) -> Option<StoreAnswer> {
     match op {
         StoreOp::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
         StoreOp::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
-        StoreOp::Park { delivery, pdu, .. } => Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu }),
+        StoreOp::Park { delivery, pdu, .. } => {
+            Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu })
+        }
         StoreOp::ParkOrphan { delivery, pdu, .. } => {
             Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
         }
-        StoreOp::Unpark { account, .. } => Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false }),
+        StoreOp::Unpark { account, .. } => {
+            Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })
+        }
         StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } => None,
     }
 }

@@ -51,10 +51,14 @@ impl Memory {
                 answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, pdu, .. } => {
-                let full = self.orphans.len() as u64 >= self.limits.orphans_max;
-                self.counters.orphans_full += u64::from(full);
-                self.counters.orphans += u64::from(!full);
-                let outcome = if full { Err(StoreOutage::Full) } else { Ok(self.orphans.push_back(now)) };
+                let outcome = if self.orphans.len() as u64 >= self.limits.orphans_max {
+                    self.counters.orphans_full += 1;
+                    Err(StoreOutage::Full)
+                } else {
+                    self.counters.orphans += 1;
+                    self.orphans.push_back(now);
+                    Ok(())
+                };
                 answers.push(StoreAnswer::OrphanParked { delivery, outcome, pdu });
             }
             StoreOp::Unpark { account, count_max } => {
@@ -84,8 +88,12 @@ impl Memory {
         self.counters.orphans_expired += (orphans - self.orphans.len()) as u64;
         for (account, shelf) in &mut self.shelves {
             let range = (*account, 0)..=(*account, u64::MAX);
-            let old: Vec<u64> =
-                self.parked.range(range).filter(|(_, (at, _))| *at < oldest).map(|((_, id), _)| *id).collect();
+            let old: Vec<u64> = self
+                .parked
+                .range(range)
+                .filter(|(_, (at, _))| *at < oldest)
+                .map(|((_, id), _)| *id)
+                .collect();
             for id in old {
                 shelf.expire(id);
                 self.parked.remove(&(*account, id));
@@ -106,7 +114,8 @@ impl Memory {
 
     fn park(&mut self, now: u32, account: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
         let parked_here = self.shelves.get(&account).map_or(0, Shelf::count);
-        if self.parked.len() as u64 >= self.limits.parked_max || parked_here >= self.limits.parked_account_max {
+        if self.parked.len() as u64 >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
+        {
             self.counters.parked_full += 1;
             return Err(StoreOutage::Full);
         }
@@ -123,7 +132,9 @@ impl Memory {
         let mut entries = Vec::new();
         let Some(shelf) = self.shelves.get_mut(&account) else { return (entries, false) };
         let entry = |id: u64| {
-            self.parked.get(&(account, id)).map(|(_, pdu)| ParkedEntry { parked: ParkedId(id), pdu: pdu.clone() })
+            self.parked
+                .get(&(account, id))
+                .map(|(_, pdu)| ParkedEntry { parked: ParkedId(id), pdu: pdu.clone() })
         };
         while entries.len() < count_max {
             let Some(id) = shelf.take_returned() else { break };

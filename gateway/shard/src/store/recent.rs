@@ -5,8 +5,8 @@
 //! value. Its bytes are shared with the tree's own memory, not copied.
 
 use super::VERSION;
-use foldhash::fast::RandomState;
 use fjall::Slice;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use relay::{Correlation, CorrelationKey};
 use std::hash::BuildHasher;
@@ -83,7 +83,9 @@ impl Recent {
 
     /// The value under a key.
     pub(super) fn find(&self, key: &[u8]) -> Option<Correlation> {
-        let place = *self.index.find(self.hasher.hash_one(key), |place| key_of(&self.slots[*place as usize].record) == key)?;
+        let place = *self
+            .index
+            .find(self.hasher.hash_one(key), |place| key_of(&self.slots[*place as usize].record) == key)?;
         correlation_of(&self.slots[place as usize].record)
     }
 
@@ -91,7 +93,8 @@ impl Recent {
     pub(super) fn take(&mut self, key: &[u8]) -> Option<Taken> {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        let entry = self.index.find_entry(hash, |place| key_of(&slots[*place as usize].record) == key).ok()?;
+        let entry =
+            self.index.find_entry(hash, |place| key_of(&slots[*place as usize].record) == key).ok()?;
         let (place, _) = entry.remove();
         Some(self.unlink(place))
     }
@@ -111,7 +114,9 @@ impl Recent {
 
     /// The record of an entry that is still in the list under this number.
     pub(super) fn record_of(&self, key: &[u8], sequence: u64) -> Option<&Slice> {
-        let place = *self.index.find(self.hasher.hash_one(key), |place| key_of(&self.slots[*place as usize].record) == key)?;
+        let place = *self
+            .index
+            .find(self.hasher.hash_one(key), |place| key_of(&self.slots[*place as usize].record) == key)?;
         let slot = &self.slots[place as usize];
         (slot.sequence == sequence).then_some(&slot.record)
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Operations and answers that a mailbox holds, each way and shard; about 150 bytes each. A shard whose mailbox is
 /// full waits (see the relay's `store_wait_max`): 16,384 is some 60 ms of the store's work.
-pub const STORE_MAILBOX_LENGTH: usize = 16_384;
+const STORE_MAILBOX_LENGTH: usize = 16_384;
 /// Operations of one shard that one turn takes, so that a turn stays within a few milliseconds.
 const TURN_OPS_MAX: usize = 4096;
 /// A turn of so many operations says that the store is busy: the next one then waits [`LINGER`] so that it is larger,
@@ -79,7 +79,8 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     }
     let report = Arc::new(ArcSwap::from_pointee(store.counters()));
     let shown = report.clone();
-    let handle = thread::Builder::new().name("store".into()).spawn(move || Service::new(store, desks, shown).run());
+    let handle =
+        thread::Builder::new().name("store".into()).spawn(move || Service::new(store, desks, shown).run());
     let handle = handle.map_err(|error| OpenError::Broken {
         directory: options.directory.clone(),
         reason: format!("no thread for the store: {error}"),
@@ -223,7 +224,9 @@ impl Wake for ThreadWaker {
 
 /// Seconds since 1970 UTC; a clock before that reads as 0, which gives nothing up.
 fn unix_seconds() -> u32 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().min(u64::from(u32::MAX)) as u32)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs().min(u64::from(u32::MAX)) as u32)
 }
 
 #[cfg(test)]

@@ -1,0 +1,323 @@
+//! Takes the newest copy of every source and puts them together. Structs are taken apart without a rest pattern: a
+//! counter that is added and not exported does not compile.
+
+use super::names::{self as n, Metric};
+use crate::auth::Authenticator;
+use arc_swap::ArcSwap;
+use relay::{Refusal, Traffic, VendorTraffic};
+use shard::store::StoreCounters;
+use shard::{Latency, LinkTally, ReportSlot, ShardReport};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Where the figures come from.
+#[derive(Clone)]
+pub struct Sources {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Name of the node.
+    pub node: String,
+    /// `io_uring` or `epoll`, as [`runtime::select`] chose.
+    pub backend: &'static str,
+    /// Start of the process, seconds since 1970.
+    pub started_at: u64,
+    /// Version of the configuration in use.
+    pub config_version: u64,
+    /// One slot for each shard, in order.
+    pub shards: Vec<ReportSlot>,
+    /// The store's counters, where there is one.
+    pub store: Option<Arc<ArcSwap<StoreCounters>>>,
+    /// The pool that checks passwords.
+    pub authenticator: Option<Authenticator>,
+}
+
+/// One value with its labels' values.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// In the order of [`Metric::labels`].
+    pub labels: Vec<String>,
+    /// What is exported.
+    pub value: Value,
+}
+
+/// What is exported.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// Of a counter or gauge.
+    Number(f64),
+    /// Of a histogram.
+    Latency(Box<Latency>),
+}
+
+/// The figures of one moment, by metric.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    pub(crate) samples: BTreeMap<&'static str, Vec<Sample>>,
+}
+
+impl Sources {
+    /// Puts everything together; some microseconds a shard, and no shard notices. `now_ns` is the monotonic clock.
+    pub fn collect(&self, now_ns: u64, is_draining: bool) -> Totals {
+        let mut totals = Totals::default();
+        totals.put(&n::BUILD_INFO, &[self.version, &self.node], 1.0);
+        totals.put(&n::IO_BACKEND, &[self.backend], 1.0);
+        totals.put(&n::START_TIME, &[], self.started_at as f64);
+        totals.put(&n::SHARDS, &[], self.shards.len() as f64);
+        totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
+        totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
+        totals.count(&n::PANICS, &[], runtime::panics());
+        let mut vendors: BTreeMap<Box<str>, (VendorTraffic, Latency)> = BTreeMap::new();
+        for (index, slot) in self.shards.iter().enumerate() {
+            let report = slot.load();
+            totals.add_shard(&report, &index.to_string(), now_ns);
+            for vendor in &report.vendors {
+                let (traffic, round_trip) = vendors.entry(vendor.name.clone()).or_default();
+                traffic.add(&vendor.traffic);
+                round_trip.add(&vendor.round_trip);
+            }
+        }
+        for (name, (traffic, round_trip)) in &vendors {
+            totals.add_vendor(name, traffic, round_trip);
+        }
+        if let Some(store) = &self.store {
+            totals.add_store(&store.load());
+        }
+        if let Some(authenticator) = &self.authenticator {
+            let counters = authenticator.counters();
+            let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            totals.count(&n::AUTH_VERDICTS, &["right"], load(&counters.right));
+            totals.count(&n::AUTH_VERDICTS, &["wrong"], load(&counters.wrong));
+            totals.count(&n::AUTH_VERDICTS, &["busy"], load(&counters.busy));
+            totals.count(&n::AUTH_HASHES, &[], load(&counters.hashed));
+        }
+        totals
+    }
+
+    /// Age of the oldest heartbeat of all shards; before its first one a shard's counts from `born_ns`.
+    pub fn heartbeat_age(&self, now_ns: u64, born_ns: u64) -> Duration {
+        let age = |slot: &ReportSlot| now_ns.saturating_sub(slot.load().made_at_ns.max(born_ns));
+        Duration::from_nanos(self.shards.iter().map(age).max().unwrap_or(0))
+    }
+}
+
+impl Totals {
+    fn put(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
+        debug_assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
+        let samples = self.samples.entry(metric.name).or_default();
+        let is_same =
+            |sample: &&mut Sample| sample.labels.iter().map(String::as_str).eq(labels.iter().copied());
+        match samples.iter_mut().find(is_same).map(|sample| &mut sample.value) {
+            Some(Value::Number(number)) => *number += value,
+            _ => {
+                let labels = labels.iter().map(|label| label.to_string()).collect();
+                samples.push(Sample { labels, value: Value::Number(value) });
+            }
+        }
+    }
+
+    /// Adds to what other shards counted.
+    fn count(&mut self, metric: &'static Metric, labels: &[&str], value: u64) {
+        self.put(metric, labels, value as f64);
+    }
+
+    fn add_shard(&mut self, report: &ShardReport, shard: &str, now_ns: u64) {
+        let ShardReport {
+            made_at_ns,
+            customers,
+            vendors_links,
+            greetings_failed,
+            handed_over,
+            links,
+            relay,
+            vendors: _, // put together by name
+            backlog,
+            busy_ns,
+        } = report;
+        self.put(&n::SHARD_HEARTBEAT_AGE, &[shard], now_ns.saturating_sub(*made_at_ns) as f64 / 1e9);
+        self.put(&n::SHARD_BUSY, &[shard], *busy_ns as f64 / 1e9);
+        self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
+        self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
+        self.count(&n::HANDED_OVER, &[], *handed_over);
+        self.add_tally("customer", customers);
+        self.add_tally("vendor", vendors_links);
+        self.add_links(links);
+        let relay::Counters { traffic, refused } = relay;
+        self.add_traffic(traffic);
+        for refusal in Refusal::ALL {
+            self.count(&n::REFUSALS, &[refusal.label()], refused[refusal.index()]);
+        }
+    }
+
+    fn add_tally(&mut self, side: &str, tally: &LinkTally) {
+        let LinkTally { bound, binds_accepted, binds_refused, closed } = tally;
+        self.count(&n::LINKS, &[side, "bound"], *bound);
+        self.count(&n::BINDS, &[side, "accepted"], *binds_accepted);
+        self.count(&n::BINDS, &[side, "refused"], *binds_refused);
+        self.count(&n::LINK_CLOSES, &[side], *closed);
+    }
+
+    fn add_links(&mut self, links: &link::Counters) {
+        let link::Counters {
+            opened,
+            closed,
+            refused_full,
+            pdus_in,
+            reads,
+            octets_in,
+            writes,
+            octets_out,
+            blocked,
+            framing_errors,
+            undecodable,
+            illegal_requests,
+            unknown_commands,
+            late_responses,
+            expired,
+            outbox_full,
+            panics,
+        } = links;
+        self.count(&n::LINKS_OPENED, &[], *opened);
+        self.count(&n::LINKS_CLOSED, &[], *closed);
+        self.count(&n::LINKS_REFUSED, &[], *refused_full);
+        self.count(&n::PDUS_RECEIVED, &[], *pdus_in);
+        self.count(&n::READS, &[], *reads);
+        self.count(&n::BYTES_RECEIVED, &[], *octets_in);
+        self.count(&n::WRITES, &[], *writes);
+        self.count(&n::BYTES_SENT, &[], *octets_out);
+        self.count(&n::WRITES_BLOCKED, &[], *blocked);
+        self.count(&n::LINK_ERRORS, &["framing"], *framing_errors);
+        self.count(&n::LINK_ERRORS, &["undecodable"], *undecodable);
+        self.count(&n::LINK_ERRORS, &["illegal_request"], *illegal_requests);
+        self.count(&n::LINK_ERRORS, &["unknown_command"], *unknown_commands);
+        self.count(&n::LINK_ERRORS, &["late_response"], *late_responses);
+        self.count(&n::LINK_ERRORS, &["response_expired"], *expired);
+        self.count(&n::LINK_ERRORS, &["outbox_full"], *outbox_full);
+        self.count(&n::LINK_ERRORS, &["panic"], *panics);
+    }
+
+    fn add_traffic(&mut self, traffic: &Traffic) {
+        #[rustfmt::skip]
+        let Traffic {
+            submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
+            vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
+            vendor_failovers, vendor_unsent, unknown_retries, stale_events, queued, queue_full,
+            remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
+            receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
+            deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
+            messages_open, deliveries_open, queue_length,
+        } = traffic;
+        self.count(&n::SUBMITS, &[], *submits);
+        for (result, count) in [
+            ("accepted", submits_accepted),
+            ("rejected", submits_rejected),
+            ("refused", submits_refused),
+            ("unknown", submits_unknown),
+            ("abandoned", submits_abandoned),
+        ] {
+            self.count(&n::SUBMIT_RESULTS, &[result], *count);
+        }
+        for (result, count) in [
+            ("taken", deliveries_taken),
+            ("rejected", deliveries_rejected),
+            ("retried", deliveries_retried),
+            ("refused", deliveries_refused),
+        ] {
+            self.count(&n::DELIVERIES, &[result], *count);
+        }
+        for (kind, count) in [
+            ("submit", remote_submits),
+            ("submit_served", remote_served),
+            ("expired", remote_expired),
+            ("delivery", remote_deliveries),
+        ] {
+            self.count(&n::REMOTE, &[kind], *count);
+        }
+        for (metric, count) in [
+            (&n::QUEUED, queued),
+            (&n::QUEUE_FULL, queue_full),
+            (&n::REROUTED, vendor_failovers),
+            (&n::UNSENT, vendor_unsent),
+            (&n::UNKNOWN_RETRIES, unknown_retries),
+            (&n::STALE_EVENTS, stale_events),
+            (&n::CORRELATIONS, correlations),
+            (&n::CORRELATIONS_LOST, correlations_lost),
+            (&n::RECEIPTS, receipts),
+            (&n::RECEIPTS_UNCORRELATED, receipts_uncorrelated),
+            (&n::RECEIPTS_EARLY, receipts_early),
+            (&n::MO, mo),
+            (&n::ORPHANS, orphans),
+            (&n::PARKED, parked),
+            (&n::UNPARKED, unparked),
+            (&n::STORE_OUTAGES, store_outages),
+            (&n::MESSAGES_OPEN, messages_open),
+            (&n::DELIVERIES_OPEN, deliveries_open),
+            (&n::QUEUE_DEPTH, queue_length),
+        ] {
+            self.count(metric, &[], *count);
+        }
+    }
+
+    fn add_vendor(&mut self, name: &str, traffic: &VendorTraffic, round_trip: &Latency) {
+        let VendorTraffic {
+            sends,
+            accepted,
+            rejected,
+            throttled,
+            unknown,
+            deliveries,
+            queue_length,
+            in_flight,
+            links,
+        } = traffic;
+        self.count(&n::VENDOR_SENDS, &[name], *sends);
+        self.count(&n::VENDOR_ANSWERS, &[name, "ok"], *accepted);
+        self.count(&n::VENDOR_ANSWERS, &[name, "throttled"], *throttled);
+        self.count(&n::VENDOR_ANSWERS, &[name, "error"], rejected.saturating_sub(*throttled));
+        self.count(&n::VENDOR_UNKNOWN, &[name], *unknown);
+        self.count(&n::VENDOR_DELIVERIES, &[name], *deliveries);
+        self.count(&n::VENDOR_QUEUE_DEPTH, &[name], *queue_length);
+        self.count(&n::VENDOR_IN_FLIGHT, &[name], *in_flight);
+        self.count(&n::VENDOR_LINKS, &[name], *links);
+        let value = Value::Latency(Box::new(*round_trip));
+        let samples = self.samples.entry(n::VENDOR_ROUND_TRIP.name).or_default();
+        samples.push(Sample { labels: vec![name.to_string()], value });
+    }
+
+    fn add_store(&mut self, counters: &StoreCounters) {
+        #[rustfmt::skip]
+        let StoreCounters {
+            remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
+            released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
+            outages, open_recent, open_old, parked_now, orphans_now, away,
+        } = counters;
+        for (operation, count) in [
+            ("remember", remembered),
+            ("find_hit", found),
+            ("find_miss", missed),
+            ("forget", forgotten),
+            ("annihilate", annihilated),
+            ("demote", demoted),
+            ("park", parked),
+            ("unpark", unparked),
+            ("release", released),
+            ("return", returned),
+            ("orphan", orphans),
+        ] {
+            self.count(&n::STORE_OPERATIONS, &[operation], *count);
+        }
+        self.count(&n::STORE_FULL, &["parked"], *parked_full);
+        self.count(&n::STORE_FULL, &["orphan"], *orphans_full);
+        self.count(&n::STORE_EXPIRED, &["correlation"], *correlations_expired);
+        self.count(&n::STORE_EXPIRED, &["parked"], *parked_expired);
+        self.count(&n::STORE_EXPIRED, &["orphan"], *orphans_expired);
+        self.count(&n::STORE_COMMITS, &[], *commits);
+        self.count(&n::STORE_ERRORS, &[], *outages);
+        self.count(&n::STORE_ENTRIES, &["correlation_memory"], *open_recent);
+        self.count(&n::STORE_ENTRIES, &["correlation_disk"], *open_old);
+        self.count(&n::STORE_ENTRIES, &["parked"], *parked_now);
+        self.count(&n::STORE_ENTRIES, &["orphan"], *orphans_now);
+        self.count(&n::STORE_AWAY, &[], *away);
+    }
+}

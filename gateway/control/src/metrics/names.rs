@@ -1,0 +1,162 @@
+//! Every metric: name, unit and meaning. The only place; the exporter takes its names from here, and
+//! `docs/metrics.md` is written from it.
+
+use std::fmt::Write;
+
+/// Comes before every name.
+pub const PREFIX: &str = "smppgw";
+
+/// How a metric behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Only grows; its name is exported with `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size, with sum and number.
+    Histogram,
+}
+
+/// One metric.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Metric {
+    /// Name without prefix and `_total`; ends with its unit where it has one.
+    pub name: &'static str,
+    /// How it behaves.
+    pub form: Form,
+    /// Its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// The name as a scraper sees it.
+    pub fn exported_name(&self) -> String {
+        let suffix = if self.form == Form::Counter { "_total" } else { "" };
+        format!("{PREFIX}_{}{suffix}", self.name)
+    }
+}
+
+macro_rules! metrics {
+    ($($constant:ident $name:literal $form:ident [$($label:literal),*] $help:literal;)*) => {
+        $(#[doc = $help] pub static $constant: Metric = Metric {
+            name: $name, form: Form::$form, labels: &[$($label),*], help: $help,
+        };)*
+        /// All of them, in the order of the document.
+        pub static METRICS: &[&Metric] = &[$(&$constant),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO "build_info" Gauge ["version", "node"] "Always 1; says what runs.";
+    IO_BACKEND "io_backend" Gauge ["backend"] "1 for the I/O back end in use.";
+    START_TIME "start_time_seconds" Gauge [] "When the process started, seconds since 1970.";
+    SHARDS "shards" Gauge [] "Data shards.";
+    DRAINING "draining" Gauge [] "1 once the node drains.";
+    CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
+    PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
+
+    LINKS "links" Gauge ["side", "state"] "Sessions by side (customer, vendor).";
+    BINDS "binds" Counter ["side", "result"] "Binds by side and result.";
+    LINK_CLOSES "link_closes" Counter ["side"] "Sessions ended, for any reason.";
+    LINKS_OPENED "links_opened" Counter [] "Connections, either way round.";
+    LINKS_CLOSED "links_closed" Counter [] "Connections ended.";
+    LINKS_REFUSED "links_refused" Counter [] "Connections refused because links_max was reached.";
+    GREETINGS_FAILED "greetings_failed" Counter [] "Connections that never came to a bind.";
+    HANDED_OVER "links_handed_over" Counter [] "Connections handed to another shard.";
+    PDUS_RECEIVED "pdus_received" Counter [] "PDUs received.";
+    READS "reads" Counter [] "Receives from the kernel that brought bytes; PDUs per read show the batching.";
+    BYTES_RECEIVED "received_bytes" Counter [] "Bytes received.";
+    WRITES "writes" Counter [] "Sends to the kernel.";
+    BYTES_SENT "sent_bytes" Counter [] "Bytes sent.";
+    WRITES_BLOCKED "writes_blocked" Counter [] "Sends that the kernel could not take whole: the peer is slow.";
+    LINK_ERRORS "link_errors" Counter ["kind"] "What peers did wrong, or too late, by kind.";
+
+    SUBMITS "submits" Counter [] "submit_sm and data_sm from customers.";
+    SUBMIT_RESULTS "submit_results" Counter ["result"] "Submits by what became of them.";
+    REFUSALS "refusals" Counter ["reason"] "Submits refused by us, by reason.";
+    QUEUED "submits_queued" Counter [] "Messages that waited for a window slot.";
+    QUEUE_FULL "queue_full" Counter [] "Times a vendor's wait queue was full.";
+    REROUTED "rerouted" Counter [] "Messages given to another vendor after a temporary error.";
+    UNSENT "unsent" Counter [] "Messages taken back from a lost link, provably unsent.";
+    UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's policy allows them.";
+    STALE_EVENTS "stale_events" Counter [] "Answers for messages that were closed already.";
+    REMOTE "remote" Counter ["kind"] "Messages and deliveries that crossed shards, by kind.";
+    MESSAGES_OPEN "messages_open" Gauge [] "Submits not answered yet.";
+    DELIVERIES_OPEN "deliveries_open" Gauge [] "Receipts and MO on their way.";
+    QUEUE_DEPTH "queue_depth" Gauge [] "Messages waiting for a window slot, all vendors.";
+
+    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links that may submit.";
+    VENDOR_SENDS "vendor_sends" Counter ["vendor"] "Copies handed to the vendor's links.";
+    VENDOR_ANSWERS "vendor_answers" Counter ["vendor", "class"] "Its answers by class of status: ok, throttled, error.";
+    VENDOR_UNKNOWN "vendor_unknown" Counter ["vendor"] "Copies whose outcome nobody knows.";
+    VENDOR_DELIVERIES "vendor_deliveries" Counter ["vendor"] "deliver_sm and data_sm from it.";
+    VENDOR_QUEUE_DEPTH "vendor_queue_depth" Gauge ["vendor"] "Messages waiting for it.";
+    VENDOR_IN_FLIGHT "vendor_in_flight" Gauge ["vendor"] "Messages it has not answered.";
+    VENDOR_ROUND_TRIP "vendor_round_trip_seconds" Histogram ["vendor"] "From handing a message to its link to its answer.";
+
+    RECEIPTS "receipts" Counter [] "Receipts from vendors.";
+    RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";
+    RECEIPTS_UNCORRELATED "receipts_uncorrelated" Counter [] "Receipts dropped because there is no store.";
+    MO "mo" Counter [] "Messages from handsets.";
+    ORPHANS "orphans" Counter [] "Receipts and MO without an owner, kept apart.";
+    DELIVERIES "deliveries" Counter ["result"] "Receipts and MO towards customers, by result.";
+    PARKED "parked" Counter [] "Deliveries parked for an absent customer.";
+    UNPARKED "unparked" Counter [] "Parked deliveries handed out again.";
+    CORRELATIONS "correlations" Counter [] "Correlations asked of the store.";
+    CORRELATIONS_LOST "correlations_lost" Counter [] "Accepted messages whose receipt cannot be matched.";
+    STORE_OUTAGES "store_outages" Counter [] "Times the store did not answer in time or was away, as the relay saw it.";
+
+    STORE_OPERATIONS "store_operations" Counter ["operation"] "What the store did, by operation.";
+    STORE_FULL "store_full" Counter ["kind"] "Entries refused because the room was full; the vendor keeps them.";
+    STORE_EXPIRED "store_expired" Counter ["kind"] "Entries given up by age.";
+    STORE_COMMITS "store_commits" Counter [] "Turns committed; operations per commit show the batching.";
+    STORE_ERRORS "store_errors" Counter [] "Operations that failed because the store does not work.";
+    STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, orphans.";
+    STORE_AWAY "store_away" Gauge [] "1 when the store does not work; restart the node.";
+
+    AUTH_VERDICTS "auth_verdicts" Counter ["verdict"] "Binds judged: right, wrong, busy.";
+    AUTH_HASHES "auth_hashes" Counter [] "Password hashes computed.";
+
+    SHARD_BUSY "shard_busy_seconds" Counter ["shard"] "Time spent at work; its rate is the busy ratio.";
+    SHARD_BACKLOG "shard_backlog" Gauge ["shard"] "Words that wait because a mailbox is full.";
+    SHARD_HEARTBEAT_AGE "shard_heartbeat_age_seconds" Gauge ["shard"] "Since the shard last reported.";
+}
+
+/// The text of `docs/metrics.md`.
+pub fn metrics_document() -> String {
+    let mut text = String::from(
+        "# Metrics\n\nGenerated from `gateway/control/src/metrics/names.rs`; do not edit. \
+         `UPDATE_DOCS=1 cargo test -p gateway-control documents` writes it anew.\n\n\
+         `GET /metrics` on the HTTP port. Counters are summed over shards.\n\n\
+         | name | form | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for metric in METRICS {
+        let form = format!("{:?}", metric.form).to_lowercase();
+        let labels = metric.labels.join(", ");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{}` | {form} | {labels} | {} |", metric.exported_name(), metric.help);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_well_formed() {
+        let mut names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "a name stands twice");
+        for metric in METRICS {
+            let fits = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(fits(metric.name) && metric.labels.iter().all(|label| fits(label)), "{}", metric.name);
+            assert!(!metric.name.ends_with("_total"), "{}: the exporter adds it", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+}

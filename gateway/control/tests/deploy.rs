@@ -1,0 +1,37 @@
+//! What is shipped in `deploy/` fits the program: the annotated configuration is good, and every metric that an alert or a
+//! dashboard names is exported.
+
+use gateway_control::metrics::names::METRICS;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn deploy(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name)
+}
+
+/// Every name with the prefix, as it stands in a text.
+fn metric_names(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_part(c)).filter(|word| word.starts_with("smppgw_")).collect()
+}
+
+#[test]
+fn the_annotated_configuration_is_good() {
+    let report = gateway_control::check_config(&deploy("gateway.toml"));
+    let report = report.unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert_eq!(report.to_string(), "ok: 1 customers, 2 vendors with 8 binds, 1 routes");
+}
+
+#[test]
+fn alerts_and_dashboards_name_what_is_exported() {
+    let exported: BTreeSet<String> = METRICS.iter().map(|metric| metric.exported_name()).collect();
+    for file in ["prometheus-rules.yml", "grafana-dashboard.json"] {
+        let text = std::fs::read_to_string(deploy(file)).unwrap();
+        let names = metric_names(&text);
+        assert!(names.len() > 10, "{file} names {names:?}");
+        for name in names {
+            let name = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(exported.contains(name), "{file} names {name}, which is not exported");
+        }
+    }
+}
