@@ -1,0 +1,187 @@
+//! The wiring, as a list: store, boxes between shards, shards, control.
+
+use anyhow::{Context, bail};
+use control::auth::{AuthOptions, Authenticator};
+use control::config::{Built, Config};
+use control::{ControlOptions, ControlThread, DrainOptions, ShardDesk, metrics::Sources};
+use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
+use shard::store::StoreThread;
+use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::SystemTime;
+
+/// Words that control and a shard may leave for each other: the binds of a storm.
+const CONTROL_MAILBOX: usize = 4_096;
+
+/// Runs the gateway until it was told to stop and has drained.
+///
+/// # Errors
+/// What keeps it from starting, or from ending in order.
+pub(crate) fn run(config: &Config, built: Built) -> anyhow::Result<()> {
+    let selected = runtime::select(config.runtime.backend).context("no back end can be used")?;
+    tracing::info!(backend = ?selected.backend, "{}", selected.reason);
+    match selected.backend {
+        Backend::Glommio => run_on::<runtime::glommio::Glommio>(config, built),
+        Backend::Tokio => run_on::<runtime::tokio::Tokio>(config, built),
+    }
+}
+
+/// All that runs beside the main thread.
+struct Node {
+    store: Option<StoreThread>,
+    shards: Vec<ShardThread>,
+    control: ControlThread,
+    smpp: SocketAddr,
+}
+
+fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
+    let node = start::<R>(config, built)?;
+    node.control.set_ready();
+    let http = node.control.http_address();
+    let backend = backend_label(R::BACKEND);
+    let (smpp, shards) = (node.smpp, node.shards.len());
+    println!(
+        r#"{{"ready":true,"program":"gateway","backend":"{backend}","shards":{shards},"listen":{{"smpp":"{smpp}"}},"http":"{http}"}}"#
+    );
+    end(node)
+}
+
+fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
+    let placements = placements(config)?;
+    let (store, store_ports) = match &built.store {
+        Some(options) => {
+            let (thread, ports) = shard::store::start(options, placements.len()).context("the store")?;
+            (Some(thread), ports)
+        }
+        None => (None, Vec::new()),
+    };
+    let (taken, listening) = sync_channel(1);
+    let mut store_ports = store_ports.into_iter();
+    let mut desks = Vec::new();
+    let mut reports = Vec::new();
+    let mut shards = Vec::new();
+    for ((index, post), placement) in mesh(placements.len() as u8).into_iter().enumerate().zip(&placements) {
+        let report = report_slot();
+        reports.push(report.clone());
+        let options = shard_options(config, index as u8, placements.len() as u8, report);
+        let mut parts = shard_parts(options, &built.plan, post, &mut desks);
+        parts.store = store_ports.next().map(|port| (port.ops, port.answers));
+        parts.listen = listen_on_first(config, index, &taken);
+        let name = format!("shard-{index}");
+        let thread = R::run(*placement, &name, move || run_shard::<R>(parts));
+        shards.push(thread.with_context(|| format!("{name} at {placement:?}"))?);
+    }
+    let smpp = wait_for_port(&listening, config.listen.smpp)?;
+    // The pool's threads end with the process: none of them holds anything that must be finished.
+    let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
+    let sources = Sources {
+        version: env!("CARGO_PKG_VERSION"),
+        node: config.node.name.clone(),
+        backend: backend_label(R::BACKEND),
+        started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
+        config_version: built.plan.snapshot.version(),
+        shards: reports,
+        store: store.as_ref().map(StoreThread::report),
+        authenticator: Some(authenticator.clone()),
+    };
+    let options = ControlOptions {
+        http: config.listen.http,
+        sources,
+        desks,
+        authenticator,
+        stop: Stop::new(),
+        drain: DrainOptions::default(),
+        signals: true,
+    };
+    let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
+    Ok(Node { store, shards, control, smpp })
+}
+
+fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
+    ShardOptions {
+        index,
+        shards,
+        node: config.node.id,
+        links_max: config.session.links_max as usize,
+        // Two nodes started in the same nanosecond may share it; nothing but the spread of retries depends on it.
+        seed: runtime::monotonic_nanos() ^ u64::from(config.node.id) << 48 ^ u64::from(index) << 56,
+        system_id: config.node.name.bytes().take(SYSTEM_ID_MAX).collect(),
+        report,
+    }
+}
+
+/// Octets of a system_id without its NUL (SMPP 3.4 §5.2.1).
+const SYSTEM_ID_MAX: usize = smpp::limits::SYSTEM_ID_SIZE_MAX - 1;
+
+fn shard_parts(options: ShardOptions, plan: &Arc<Plan>, post: Post, desks: &mut Vec<ShardDesk>) -> ShardParts {
+    let (notices, notices_out) = mailbox(CONTROL_MAILBOX);
+    let (directives_in, directives) = mailbox(CONTROL_MAILBOX);
+    desks.push(ShardDesk { notices: notices_out, directives: directives_in });
+    ShardParts { options, plan: plan.clone(), post, store: None, control: (notices, directives), listen: None }
+}
+
+/// Shard 0 accepts for all: connections are placed by account, not by the kernel's hash.
+fn listen_on_first(
+    config: &Config,
+    index: usize,
+    taken: &SyncSender<std::io::Result<SocketAddr>>,
+) -> Option<Listening> {
+    (index == 0).then(|| Listening { address: config.listen.smpp, taken: taken.clone() })
+}
+
+fn wait_for_port(
+    listening: &Receiver<std::io::Result<SocketAddr>>,
+    address: SocketAddr,
+) -> anyhow::Result<SocketAddr> {
+    let taken = listening.recv().context("shard 0 ended before it listened")?;
+    taken.with_context(|| format!("SMPP port {address}"))
+}
+
+/// Where the shards run: the cores named, or all that we may use, less one for control where there are more
+/// than two.
+fn placements(config: &Config) -> anyhow::Result<Vec<Placement>> {
+    let allowed = runtime::allowed_cores();
+    let named = &config.runtime.cores;
+    if let Some(core) = named.iter().find(|core| !allowed.contains(core)) {
+        bail!("runtime.cores names core {core}, but this process may only use {allowed:?}");
+    }
+    let spare = if allowed.len() > 2 { allowed.len() - 1 } else { allowed.len() };
+    let shards = match (config.runtime.shards as usize, named.len()) {
+        (0, 0) => spare,
+        (0, named) => named,
+        (wanted, _) => wanted,
+    };
+    let place = |index: usize| match named.get(index).or(allowed.get(index)) {
+        Some(core) => Placement::Core(*core),
+        None => Placement::Floating,
+    };
+    Ok((0..shards.clamp(1, SHARDS_MAX)).map(place).collect())
+}
+
+/// Shards that a message id has room for (see [`smpp::text::message_id::GatewayId`]).
+const SHARDS_MAX: usize = 64;
+
+fn backend_label(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Glommio => "io_uring",
+        Backend::Tokio => "epoll",
+    }
+}
+
+/// Waits for the drain, then for every thread.
+fn end(node: Node) -> anyhow::Result<()> {
+    let in_time = node.control.join().map_err(anyhow::Error::msg)?;
+    if !in_time {
+        bail!("not every shard drained in time: what was in flight has no answer");
+    }
+    for shard in node.shards {
+        shard.join().context("a shard ended badly")?;
+    }
+    if let Some(store) = node.store {
+        store.join().map_err(anyhow::Error::msg)?;
+    }
+    tracing::info!("drained");
+    Ok(())
+}
