@@ -145,7 +145,7 @@ impl VendorState {
         let way = match waiting {
             0 => self.way(now, links),
             _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
-            _ if self.queue_paced => Way::Paced, // nobody overtakes those who wait
+            _ if self.queue_paced => Way::Paced,                // nobody overtakes those who wait
             _ => Way::Busy,
         };
         let wait = if waiting < queue_max { Choice::Queue { vendor: place } } else { Choice::Full };

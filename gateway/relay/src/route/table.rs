@@ -47,7 +47,9 @@ struct Set {
 }
 
 /// Routes that are taken together: by prefix, then account (none first), then priority.
-type Groups<'a> = BTreeMap<&'a [u8], BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32)>>>>;
+type Groups<'a> = BTreeMap<&'a [u8], ByAccount>;
+/// Account -> priority -> vendors and their weights.
+type ByAccount = BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32)>>>;
 
 impl RouteTable {
     pub(crate) fn compile(
@@ -74,11 +76,7 @@ impl RouteTable {
         table
     }
 
-    fn add(
-        &mut self,
-        prefix: &[u8],
-        by_account: BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32)>>>,
-    ) {
+    fn add(&mut self, prefix: &[u8], by_account: ByAccount) {
         let accounts_first = self.by_account.len() as u32;
         let mut general = NONE;
         for (account, levels) in by_account {

@@ -8,8 +8,8 @@ mod world;
 
 use world::{Story, World};
 
-/// Stories of the normal run; each takes about 5 ms.
-const STORIES: u64 = 400;
+/// Stories of the normal run; each takes about 20 ms.
+const STORIES: u64 = 300;
 
 #[test]
 fn every_story_ends_well() {

@@ -28,8 +28,14 @@ pub(crate) fn submit(number: u64, destination: &[u8], wants_receipt: bool, seque
 pub(crate) fn receipt(number: u64, id: &VendorMessageId, with_tlv: bool, sequence: u32) -> BytesMut {
     let (mut text, mut tlvs, mut out) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
     let quoted = format!("m{number}");
-    Receipt { id: id.as_bytes(), stat: b"DELIVRD", err: b"000", text: quoted.as_bytes(), ..Receipt::default() }
-        .write(&mut text);
+    Receipt {
+        id: id.as_bytes(),
+        stat: b"DELIVRD",
+        err: b"000",
+        text: quoted.as_bytes(),
+        ..Receipt::default()
+    }
+    .write(&mut text);
     if with_tlv {
         let value = [id.as_bytes(), &[0]].concat();
         write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &value);

@@ -4,9 +4,9 @@ use crate::random::Random;
 use crate::store::Store;
 use crate::wire;
 use gateway_relay::{
-    Account, AccountId, Arrival, DeliveryKey, Limits, LinkKey, MessageKey, Output, Relay, RelayOptions, Route,
-    ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer, StoreOp, UnknownOutcome, Vendor, VendorId,
-    VendorMessageId, WeightedVendor,
+    Account, AccountId, Arrival, DeliveryKey, Limits, LinkKey, MessageKey, Output, Relay, RelayOptions,
+    Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer, StoreOp, UnknownOutcome, Vendor,
+    VendorId, VendorMessageId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::CommandStatus;
@@ -147,7 +147,8 @@ pub(crate) struct World {
 
 fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
     let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
-    let route = |prefix: &str, priority, vendors| Route { prefix: prefix.into(), account: None, priority, vendors };
+    let route =
+        |prefix: &str, priority, vendors| Route { prefix: prefix.into(), account: None, priority, vendors };
     let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
     let accounts = ACCOUNTS.iter().zip(NUMBERS).map(|(name, number)| Account {
         unknown_outcome: if *name == "initech" { UnknownOutcome::RetryOther } else { UnknownOutcome::Fail },
@@ -184,7 +185,11 @@ fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
                 attempts_max: ATTEMPTS_MAX,
                 ..Limits::default()
             },
-            correlate: if strict { gateway_relay::Correlate::Strict } else { gateway_relay::Correlate::Relaxed },
+            correlate: if strict {
+                gateway_relay::Correlate::Strict
+            } else {
+                gateway_relay::Correlate::Relaxed
+            },
         })
         .unwrap(),
     )
@@ -203,7 +208,7 @@ impl World {
             })
             .collect();
         Self {
-            faults: seed % 4 != 0,
+            faults: !seed.is_multiple_of(4),
             random,
             now_ms: 1,
             order: 0,
@@ -485,7 +490,9 @@ impl World {
                 }
             }
             Event::Upward { upward } => self.send_upward(upward),
-            Event::CustomerAnswers { link, delivery, status } => self.customer_answers(link, delivery, status),
+            Event::CustomerAnswers { link, delivery, status } => {
+                self.customer_answers(link, delivery, status)
+            }
         }
     }
 
@@ -576,9 +583,11 @@ impl World {
         let one = &self.upwards[upward];
         let bytes = match (one.carried, one.id) {
             (Carried::Receipt(number), Some(id)) => wire::receipt(number, &id, with_tlv, sequence),
-            (Carried::Mo(number) | Carried::Receipt(number), _) => {
-                wire::mo(number, one.owner.map_or(b"18009999999", |owner| NUMBERS[owner].as_bytes()), sequence)
-            }
+            (Carried::Mo(number) | Carried::Receipt(number), _) => wire::mo(
+                number,
+                one.owner.map_or(b"18009999999", |owner| NUMBERS[owner].as_bytes()),
+                sequence,
+            ),
         };
         let arrival = Arrival { now: self.now(), unix_seconds: 1_800_000_000, link, over_window: false };
         let bind = self.links.get_mut(&link).unwrap();
@@ -616,7 +625,11 @@ impl World {
         let mut steps = 0;
         loop {
             steps += 1;
-            assert!(steps < 100_000, "shard {shard} goes round: {:?}", self.relays[usize::from(shard)].counters());
+            assert!(
+                steps < 100_000,
+                "shard {shard} goes round: {:?}",
+                self.relays[usize::from(shard)].counters()
+            );
             let relay = &mut self.relays[usize::from(shard)];
             if let Some(output) = relay.poll() {
                 self.note(&format!("{shard} {output:?}"));
@@ -702,7 +715,10 @@ impl World {
             CommandStatus::ESME_RUNKNOWNERR => self.story.unknown += 1,
             _ => {
                 self.story.refused += 1;
-                assert_eq!(submit.copies_open, 0, "message {number}: a definite no, but a vendor may have it");
+                assert_eq!(
+                    submit.copies_open, 0,
+                    "message {number}: a definite no, but a vendor may have it"
+                );
             }
         }
     }
@@ -769,7 +785,8 @@ impl World {
             assert!(submit.copies_open <= allowed, "message {number}: {} copies", submit.copies_open);
             assert!(submit.copies <= u32::from(ATTEMPTS_MAX), "message {number}: {} tries", submit.copies);
         }
-        let orphans: BTreeSet<Carried> = self.store.orphans.iter().filter_map(|pdu| carried_in(pdu)).collect();
+        let orphans: BTreeSet<Carried> =
+            self.store.orphans.iter().filter_map(|pdu| carried_in(pdu)).collect();
         for upward in &self.upwards {
             assert!(upward.acked, "{:?} was never acknowledged", upward.carried);
             let taken = self.taken.contains(&upward.carried);
