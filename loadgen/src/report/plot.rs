@@ -78,7 +78,7 @@ impl Plot<'_> {
             .x_label_area_size(26)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..self.length.max(1.0), y)?;
-        let text = ("sans-serif", 13).into_font().color(&TEXT);
+        let text = ("sans-serif", 16).into_font().color(&TEXT);
         let format_y = |value: &f64| match self.scale {
             Scale::Rate => rate(*value),
             Scale::Time => seconds(*value),
@@ -95,7 +95,7 @@ impl Plot<'_> {
             .x_label_formatter(&|x| format!("{x:.0} s"))
             .y_label_formatter(&format_y)
             .draw()?;
-        self.background(&mut chart)?;
+        self.background(area, &chart)?;
         for (index, series) in self.series.iter().enumerate() {
             let color = RGBColor(1, 2, index as u8 + 1);
             for run in runs(&series.points) {
@@ -112,9 +112,10 @@ impl Plot<'_> {
     }
 
     /// Faults as shaded spans, begins of phases as thin lines, both with their names above the plot.
-    fn background<'c, Y>(
+    fn background<Y>(
         &self,
-        chart: &mut ChartContext<'c, SVGBackend<'_>, Cartesian2d<RangedCoordf64, Y>>,
+        area: &DrawingArea<SVGBackend<'_>, Shift>,
+        chart: &ChartContext<'_, SVGBackend<'_>, Cartesian2d<RangedCoordf64, Y>>,
     ) -> Result<(), Box<dyn Error>>
     where
         Y: Ranged<ValueType = f64>,
@@ -125,17 +126,16 @@ impl Plot<'_> {
         let pixel =
             |x: f64| left + ((x / self.length.max(1.0)).clamp(0.0, 1.0) * f64::from(right - left)) as i32;
         let (top, bottom) = (down.start.min(down.end), down.start.max(down.end));
-        let area = chart.plotting_area().strip_coord_spec();
         for fault in self.faults {
             let corners = [(pixel(fault.from), top), (pixel(fault.to), bottom)];
             area.draw(&Rectangle::new(corners, FAULT.mix(0.14).filled()))?;
-            let style = ("sans-serif", 12).into_font().color(&FAULT);
+            let style = ("sans-serif", 15).into_font().color(&FAULT);
             area.draw(&Text::new(fault.name.clone(), (pixel(fault.from) + 4, top + 4), style))?;
         }
         for phase in self.phases.iter().filter(|phase| phase.to > phase.from) {
             let x = pixel(phase.from);
             area.draw(&PathElement::new([(x, top - 14), (x, bottom)], GRID.stroke_width(1)))?;
-            let style = ("sans-serif", 12).into_font().color(&FAINT);
+            let style = ("sans-serif", 15).into_font().color(&FAINT);
             area.draw(&Text::new(phase.name.clone(), (x + 4, top - 14), style))?;
         }
         Ok(())
