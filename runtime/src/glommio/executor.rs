@@ -17,12 +17,14 @@ use crate::panics::{self, CatchPanic};
 use crate::shard::{self, Placement, ShardThread};
 
 /// How long a busy executor may go without looking at sockets, timers and other threads' wakes. glommio's default is
-/// 100 ms. Shorter wakes cost nothing measurable down to 200 µs, but make the loop's fault (see [`HEARTBEAT`]) likelier.
-const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+/// 100 ms. A quiet session waits two such turns and the task that runs: 1 ms gives a p99 of 5 ms beside a firehose, half of it
+/// is well below. Shorter costs nothing measurable down to 200 µs, but makes the loop's fault (see [`HEARTBEAT`]) likelier.
+const PREEMPT_TIMER: Duration = Duration::from_micros(500);
 
 /// glommio's loop takes "preempted before the first task" for "nothing to do" and parks, although tasks are ready. Any timer
-/// wakes it again, so one that always runs bounds the stall. 5 ms is unnoticed by a session; see the bench for what it costs idle.
-const HEARTBEAT: Duration = Duration::from_millis(5);
+/// wakes it again, so one that always runs bounds the stall. A beat costs an idle shard about 100 µs, most of it glommio's way to sleep
+/// and back: 5 ms would be 2 % of a core, 10 ms is 1 %. Where tasks yield, [`YIELD_GUARD`] bounds the stall far lower.
+const HEARTBEAT: Duration = Duration::from_millis(10);
 
 /// Memory each executor registers with its three rings, in bytes, for file I/O that a shard never does: glommio's minimum.
 /// The default of 10 MiB would need 30 MiB of locked memory a shard.
@@ -67,16 +69,23 @@ fn build() -> io::Result<LocalExecutor> {
 /// Entries of each ring: how many operations go to the kernel with one call. More wait in glommio's own queue.
 const RING_DEPTH: usize = 512;
 
-/// Polls `future`, and keeps timers of the heartbeat pending. They are part of the main future, not a task of their own,
-/// because glommio never drops a task that sits on a timer when the executor ends.
+/// Polls `future`, and keeps timers of the heartbeat pending. They wake the main task, not one of their own, because
+/// glommio never drops a task that sits on a timer when the executor ends.
 async fn with_heartbeat<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let mut heart = Heart::default();
-    poll_fn(move |context| {
-        heart.poll(context);
+    let output = poll_fn(move |context| {
+        HEART.with_borrow_mut(|heart| heart.arm(context));
         future.as_mut().poll(context)
     })
-    .await
+    .await;
+    HEART.take();
+    GUARD.take();
+    output
+}
+
+/// Puts the heartbeat off: called by what shows that the executor turns, so that a shard with a tick has no second one.
+pub(super) fn beat_was_seen() {
+    HEART.with_borrow_mut(Heart::put_off);
 }
 
 /// The timers that bound a stall. One is not enough: when it fires, its task is among those that the executor may then
@@ -88,33 +97,54 @@ struct Heart {
     timers: [Option<(Instant, Timer)>; DISTANCES.len()],
 }
 
-/// How far ahead a timer is armed; it is put off when less than half of it is left. The first is the beat.
+/// How far ahead a timer is armed. The first is the beat.
 const DISTANCES: [Duration; 6] = [
     HEARTBEAT,
-    Duration::from_millis(20),
-    Duration::from_millis(100),
+    Duration::from_millis(40),
+    Duration::from_millis(200),
     Duration::from_secs(1),
     Duration::from_secs(60),
     Duration::from_secs(3600),
 ];
 
+thread_local! {
+    static HEART: RefCell<Heart> = RefCell::default();
+}
+
 impl Heart {
-    fn poll(&mut self, context: &mut Context<'_>) {
+    /// Makes new timers for those that have fired.
+    fn arm(&mut self, context: &mut Context<'_>) {
         let now = Instant::now();
         for (slot, distance) in self.timers.iter_mut().zip(DISTANCES) {
-            let keep_until = if distance == HEARTBEAT { Duration::ZERO } else { distance / 2 };
-            if slot.as_ref().is_some_and(|(due, _timer)| *due > now + keep_until) {
+            if slot.as_ref().is_some_and(|(due, _timer)| *due > now) {
                 continue;
             }
             let (_due, timer) = slot.insert((now + distance, timer::beat(distance)));
             // Polled once, to arm it with the waker of the main task, which stays the same.
             let _ = timer::poll(timer, context);
         }
+        self.put_off();
+    }
+
+    /// Puts off the timers that have not fired, where a good part of the distance is gone.
+    fn put_off(&mut self) {
+        let now = Instant::now();
+        for ((due, timer), distance) in self
+            .timers
+            .iter_mut()
+            .zip(DISTANCES)
+            .filter_map(|(slot, distance)| Some((slot.as_mut()?, distance)))
+        {
+            if *due > now && *due < now + distance * 3 / 4 {
+                timer.reset(distance);
+                *due = now + distance;
+            }
+        }
     }
 }
 
 /// How long the executor may park upon a task that yielded, where the heartbeat would leave it for 5 ms. Yielding is what
-/// tasks do on a busy shard, and on a busy machine the fault is frequent: a timer a fifth of the preempt timer costs 1 µs.
+/// tasks do on a busy shard, and on a busy machine the fault is frequent: arming a timer costs 1 µs.
 const YIELD_GUARD: Duration = Duration::from_micros(200);
 
 thread_local! {
@@ -134,11 +164,11 @@ fn guard_the_yield() {
 
 pub(super) async fn yield_now() {
     guard_the_yield();
-    // To the end of the queue. Sockets are looked at when the preempt timer fires, at most a millisecond later.
+    // To the end of the queue. Sockets are looked at when the preempt timer fires, at most half a millisecond later.
     ::glommio::executor().yield_task_queue_now().await;
 }
 
-/// Compares two words of the ring's memory: a timer that fires each millisecond changes one of them.
+/// Compares two words of the ring's memory: the preempt timer changes one of them.
 pub(super) async fn yield_if_needed() {
     if ::glommio::executor().need_preempt() {
         yield_now().await;

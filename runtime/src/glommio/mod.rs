@@ -2,8 +2,8 @@
 //!
 //! glommio 0.9.0 has hazards; each is met at the place named here, so that nobody above has to know them.
 //!
-//! * Its loop may park while tasks are ready: a heartbeat bounds that (`executor`).
-//! * A busy executor looks at nothing outside until its preempt timer fires: the timer is 1 ms (`executor`).
+//! * Its loop may park while tasks are ready: a heartbeat bounds that, and a shorter guard where tasks yield (`executor`).
+//! * A busy executor looks at nothing outside until its preempt timer fires: the timer is 0.5 ms (`executor`).
 //! * Ready sockets are read without end: callers yield (`Runtime::yield_if_needed`), contract test "firehose".
 //! * Cancelled tasks leak, panicking ones end the executor, and those left at the end are never dropped: no task
 //!   is cancelled, panics are caught, and tasks are ended by hand (`tasks`).
