@@ -2,11 +2,13 @@
 //! hold of every story. A failing seed prints itself; the same seed gives the same trace.
 
 mod random;
+mod scene;
 mod store;
 mod wire;
 mod world;
 
-use world::{Story, World};
+use scene::Story;
+use world::World;
 
 /// Stories of the normal run; each takes about 20 ms.
 const STORIES: u64 = 300;

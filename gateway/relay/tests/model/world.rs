@@ -1,12 +1,12 @@
 //! The world of one story: everything around the relays, and what must hold.
 
 use crate::random::Random;
+use crate::scene::*;
 use crate::store::Store;
 use crate::wire;
 use gateway_relay::{
-    Account, AccountId, Arrival, DeliveryKey, Limits, LinkKey, MessageKey, Output, Relay, RelayOptions,
-    Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer, StoreOp, UnknownOutcome, Vendor,
-    VendorId, VendorMessageId, WeightedVendor,
+    AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Output, Relay, RelayOptions, ShardIndex,
+    ShardMessage, Snapshot, VendorId, VendorMessageId,
 };
 use smpp::dialect::Dialect;
 use smpp::field::CommandStatus;
@@ -17,107 +17,6 @@ use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-const ACCOUNTS: [&str; 3] = ["acme", "globex", "initech"]; // the last one allows a second copy
-const NUMBERS: [&str; 3] = ["18005550001", "18005550002", "18005550003"];
-const VENDORS: [&str; 2] = ["north", "south"];
-const STORY_MS: u64 = 2_000;
-const HEALING_MS: u64 = 60_000;
-const ATTEMPTS_MAX: u8 = 3;
-
-/// What a story told, for the sums.
-#[derive(Default, Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Story {
-    pub(crate) trace: u64,
-    pub(crate) accepted: u64,
-    pub(crate) refused: u64,
-    pub(crate) unknown: u64,
-    pub(crate) receipts_taken: u64,
-    pub(crate) mo_taken: u64,
-    pub(crate) parked: u64,
-    pub(crate) orphans: u64,
-    pub(crate) early: u64,
-    pub(crate) failovers: u64,
-    pub(crate) taken_back: u64,
-    pub(crate) remote: u64,
-    pub(crate) retries: u64,
-}
-
-impl Story {
-    pub(crate) fn add(&mut self, other: &Story) {
-        self.accepted += other.accepted;
-        self.refused += other.refused;
-        self.unknown += other.unknown;
-        self.receipts_taken += other.receipts_taken;
-        self.mo_taken += other.mo_taken;
-        self.parked += other.parked;
-        self.orphans += other.orphans;
-        self.early += other.early;
-        self.failovers += other.failovers;
-        self.taken_back += other.taken_back;
-        self.remote += other.remote;
-        self.retries += other.retries;
-    }
-}
-
-#[derive(Debug)]
-enum Event {
-    Mail { from: u8, to: u8, message: ShardMessage },
-    Store { shard: u8, op: StoreOp },
-    StoreSays { shard: u8, answer: StoreAnswer },
-    Written { link: LinkKey, message: MessageKey },
-    Answer { link: LinkKey, message: MessageKey, status: CommandStatus, id: Option<VendorMessageId> },
-    Expire { link: LinkKey, message: MessageKey },
-    Upward { upward: usize },
-    CustomerAnswers { link: LinkKey, delivery: DeliveryKey, status: Option<CommandStatus> },
-}
-
-struct Submit {
-    account: usize,
-    session: LinkKey,
-    wants_receipt: bool,
-    answers: u32,
-    session_lost: bool,
-    hands: u32,
-    copies: u32,
-    /// Copies that the vendor has or may have, as far as the gateway can know.
-    copies_open: u32,
-    accepts_answered: Vec<VendorMessageId>,
-    gateway_id: Option<GatewayId>,
-}
-
-struct Session {
-    shard: u8,
-    account: usize,
-    sequence: u32,
-    outstanding: BTreeMap<DeliveryKey, Carried>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Carried {
-    Receipt(u64),
-    Mo(u64),
-}
-
-struct VendorLink {
-    shard: u8,
-    vendor: usize,
-    window: u32,
-    flights: Vec<(MessageKey, u64, bool)>,
-    /// Upwards sent on it, by sequence number.
-    upwards: BTreeMap<u32, usize>,
-    last_first_try: BTreeMap<LinkKey, u64>,
-}
-
-/// A receipt or MO that a vendor wants to get rid of.
-struct Upward {
-    vendor: usize,
-    carried: Carried,
-    id: Option<VendorMessageId>,
-    owner: Option<usize>,
-    acked: bool,
-}
 
 pub(crate) struct World {
     random: Random,
@@ -143,56 +42,6 @@ pub(crate) struct World {
     healing: bool,
     drained: u32,
     story: Story,
-}
-
-fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
-    let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
-    let route =
-        |prefix: &str, priority, vendors| Route { prefix: prefix.into(), account: None, priority, vendors };
-    let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
-    let accounts = ACCOUNTS.iter().zip(NUMBERS).map(|(name, number)| Account {
-        unknown_outcome: if *name == "initech" { UnknownOutcome::RetryOther } else { UnknownOutcome::Fail },
-        numbers: vec![number.into()],
-        rate: if *name == "globex" { 400 } else { 0 },
-        burst: 10,
-        ..Account::new(name)
-    });
-    Arc::new(
-        Snapshot::compile(SnapshotInput {
-            version: u64::from(variant),
-            accounts: accounts.collect(),
-            vendors: VENDORS
-                .iter()
-                .map(|name| Vendor {
-                    rate_per_bind: if *name == "south" { 200 } else { 0 },
-                    throttle_pause: Duration::from_millis(30),
-                    ..Vendor::new(name)
-                })
-                .collect(),
-            routes: vec![
-                route("1", 10, vec![weighted("north", 50), weighted("south", 50)]),
-                route("2", 10, vec![weighted(first, 1)]),
-                route("2", 20, vec![weighted(second, 1)]),
-                route("3", 10, vec![weighted("north", 1)]),
-            ],
-            limits: Limits {
-                queue_max: 20,
-                queue_wait_max: Duration::from_millis(200),
-                delivery_queue_max: 4,
-                delivery_wait_max: Duration::from_millis(100),
-                store_wait_max: Duration::from_millis(500),
-                remote_wait_max: Duration::from_millis(900),
-                attempts_max: ATTEMPTS_MAX,
-                ..Limits::default()
-            },
-            correlate: if strict {
-                gateway_relay::Correlate::Strict
-            } else {
-                gateway_relay::Correlate::Relaxed
-            },
-        })
-        .unwrap(),
-    )
 }
 
 impl World {
