@@ -125,6 +125,8 @@ struct Conn<L> {
     /// Reasons not to read: bits of PAUSED_*.
     paused: u8,
     frozen: bool,
+    /// When it was frozen, unless it went on since.
+    frozen_at: Option<Instant>,
     /// It was told to end; nothing more is sent on it.
     ending: bool,
     /// It was told to unbind: answers still go, deliver_sm no more.
@@ -253,6 +255,7 @@ impl<L: Copy> Site<L> {
             unanswered: 0,
             paused: 0,
             frozen: false,
+            frozen_at: None,
             ending: false,
             unbinding: false,
             blocked: false,
@@ -337,7 +340,7 @@ impl<L: Copy> Site<L> {
             self.lose_answer(now, answer);
         }
         if !in_order {
-            self.doubt_recent(now, &conn.recent);
+            self.doubt_recent(now, conn.frozen_at.unwrap_or(now), &conn.recent);
         }
         if let Some(Bound { account, .. }) = conn.bound {
             let account = &mut self.accounts[account as usize];

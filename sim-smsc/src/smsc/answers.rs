@@ -54,10 +54,10 @@ impl<L: Copy> Site<L> {
         }
     }
 
-    /// A connection broke: what was answered on it a moment ago may not have arrived.
-    pub(super) fn doubt_recent(&mut self, now: Instant, recent: &VecDeque<Recent>) {
+    /// A connection broke: what was answered on it a moment before may not have arrived.
+    pub(super) fn doubt_recent(&mut self, now: Instant, broken_at: Instant, recent: &VecDeque<Recent>) {
         for recent in recent {
-            if now.saturating_since(recent.at) <= RECENT_AGE {
+            if broken_at.saturating_since(recent.at) <= RECENT_AGE {
                 self.doubt(now, recent.id, recent.key);
             }
         }

@@ -38,7 +38,7 @@ impl<L: Copy> Site<L> {
         }
         for change in self.timeline.advance(now, self.start, self.counters.submits) {
             match change {
-                Change::Begin { kind, share, entry } => self.begin_fault(&kind, share, entry),
+                Change::Begin { kind, share, entry } => self.begin_fault(now, &kind, share, entry),
                 Change::End { kind, entry } => self.end_fault(now, &kind, entry),
             }
         }
@@ -65,16 +65,15 @@ impl<L: Copy> Site<L> {
         self.actions.push_back(action);
     }
 
-    fn begin_fault(&mut self, kind: &FaultKind, share: f64, entry: u32) {
+    fn begin_fault(&mut self, now: Instant, kind: &FaultKind, share: f64, entry: u32) {
         self.counters.faults.add(kind.name());
-        // A half-open fault in the place of another one keeps its connections frozen.
         self.faults.begin(kind, share, entry);
         match kind {
             FaultKind::Refuse(_) => self.actions.push_back(Action::Listen { open: false }),
             FaultKind::Rst(_) => self.end_each(self.faults.rst.clone(), |link| Action::Reset { link }),
             FaultKind::Fin(_) => self.end_each(self.faults.fin.clone(), |link| Action::Close { link }),
             FaultKind::Unbind(_) => self.unbind_each(self.faults.unbind.clone()),
-            FaultKind::HalfOpen(_) => self.freeze_covered(),
+            FaultKind::HalfOpen(_) => self.freeze_covered(now),
             _ => {}
         }
     }
@@ -115,11 +114,12 @@ impl<L: Copy> Site<L> {
         }
     }
 
-    fn freeze_covered(&mut self) {
+    fn freeze_covered(&mut self, now: Instant) {
         let Some(fault) = &self.faults.half_open else { return };
         for (_, conn) in &mut self.conns {
             if !conn.frozen && !conn.ending && fault.covers(conn.ordinal) {
                 conn.frozen = true;
+                conn.frozen_at = Some(now);
                 self.actions.push_back(Action::Freeze { link: conn.link, frozen: true });
             }
         }
@@ -133,6 +133,8 @@ impl<L: Copy> Site<L> {
                 conn.ending = true;
                 // It is thawed after the reset only, so that nothing unread in it is processed.
                 self.actions.push_back(Action::Reset { link });
+            } else {
+                conn.frozen_at = None;
             }
             self.actions.push_back(Action::Freeze { link, frozen: false });
         }

@@ -508,6 +508,22 @@ fn half_open_freezes_old_and_new_and_resets_in_the_end() {
 }
 
 #[test]
+fn answers_given_just_before_a_freeze_are_in_doubt() {
+    let mut bench = Bench::new(QUIET);
+    let conn = bench.bound(BindKind::Transceiver);
+    bench.submit(conn, 1);
+    bench.wait(5_000);
+    bench.submit(conn, 2);
+    bench.inject(r#"{"kind":"half-open","for":"90s"}"#);
+    bench.wait(90_005);
+    bench.site.closed(bench.now, conn, false, &[], &[]);
+    bench.drain();
+    let doubted: Vec<_> =
+        bench.records.iter().filter(|r| r.kind == Kind::LostResponse).map(|r| r.key).collect();
+    assert_eq!(doubted, [key(2)]);
+}
+
+#[test]
 fn half_open_may_resume() {
     let mut bench = Bench::new(QUIET);
     let conn = bench.bound(BindKind::Transceiver);
