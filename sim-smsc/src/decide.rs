@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn sites_share_a_fate_but_not_their_misfortunes() {
-        let (chicago, atlanta) = (Decider::new(7, "Sinch_Chicago"), Decider::new(7, "Sinch_Atlanta"));
+        let (chicago, atlanta) = (Decider::new(7, "Chicago"), Decider::new(7, "Atlanta"));
         let key = MessageKey { run: 1, account: 2, sequence: 3, segment: 0 };
         assert_eq!(chicago.fate(&key, Purpose::State, 0), atlanta.fate(&key, Purpose::State, 0));
         assert_ne!(chicago.fate(&key, Purpose::State, 0), atlanta.fate(&key, Purpose::State, 1));
