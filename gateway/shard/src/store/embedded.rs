@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Memory of one keyspace before it is written out, bytes. What is in it is read again from the journal after a crash:
-/// at 32 MiB a million correlations take twice as long to open as at 8 MiB, and a message a tenth less to write. Each
-/// writing out syncs the journal, which stalls the store for as long as the disk takes.
+/// Memory of one keyspace before it is written out, bytes. Smaller: less to put together again from the journal after
+/// a crash. Larger: fewer writings out, each of which syncs the journal and stalls the store for as long as the disk
+/// takes. `examples/store_cost.rs` measures both.
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// Cache of blocks of old correlations and parked deliveries, bytes.
 const CACHE_BYTES: u64 = 16 << 20;
