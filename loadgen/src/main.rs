@@ -151,6 +151,7 @@ fn carry_out(arguments: RunArguments) -> anyhow::Result<Code> {
     };
     let mut outcome = run(scenario, options);
     if !arguments.sim.is_empty() && outcome.failure.is_none() {
+        settle(&arguments.sim);
         outcome.reconcile(&arguments.sim)?;
     }
     if let Some(directory) = &arguments.out {
@@ -158,6 +159,19 @@ fn carry_out(arguments: RunArguments) -> anyhow::Result<Code> {
     }
     print!("{}", outcome.report().text());
     Ok(outcome.code())
+}
+
+/// Waits until simulators that still run have written their ledgers out, which they do every second.
+fn settle(ledgers: &[PathBuf]) {
+    let sizes =
+        || ledgers.iter().map(|path| std::fs::metadata(path).map_or(0, |data| data.len())).sum::<u64>();
+    for _ in 0..SETTLE_ROUNDS_MAX {
+        let before = sizes();
+        std::thread::sleep(SETTLE_ROUND);
+        if sizes() == before {
+            return;
+        }
+    }
 }
 
 fn check(file: &Path, settings: &[Setting]) -> anyhow::Result<Code> {
@@ -240,6 +254,12 @@ fn status(text: &str) -> Result<u32, String> {
     };
     parsed.map_err(|error| format!("{text:?} is no command_status: {error}"))
 }
+
+/// Longer than a simulator keeps records to itself.
+const SETTLE_ROUND: std::time::Duration = std::time::Duration::from_millis(1500);
+
+/// After so many rounds somebody else is using the simulator; what is there must do.
+const SETTLE_ROUNDS_MAX: u32 = 8;
 
 /// Full windows over eight sessions: more than any target takes.
 const CALIBRATION: &str = r#"
