@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,59 +89,78 @@ pub(super) fn beat_was_seen() {
     HEART.with_borrow_mut(Heart::put_off);
 }
 
-/// The timers that bound a stall. One is not enough: when it fires, its task is among those that the executor may then
-/// park upon, and no timer would be left. So there are several at growing distances, and all but the nearest are put off
-/// again long before they are due. The farthest are for a process that was stopped or starved for so long that the nearer
-/// ones came due together.
+/// The timers that bound a stall. One is not enough: when it fires, its task is among those that the executor may then park
+/// upon, and so may the next and the next while other programs want the core. So a row of beats is always pending; those
+/// that are near are moved to its end. The far timers are for a process that was stopped or starved for longer than the row.
 #[derive(Default)]
 struct Heart {
-    timers: [Option<(Instant, Timer)>; DISTANCES.len()],
+    beats: VecDeque<(Instant, Timer)>,
+    far: [Option<(Instant, Timer)>; FAR.len()],
 }
 
-/// How far ahead a timer is armed. The first is the beat.
-const DISTANCES: [Duration; 6] = [
-    HEARTBEAT,
-    Duration::from_millis(40),
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(60),
-    Duration::from_secs(3600),
-];
+/// Beats that are pending, each a timer of about 150 bytes: together they last for more than a second.
+const BEATS: usize = 128;
+
+/// How far ahead the far timers are armed. They are put off when half of that is gone.
+const FAR: [Duration; 4] =
+    [Duration::from_secs(3), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(3600)];
 
 thread_local! {
     static HEART: RefCell<Heart> = RefCell::default();
 }
 
 impl Heart {
-    /// Makes new timers for those that have fired.
+    /// Makes new timers for those that have fired. `context` is the main task's, whose waker stays the same.
     fn arm(&mut self, context: &mut Context<'_>) {
         let now = Instant::now();
-        for (slot, distance) in self.timers.iter_mut().zip(DISTANCES) {
-            if slot.as_ref().is_some_and(|(due, _timer)| *due > now) {
-                continue;
+        while self.beats.front().is_some_and(|(due, _timer)| *due <= now) {
+            self.beats.pop_front();
+        }
+        while self.beats.len() < BEATS {
+            let due = self.next_beat(now);
+            self.beats.push_back((due, armed(due - now, context)));
+        }
+        for (slot, distance) in self.far.iter_mut().zip(FAR) {
+            if slot.as_ref().is_none_or(|(due, _timer)| *due <= now) {
+                *slot = Some((now + distance, armed(distance, context)));
             }
-            let (_due, timer) = slot.insert((now + distance, timer::beat(distance)));
-            // Polled once, to arm it with the waker of the main task, which stays the same.
-            let _ = timer::poll(timer, context);
         }
         self.put_off();
     }
 
-    /// Puts off the timers that have not fired, where a good part of the distance is gone.
+    /// Moves the beats that are near to the end of the row, and puts the far timers off.
     fn put_off(&mut self) {
         let now = Instant::now();
-        for ((due, timer), distance) in self
-            .timers
-            .iter_mut()
-            .zip(DISTANCES)
-            .filter_map(|(slot, distance)| Some((slot.as_mut()?, distance)))
-        {
-            if *due > now && *due < now + distance * 3 / 4 {
+        let near = |due: Instant| due > now && due < now + HEARTBEAT * 3 / 4;
+        while self.beats.front().is_some_and(|(due, _timer)| near(*due)) {
+            let due = self.next_beat(now);
+            if let Some((_near, mut timer)) = self.beats.pop_front() {
+                timer.reset(due - now);
+                self.beats.push_back((due, timer));
+            }
+        }
+        for (slot, distance) in self.far.iter_mut().zip(FAR) {
+            if let Some((due, timer)) = slot
+                && *due > now
+                && *due < now + distance / 2
+            {
                 timer.reset(distance);
                 *due = now + distance;
             }
         }
     }
+
+    fn next_beat(&self, now: Instant) -> Instant {
+        self.beats.back().map_or(now, |(due, _timer)| (*due).max(now)) + HEARTBEAT
+    }
+}
+
+/// A timer that wakes the task of `context`.
+fn armed(distance: Duration, context: &mut Context<'_>) -> Timer {
+    let mut timer = timer::beat(distance);
+    // Polled once, to arm it. Should it be ready already, the others are still pending.
+    let _ = timer::poll(&mut timer, context);
+    timer
 }
 
 /// How long the executor may park upon a task that yielded, where the heartbeat would leave it for 5 ms. Yielding is what
