@@ -228,6 +228,21 @@ fn a_request_expires_once_and_its_late_answer_is_dropped() {
 }
 
 #[test]
+fn a_peer_that_lets_a_request_expire_in_silence_gets_no_more_until_it_speaks() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    pair.submit(1).expect("window");
+    pair.submit(2).expect("window");
+    let lost = pair.esme.session.outbox().len();
+    pair.esme.session.outbox().advance(lost);
+    pair.pass(10 * SECOND);
+    assert!(pair.esme.session.expired(pair.now).is_some());
+    assert_eq!(pair.submit(3), Err(SendError::WindowFull), "there is room, but no sign of life");
+    assert!(pair.esme.session.outbox_len() > 0, "it is asked for one");
+    pair.carry();
+    assert!(pair.submit(3).is_ok(), "it gave one");
+}
+
+#[test]
 fn silence_is_asked_about_and_then_ends_the_session() {
     let mut pair = Pair::bound(BindKind::Transceiver);
     pair.pass(30 * SECOND);

@@ -23,6 +23,7 @@ use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a relay is told once.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub struct RelayOptions {
     pub shard: ShardIndex,
     /// How many shards the node has; at least 1.
     pub shards: u8,
+    /// Unix time of the start, with its fraction: ids must differ from those of a life that ended in this second.
+    pub started_at: Duration,
     /// Decides draws and hash orders; the same seed and inputs give the same outputs.
     pub seed: u64,
 }
@@ -115,7 +118,7 @@ impl Relay {
             draining: false,
             drained_said: false,
             drawn: 0,
-            ids: GatewayIdSource::new(options.node, options.shard.0),
+            ids: GatewayIdSource::starting_at(options.node, options.shard.0, options.started_at),
             parties: HashMap::with_hasher(FixedState::with_seed(options.seed)),
             sessions: Arena::new(LINKS_MAX),
             accounts: Accounts::new(options.seed),

@@ -12,6 +12,7 @@ use smpp::wire::Frame;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[global_allocator]
 static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -34,7 +35,7 @@ fn relay(correlate: Correlate) -> Relay {
         correlate,
         ..SnapshotInput::default()
     };
-    let options = RelayOptions { node: 1, shard: ShardIndex(0), shards: 1, seed: 7 };
+    let options = RelayOptions { node: 1, shard: ShardIndex(0), shards: 1, started_at: Duration::ZERO, seed: 7 };
     let mut relay = Relay::new(options, Arc::new(Snapshot::compile(input).unwrap()));
     let now = Instant::from_nanos(1);
     assert!(relay.vendor_bound(now, north, VENDOR, BindKind::Transceiver, 500));

@@ -70,6 +70,7 @@ impl ShardApp {
             node: options.node,
             shard: relay::ShardIndex(options.index),
             shards: options.shards,
+            started_at: std::time::UNIX_EPOCH.elapsed().unwrap_or_default(),
             seed: options.seed,
         };
         ShardApp {

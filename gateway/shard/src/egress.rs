@@ -150,7 +150,7 @@ async fn connect<R: Runtime>(
 ) -> std::io::Result<Rc<Bell>> {
     let config = SessionConfig {
         timers: vendor.timers,
-        dialect: vendor.dialect.clone(),
+        dialect: vendor.dialect,
         ..SessionConfig::vendor_side(vendor.window)
     };
     let bind = Bind {

@@ -9,7 +9,6 @@ use smpp::pdu::BindKind;
 use smpp::session::Timers;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// One shard's fixed part: given once, at start.
 #[derive(Clone)]
@@ -26,8 +25,6 @@ pub struct ShardOptions {
     pub seed: u64,
     /// What we call ourselves towards customers: system_id of bind_resp, at most 15 octets.
     pub system_id: Vec<u8>,
-    /// How long answers may still take once the node drains.
-    pub drain_max: Duration,
     /// Where this shard shows its counters.
     pub report: ReportSlot,
 }

@@ -184,6 +184,8 @@ pub struct Session<T> {
     unanswered_in: u32,
     clockwork: Clockwork,
     outbox: Outbox,
+    /// A request expired and nothing came in since it was sent.
+    under_suspicion: bool,
     counters: SessionCounters,
 }
 
@@ -199,6 +201,7 @@ impl<T: Copy> Session<T> {
             kind: None,
             unanswered_in: 0,
             outbox: Outbox::default(),
+            under_suspicion: false,
             counters: SessionCounters::default(),
         }
     }
@@ -208,6 +211,7 @@ impl<T: Copy> Session<T> {
         self.counters.pdus_in += 1;
         let command = frame.command_id();
         self.clockwork.heard(now, command);
+        self.under_suspicion = false;
         if command.is_response() { self.handle_response(frame) } else { self.handle_request(frame) }
     }
 
@@ -317,17 +321,23 @@ impl<T: Copy> Session<T> {
         let may_enquire = self.state.is_bound();
         let (ended, enquire) = self.clockwork.check(now, self.state, may_enquire);
         if enquire {
-            let sequence = self.window.reserve();
-            self.write_header_only(CommandId::ENQUIRE_LINK, CommandStatus::ESME_ROK, sequence);
-            self.clockwork.enquire_sent(now);
+            self.enquire(now);
         }
         ended
     }
 
     /// The next request whose response timer has passed, with its sequence number. Call until `None`. An answer
     /// that comes later counts as late.
+    ///
+    /// A peer from which nothing at all came since that request is under suspicion: it is asked for a sign of
+    /// life at once, and gets no further request until it gives one.
     pub fn expired(&mut self, now: Instant) -> Option<(T, u32)> {
-        self.window.expired(now, self.config.timers.response)
+        let expired = self.window.expired(now, self.config.timers.response)?;
+        if !self.clockwork.heard_since(expired.sent_at) {
+            self.under_suspicion = true;
+            self.enquire(now);
+        }
+        Some((expired.token, expired.sequence))
     }
 
     /// When [`Session::handle_timeout`] or [`Session::expired`] next has something to do, and why.
@@ -523,11 +533,20 @@ impl<T: Copy> Session<T> {
         Event::Nothing
     }
 
+    /// Asks for a sign of life, unless the answer to an earlier question is still to come.
+    fn enquire(&mut self, now: Instant) {
+        if self.state.is_bound() && self.clockwork.enquired_at().is_none() {
+            let sequence = self.window.reserve();
+            self.write_header_only(CommandId::ENQUIRE_LINK, CommandStatus::ESME_ROK, sequence);
+            self.clockwork.enquire_sent(now);
+        }
+    }
+
     fn may_request(&self, command: CommandId) -> Result<(), SendError> {
         if !state::legal(self.config.role, command, self.state) {
             return Err(SendError::Illegal);
         }
-        if self.window.len() >= self.config.window_out_max {
+        if self.window.len() >= self.config.window_out_max || self.under_suspicion {
             return Err(SendError::WindowFull);
         }
         Ok(())

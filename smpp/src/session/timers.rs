@@ -96,6 +96,16 @@ impl Clockwork {
         }
     }
 
+    /// Whether anything came in since this moment.
+    pub(super) fn heard_since(&self, moment: Instant) -> bool {
+        self.heard_at > moment
+    }
+
+    /// When we last asked for a sign of life, if none came since.
+    pub(super) fn enquired_at(&self) -> Option<Instant> {
+        self.enquired_at
+    }
+
     pub(super) fn bind_sent(&mut self, now: Instant) {
         self.bind_from = now;
     }

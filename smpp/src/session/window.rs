@@ -22,6 +22,13 @@ pub struct Unanswered<T> {
     pub written: bool,
 }
 
+/// A request whose answer did not come in time.
+pub(super) struct Expired<T> {
+    pub(super) token: T,
+    pub(super) sequence: u32,
+    pub(super) sent_at: Instant,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Slot<T> {
     sequence: NonZeroU32,
@@ -113,7 +120,7 @@ impl<T: Copy> Window<T> {
     }
 
     /// Takes out the oldest request if it was sent `timer` or longer ago; a timer of zero is off.
-    pub(super) fn expired(&mut self, now: Instant, timer: Duration) -> Option<(T, u32)> {
+    pub(super) fn expired(&mut self, now: Instant, timer: Duration) -> Option<Expired<T>> {
         if timer.is_zero() {
             return None;
         }
@@ -124,7 +131,7 @@ impl<T: Copy> Window<T> {
                     return None;
                 }
                 self.oldest = following(sequence);
-                return self.remove(sequence).map(|(token, _)| (token, sequence));
+                return self.remove(sequence).map(|(token, sent_at)| Expired { token, sequence, sent_at });
             }
             self.oldest = following(sequence);
         }
@@ -231,12 +238,13 @@ mod tests {
         window.remove(second);
         let timer = Duration::from_secs(10);
         assert_eq!(window.oldest_sent_at(), Some(at(1)));
-        assert_eq!(window.expired(at(10), timer), None);
-        assert_eq!(window.expired(at(11), timer).map(|(token, _)| token), Some(1));
-        assert_eq!(window.expired(at(12), timer), None, "2 was answered");
-        assert_eq!(window.expired(at(13), timer).map(|(token, _)| token), Some(3));
-        assert_eq!(window.expired(at(99), timer), None);
-        assert_eq!(window.expired(at(99), Duration::ZERO), None);
+        let mut expired = |now, timer| window.expired(now, timer).map(|expired| expired.token);
+        assert_eq!(expired(at(10), timer), None);
+        assert_eq!(expired(at(11), timer), Some(1));
+        assert_eq!(expired(at(12), timer), None, "2 was answered");
+        assert_eq!(expired(at(13), timer), Some(3));
+        assert_eq!(expired(at(99), timer), None);
+        assert_eq!(expired(at(99), Duration::ZERO), None);
     }
 
     #[test]

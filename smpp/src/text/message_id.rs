@@ -1,6 +1,7 @@
 //! Message ids: how a vendor's spelling is made comparable, and the ids that the gateway itself gives.
 
 use core::fmt;
+use core::time::Duration;
 
 /// Longest id handled, in octets. SMPP 3.4 §5.2.23 allows 64 and a NUL; peers that count the NUL in send 65.
 pub const ID_LENGTH_MAX: usize = 65;
@@ -133,6 +134,18 @@ impl GatewayIdSource {
         GatewayIdSource { node, shard, second: 0, counter: 0 }
     }
 
+    /// A source for a shard that starts at this Unix time. Its first second begins with the counter at the
+    /// fraction that has passed of it, so that an earlier life of the shard, killed within the same second, has
+    /// given other ids: it cannot have given more than one each [`COUNTER_MAX`]th of the second.
+    ///
+    /// # Panics
+    /// As [`GatewayIdSource::new`].
+    pub fn starting_at(node: u8, shard: u8, unix_time: Duration) -> GatewayIdSource {
+        let second = unix_time.as_secs().saturating_sub(EPOCH_UNIX_SECONDS);
+        let fraction = u64::from(unix_time.subsec_nanos()) * u64::from(COUNTER_MAX) / 1_000_000_000;
+        GatewayIdSource { second, counter: fraction as u32, ..GatewayIdSource::new(node, shard) }
+    }
+
     /// Goes on after `last`, the newest id that an earlier life of this shard may have given. Without it a
     /// process restarted within the same second would give that second's ids again.
     pub fn resume_after(&mut self, last: GatewayId) {
@@ -230,6 +243,16 @@ fn number(id: &[u8], base: u32) -> Option<u128> {
 mod tests {
     use super::*;
     use alloc::string::ToString;
+
+    /// Found by killing a gateway in mid-traffic: it was back within the second and gave that second's ids again.
+    #[test]
+    fn a_life_that_starts_in_the_second_another_ended_in_gives_other_ids() {
+        let unix = |millis: u64| Duration::from_millis(2_000_000_000_000 + millis);
+        let mut first = GatewayIdSource::starting_at(1, 0, unix(100));
+        let last = (0..300_000).map(|_| first.next(unix(700).as_secs())).last();
+        let mut second = GatewayIdSource::starting_at(1, 0, unix(700));
+        assert!(Some(second.next(unix(700).as_secs())) > last);
+    }
 
     #[test]
     fn ids_are_unique_and_in_order_while_the_clock_jumps() {

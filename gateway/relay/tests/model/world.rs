@@ -17,6 +17,7 @@ use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) struct World {
     random: Random,
@@ -52,7 +53,7 @@ impl World {
         let snapshots = [snapshot(false, strict), snapshot(true, strict)];
         let relays = (0..shards)
             .map(|shard| {
-                let options = RelayOptions { node: 1, shard: ShardIndex(shard), shards, seed };
+                let options = RelayOptions { node: 1, shard: ShardIndex(shard), shards, started_at: Duration::ZERO, seed };
                 Relay::new(options, Arc::clone(&snapshots[0]))
             })
             .collect();
