@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ::glommio::timer::Timer;
 use ::glommio::{LocalExecutor, LocalExecutorBuilder};
 
-use super::{tasks, timer};
+use super::{tasks, timer, watch};
 use crate::panics::{self, CatchPanic};
 use crate::shard::{self, Placement, ShardThread};
 
@@ -47,6 +47,9 @@ where
         };
         started.report(Ok(()));
         let result = executor.run(with_heartbeat(async move {
+            if let Err(error) = watch::begin() {
+                tracing::warn!(%error, "this executor is not watched for stalls");
+            }
             // `main` is called inside, so that it may spawn and listen, and its panic is caught as well.
             let result = CatchPanic::new(async move { main().await }).await;
             tasks::end_all().await;
@@ -79,6 +82,7 @@ async fn with_heartbeat<F: Future>(future: F) -> F::Output {
         future.as_mut().poll(context)
     })
     .await;
+    watch::end();
     HEART.take();
     GUARD.take();
     output
@@ -130,6 +134,7 @@ impl Heart {
 
     /// Moves the beats that are near to the end of the row, and puts the far timers off.
     fn put_off(&mut self) {
+        watch::beat();
         let now = Instant::now();
         let near = |due: Instant| due > now && due < now + HEARTBEAT * 3 / 4;
         while self.beats.front().is_some_and(|(due, _timer)| near(*due)) {

@@ -3,6 +3,7 @@
 //! glommio 0.9.0 has hazards; each is met at the place named here, so that nobody above has to know them.
 //!
 //! * Its loop may park while tasks are ready: a heartbeat bounds that, and a shorter guard where tasks yield (`executor`).
+//! * It was seen to sleep with its timers due: a thread watches the beats (`watch`).
 //! * A busy executor looks at nothing outside until its preempt timer fires: the timer is 0.5 ms (`executor`).
 //! * Ready sockets are read without end: callers yield (`Runtime::yield_if_needed`), contract test "firehose".
 //! * Cancelled tasks leak, panicking ones end the executor, and those left at the end are never dropped: no task
@@ -18,6 +19,7 @@ mod executor;
 mod net;
 mod tasks;
 mod timer;
+mod watch;
 
 use std::future::Future;
 use std::io;
@@ -34,6 +36,14 @@ pub use net::{GlommioListener, GlommioStream};
 /// the process on an old kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Glommio;
+
+impl Glommio {
+    /// How often an executor of this process was found silent for 50 ms and woken: a stall, or a core that others
+    /// hold. A metric; it should stay near zero on a machine with cores to spare.
+    pub fn stall_wakes() -> u64 {
+        watch::wakes()
+    }
+}
 
 impl Runtime for Glommio {
     const BACKEND: Backend = Backend::Glommio;

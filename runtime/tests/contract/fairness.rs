@@ -83,17 +83,19 @@ pub(crate) fn two_executors_never_stall_beside_a_hog<R: Runtime>() {
         let (there, from_here) = mailbox::<u64>(8);
         let (back, from_there) = mailbox::<u64>(8);
         let answering = R::run(place(1), "answers", || answer::<R>(from_here, back)).unwrap();
-        let (tell, slowest) = mpsc::channel();
+        let (tell, slowest) = mpsc::channel::<Duration>();
         let asking = R::run(place(0), "asks", move || async move {
             tell.send(ask::<R>(there, from_there, RUN).await).unwrap();
         });
-        let slowest =
-            slowest.recv_timeout(STUCK).unwrap_or_else(|_| panic!("run {run}: both executors sleep"));
+        let slowest = slowest
+            .recv_timeout(STUCK)
+            .unwrap_or_else(|_| panic!("run {run} on {}: both executors sleep", R::BACKEND));
         assert!(slowest < STALL, "run {run} on {}: an executor slept for {slowest:?}", R::BACKEND);
         asking.unwrap().join().unwrap();
         answering.join().unwrap();
     }
     drop(hog);
+    eprintln!("executors woken by the watch: {}", runtime::glommio::Glommio::stall_wakes());
 }
 
 /// Sends a token to and fro; returns the slowest round trip.
