@@ -12,6 +12,8 @@ use std::net::{SocketAddr, TcpStream};
 pub struct Client {
     stream: TcpStream,
     sequence: u32,
+    /// deliver_sm acknowledged so far.
+    pub deliveries: u32,
 }
 
 /// One PDU, owned.
@@ -49,7 +51,7 @@ impl Client {
         let stream = TcpStream::connect(address).expect("the port is open");
         stream.set_read_timeout(Some(PATIENCE)).expect("settable");
         stream.set_nodelay(true).expect("settable");
-        Client { stream, sequence: 0 }
+        Client { stream, sequence: 0, deliveries: 0 }
     }
 
     /// Connects and binds; the bind must be accepted.
@@ -120,7 +122,10 @@ impl Client {
     /// Answers deliver_sm and enquire_link with status 0.
     pub fn acknowledge(&mut self, heard: &Heard) {
         let answer = match heard.command() {
-            CommandId::DELIVER_SM => Pdu::DeliverSmResp(DeliverSmResp::default()),
+            CommandId::DELIVER_SM => {
+                self.deliveries += 1;
+                Pdu::DeliverSmResp(DeliverSmResp::default())
+            }
             CommandId::ENQUIRE_LINK => Pdu::EnquireLinkResp,
             _ => return,
         };
