@@ -115,11 +115,23 @@ fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> 
 /// Octets of a system_id without its NUL (SMPP 3.4 §5.2.1).
 const SYSTEM_ID_MAX: usize = smpp::limits::SYSTEM_ID_SIZE_MAX - 1;
 
-fn shard_parts(options: ShardOptions, plan: &Arc<Plan>, post: Post, desks: &mut Vec<ShardDesk>) -> ShardParts {
+fn shard_parts(
+    options: ShardOptions,
+    plan: &Arc<Plan>,
+    post: Post,
+    desks: &mut Vec<ShardDesk>,
+) -> ShardParts {
     let (notices, notices_out) = mailbox(CONTROL_MAILBOX);
     let (directives_in, directives) = mailbox(CONTROL_MAILBOX);
     desks.push(ShardDesk { notices: notices_out, directives: directives_in });
-    ShardParts { options, plan: plan.clone(), post, store: None, control: (notices, directives), listen: None }
+    ShardParts {
+        options,
+        plan: plan.clone(),
+        post,
+        store: None,
+        control: (notices, directives),
+        listen: None,
+    }
 }
 
 /// Shard 0 accepts for all: connections are placed by account, not by the kernel's hash.

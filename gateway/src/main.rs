@@ -39,7 +39,9 @@ const EXIT_CONFIGURATION: u8 = 2;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::CheckConfig { file } => control::config::check_config(&file).map(|report| println!("{report}")),
+        Command::CheckConfig { file } => {
+            control::config::check_config(&file).map(|report| println!("{report}"))
+        }
         Command::Run { file } => return run(&file),
     };
     match done {

@@ -59,7 +59,10 @@ fn bytes_that_are_no_pdus_close_the_connection_before_the_bind() {
             let mut client = Client::connect(world.gateway.smpp);
             client.raw(octets);
             let nack = client.hear().expect("a generic_nack");
-            assert_eq!((nack.command(), nack.status()), (CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN));
+            assert_eq!(
+                (nack.command(), nack.status()),
+                (CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN)
+            );
             assert!(client.hear().is_none(), "the connection ends: {octets:?}");
         }
         wait_until("they are counted", || world.gateway.metric("smppgw_greetings_failed_total", &[]) >= 5.0);
@@ -72,7 +75,10 @@ fn bytes_that_are_no_pdus_close_a_bound_session() {
         let mut client = Client::bound(world.gateway.smpp, BindKind::Transceiver, "bad");
         client.raw(b"\0\x10\0\0\0\0\0\x04\0\0\0\0\0\0\0\x05");
         let nack = client.hear().expect("a generic_nack");
-        assert_eq!((nack.command(), nack.status()), (CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN));
+        assert_eq!(
+            (nack.command(), nack.status()),
+            (CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN)
+        );
         assert!(client.hear().is_none());
         wait_until("it is counted", || world.gateway.metric("smppgw_link_errors_total", &["framing"]) >= 1.0);
     });
@@ -90,7 +96,12 @@ fn a_bound_session_survives_what_can_be_answered() {
             (submit_sm, b"no NUL anywhere in this body", CommandId::SUBMIT_SM_RESP, None),
             (submit_sm, b"\0\x01\x01123\0\x01\x01456\0\0\0", CommandId::SUBMIT_SM_RESP, None),
             (CommandId::DELIVER_SM.0, b"", CommandId::DELIVER_SM_RESP, Some(CommandStatus::ESME_RINVBNDSTS)),
-            (CommandId::BIND_RECEIVER.0, b"\0\0\0\x34\0\0\0", CommandId::BIND_RECEIVER_RESP, Some(CommandStatus::ESME_RALYBND)),
+            (
+                CommandId::BIND_RECEIVER.0,
+                b"\0\0\0\x34\0\0\0",
+                CommandId::BIND_RECEIVER_RESP,
+                Some(CommandStatus::ESME_RALYBND),
+            ),
         ];
         for (sequence, (command, body, answer, status)) in (100..).zip(cases) {
             client.raw(&pdu(command, sequence, body));
@@ -113,7 +124,8 @@ fn a_bound_session_survives_what_can_be_answered() {
 fn every_truncation_of_a_submit_is_survived() {
     while_another_works(|world| {
         let mut client = Client::bound(world.gateway.smpp, BindKind::Transceiver, "bad");
-        let body = b"\0\x01\x0112025550100\0\x01\x0112025550123\0\0\0\0\0\0\0\0\0\0\x05hello\x04\x24\0\x03abc";
+        let body =
+            b"\0\x01\x0112025550100\0\x01\x0112025550123\0\0\0\0\0\0\0\0\0\0\x05hello\x04\x24\0\x03abc";
         for cut in 0..body.len() {
             client.raw(&pdu(CommandId::SUBMIT_SM.0, cut as u32 + 1_000, &body[..cut]));
             let heard = client.hear().expect("an answer");
@@ -161,7 +173,8 @@ fn a_wrong_configuration_never_starts() {
         .route("12x", &["nowhere"]);
     let file = configuration.write(directory.path());
     for command in ["run", "check-config"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_gateway")).arg(command).arg(&file).output().expect("it runs");
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_gateway")).arg(command).arg(&file).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{command}");
         let told = String::from_utf8_lossy(&output.stderr);
         for mistake in ["sesion", "rate", "12x", "nowhere"] {

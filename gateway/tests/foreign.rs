@@ -46,8 +46,12 @@ print("parts", len(parts), "ids", len(set(ids)))
 #[test]
 fn a_python_customer_gets_answer_and_receipt() {
     let python = std::env::var_os(PYTHON).map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let there = Command::new(&python).args(["-c", "import smpplib"]).output().is_ok_and(|out| out.status.success());
-    assert!(there, "{python:?} has no smpplib: run `cargo xtask test`, or pip install smpplib and set {PYTHON}");
+    let there =
+        Command::new(&python).args(["-c", "import smpplib"]).output().is_ok_and(|out| out.status.success());
+    assert!(
+        there,
+        "{python:?} has no smpplib: run `cargo xtask test`, or pip install smpplib and set {PYTHON}"
+    );
     let directory = tempfile::tempdir().expect("a temporary directory");
     let sim = sites(directory.path(), &["Chicago"], "fast", "");
     let configuration = Configuration::new("auto", 1)
@@ -83,14 +87,18 @@ impl Drop for Capture {
 fn a_foreign_dissector_finds_nothing_malformed() {
     let there = Command::new("tshark").arg("--version").output().is_ok_and(|out| out.status.success());
     if !there {
-        println!("SKIPPED: tshark is not installed and this test may not install it; `cargo xtask test` does as root");
+        println!(
+            "SKIPPED: tshark is not installed and this test may not install it; `cargo xtask test` does as root"
+        );
         return;
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let sim = sites(directory.path(), &["Chicago"], "fast", "");
     let vendor = sim.address("Chicago").expect("a site");
-    let configuration =
-        Configuration::new("auto", 1).customer("bulk", "").vendor("Chicago", vendor, 1, "").route("1", &["Chicago"]);
+    let configuration = Configuration::new("auto", 1)
+        .customer("bulk", "")
+        .vendor("Chicago", vendor, 1, "")
+        .route("1", &["Chicago"]);
     let mut gateway = Gateway::start(directory.path(), &configuration);
     let file = directory.path().join("both-legs.pcapng");
     let ports = format!("tcp port {} or tcp port {}", gateway.smpp.port(), vendor.port());
@@ -116,7 +124,9 @@ fn a_foreign_dissector_finds_nothing_malformed() {
         found.split_whitespace().flat_map(|line| line.split(',')).map(str::to_owned).collect::<Vec<_>>()
     };
     let commands = smpp("smpp");
-    for expected in ["0x00000009", "0x80000009", "0x00000004", "0x80000004", "0x00000005", "0x80000005", "0x00000006"] {
+    for expected in
+        ["0x00000009", "0x80000009", "0x00000004", "0x80000004", "0x00000005", "0x80000005", "0x00000006"]
+    {
         assert!(commands.iter().any(|command| command == expected), "no {expected} among {commands:?}");
     }
     assert!(commands.len() > 400, "both legs were seen: {}", commands.len());

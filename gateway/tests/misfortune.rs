@@ -76,7 +76,8 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 #[test]
 fn a_half_open_site_costs_no_acknowledged_message() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let fault = "[[fault]]\nkind = \"half-open\"\nat = \"1500ms\"\nfor = \"3s\"\nscope = { site = \"Chicago\" }\n";
+    let fault =
+        "[[fault]]\nkind = \"half-open\"\nat = \"1500ms\"\nfor = \"3s\"\nscope = { site = \"Chicago\" }\n";
     let sim = sites(directory.path(), &["Chicago", "Atlanta"], "fast", fault);
     let mut gateway = Gateway::start(directory.path(), &two_vendors(&sim, "fail"));
     gateway.wait_for_vendor_binds(4.0);
@@ -103,8 +104,9 @@ fn receipts_wait_for_an_absent_customer_and_survive_kill_9() {
     let gateway = Gateway::start(directory.path(), &configuration);
     gateway.wait_for_vendor_binds(1.0);
     let mut client = Client::bound(gateway.smpp, BindKind::Transmitter, "bulk");
-    let ids: Vec<String> =
-        (0..20).map(|n| client.submit_and_hear("12025550123", &format!("message {n}"), true).message_id()).collect();
+    let ids: Vec<String> = (0..20)
+        .map(|n| client.submit_and_hear("12025550123", &format!("message {n}"), true).message_id())
+        .collect();
     drop(client);
     wait_until("all receipts are parked", || gateway.metric("smppgw_store_entries", &["parked"]) >= 20.0);
     gateway.kill();

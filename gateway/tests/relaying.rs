@@ -65,7 +65,10 @@ fn story(backend: &str, shards: u32) {
     assert!(result.sent > 4_000, "{text}");
     assert_eq!((result.delivered, result.refused, result.unanswered), (result.sent, 0, 0), "{text}");
     assert_eq!((result.receipts.received, result.receipts.duplicated), (result.sent, 0), "{text}");
-    assert!(result.sites.iter().all(|site| site.accepted > result.sent / 4), "both vendors took a share: {text}");
+    assert!(
+        result.sites.iter().all(|site| site.accepted > result.sent / 4),
+        "both vendors took a share: {text}"
+    );
 }
 
 #[test]

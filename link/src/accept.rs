@@ -148,7 +148,11 @@ fn find_bind(
     }
 }
 
-fn bind_of(frame: Frame<'_>, answers: &mut bytes::BytesMut, dialect: &Dialect) -> Result<Vec<u8>, GreetError> {
+fn bind_of(
+    frame: Frame<'_>,
+    answers: &mut bytes::BytesMut,
+    dialect: &Dialect,
+) -> Result<Vec<u8>, GreetError> {
     match Pdu::decode(frame, dialect) {
         Ok(Pdu::BindTransmitter(bind) | Pdu::BindReceiver(bind) | Pdu::BindTransceiver(bind)) => {
             Ok(bind.system_id.to_vec())

@@ -16,11 +16,7 @@ pub struct BackoffOptions {
 impl Default for BackoffOptions {
     /// Half a second, at most half a minute, a quarter of it by chance.
     fn default() -> Self {
-        BackoffOptions {
-            first: Duration::from_millis(500),
-            max: Duration::from_secs(30),
-            jitter_percent: 25,
-        }
+        BackoffOptions { first: Duration::from_millis(500), max: Duration::from_secs(30), jitter_percent: 25 }
     }
 }
 

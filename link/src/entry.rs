@@ -68,7 +68,8 @@ impl<T: Copy> Entry<T> {
     pub(crate) fn give_back(&mut self, pool: &mut Vec<BytesMut>) {
         let mut storage = self.session.outbox().lend();
         let capacity = storage.capacity();
-        if (1..=crate::limits::LENT_CAPACITY_MAX).contains(&capacity) && pool.len() < crate::limits::LENT_MAX {
+        if (1..=crate::limits::LENT_CAPACITY_MAX).contains(&capacity) && pool.len() < crate::limits::LENT_MAX
+        {
             storage.clear();
             pool.push(storage);
         }

@@ -207,7 +207,11 @@ impl<R: Runtime, A: App> Hub<R, A> {
     }
 
     fn must_wait_now(&self, id: LinkId) -> bool {
-        self.inner.borrow_mut().links.entry(id).is_some_and(|entry| !entry.shut && (entry.paused || entry.frozen))
+        self.inner
+            .borrow_mut()
+            .links
+            .entry(id)
+            .is_some_and(|entry| !entry.shut && (entry.paused || entry.frozen))
     }
 
     /// Hands octets of a link to its session and the events to the program.
@@ -443,7 +447,11 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
 
 fn shut_down<T: Copy, S: Stream>(entry: &mut crate::entry::Entry<T>, stream: &S) {
     if !std::mem::replace(&mut entry.shut, true) {
-        if entry.reset { stream.reset() } else { stream.shutdown() }
+        if entry.reset {
+            stream.reset()
+        } else {
+            stream.shutdown()
+        }
         entry.resume.ring();
     }
 }

@@ -200,10 +200,11 @@ impl<T: Copy> Links<T> {
 
     /// All links that stand, in a fixed order.
     pub fn ids(&self) -> impl Iterator<Item = LinkId> + '_ {
-        self.slots.iter().enumerate().filter(|(_, slot)| slot.entry.is_some()).map(|(index, slot)| LinkId {
-            index: index as u32,
-            generation: slot.generation,
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.entry.is_some())
+            .map(|(index, slot)| LinkId { index: index as u32, generation: slot.generation })
     }
 
     /// Links that stand.

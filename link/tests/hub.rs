@@ -41,7 +41,8 @@ impl App for Smsc {
                 self.submits += 1;
                 match self.mood {
                     Mood::Answers => {
-                        let resp = Pdu::SubmitSmResp(SubmitSmResp { message_id: b"1", tlvs: Tlvs::default() });
+                        let resp =
+                            Pdu::SubmitSmResp(SubmitSmResp { message_id: b"1", tlvs: Tlvs::default() });
                         links
                             .respond(id, frame.sequence_number(), CommandStatus::ESME_ROK, &resp)
                             .expect("open");
@@ -130,7 +131,8 @@ struct Outcome {
 fn story<R: Runtime>(mood: Mood, links: usize, total: u32, window: u32, timers: Timers) -> Outcome {
     let (told, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = R::run(Placement::Floating, "story", move || async move {
-        let smsc: Hub<R, Smsc> = Hub::new(Smsc { mood, submits: 0, closed: Vec::new() }, HubOptions::default());
+        let smsc: Hub<R, Smsc> =
+            Hub::new(Smsc { mood, submits: 0, closed: Vec::new() }, HubOptions::default());
         let listener = Rc::new(R::listen(LOOPBACK.parse().expect("an address")).expect("a free port"));
         R::spawn(accept::<R>(smsc.clone(), listener.clone()));
         let esme: Hub<R, Esme> = Hub::new(Esme { total, ..Esme::default() }, HubOptions::default());
@@ -165,7 +167,9 @@ async fn accept<R: Runtime>(hub: Hub<R, Smsc>, listener: Rc<R::Listener>) {
 async fn connect<R: Runtime>(hub: &Hub<R, Esme>, address: SocketAddr, window: u32, timers: Timers) {
     let config = SessionConfig { timers, ..SessionConfig::vendor_side(window) };
     let bind = Bind { system_id: b"esme", ..Bind::default() };
-    hub.connect(address, Duration::from_secs(5), config, BindKind::Transceiver, &bind).await.expect("connects");
+    hub.connect(address, Duration::from_secs(5), config, BindKind::Transceiver, &bind)
+        .await
+        .expect("connects");
 }
 
 fn everything_is_answered<R: Runtime>() {
@@ -194,7 +198,8 @@ fn requests_to_a_silent_peer_expire() {
 
 fn a_panic_costs_one_link<R: Runtime>() {
     let outcome = story::<R>(Mood::Panics, 3, 3, 10, Timers::default());
-    let ended_by_panic = outcome.smsc.closed.iter().filter(|reason| **reason == CloseReason::Panicked).count();
+    let ended_by_panic =
+        outcome.smsc.closed.iter().filter(|reason| **reason == CloseReason::Panicked).count();
     assert_eq!((outcome.panics, ended_by_panic), (1, 1), "{:?}", outcome.smsc.closed);
     assert_eq!(outcome.smsc.closed.len(), 3, "the others unbound in order: {:?}", outcome.smsc.closed);
 }
@@ -227,14 +232,23 @@ fn garbage_closes_one_link<R: Runtime>() {
         let esme: Hub<R, Esme> = Hub::new(Esme { total: u32::MAX, ..Esme::default() }, HubOptions::default());
         connect::<R>(&esme, listener.local_address(), 10, Timers::default()).await;
         let buffer = RefCell::new(vec![0; 1_024]);
-        for garbage in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01", b"\0\0\0\x04junkjunkjunk"] {
-            let stream = R::connect(listener.local_address(), Duration::from_secs(5)).await.expect("connects");
+        for garbage in [
+            &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+            b"\x16\x03\x01\x02\x00\x01",
+            b"\0\0\0\x04junkjunkjunk",
+        ] {
+            let stream =
+                R::connect(listener.local_address(), Duration::from_secs(5)).await.expect("connects");
             stream.try_write(garbage).expect("some octets fit");
             let mut heard = Vec::new();
             while let Ok(octets @ 1..) = stream.read(&buffer).await {
                 heard.extend_from_slice(&buffer.borrow()[..octets]);
             }
-            assert_eq!(heard.get(4..8), Some(&[0x80, 0, 0, 0][..]), "generic_nack before the end: {garbage:?}");
+            assert_eq!(
+                heard.get(4..8),
+                Some(&[0x80, 0, 0, 0][..]),
+                "generic_nack before the end: {garbage:?}"
+            );
         }
         let flowing = esme.with(|app, _| app.answered);
         esme.with(|app, links| {

@@ -41,8 +41,8 @@ pub mod wire;
 pub use dialect::Dialect;
 pub use error::{DecodeError, Field, Problem, Violation};
 pub use field::{
-    Address, CommandId, CommandStatus, DataCoding, EsmClass, MessageState, Npi, RegisteredDelivery, StatusClass,
-    Ton,
+    Address, CommandId, CommandStatus, DataCoding, EsmClass, MessageState, Npi, RegisteredDelivery,
+    StatusClass, Ton,
 };
 pub use pdu::*;
 pub use time::Instant;

@@ -178,12 +178,8 @@ fn a_peer_beyond_its_window_is_told_apart() {
         pair.submit(token).expect("window of 4");
     }
     pair.carry();
-    let over: Vec<bool> = pair
-        .smsc
-        .saw
-        .iter()
-        .map(|saw| matches!(saw, Saw::Request { over_window: true, .. }))
-        .collect();
+    let over: Vec<bool> =
+        pair.smsc.saw.iter().map(|saw| matches!(saw, Saw::Request { over_window: true, .. })).collect();
     assert_eq!(over, [false, false, true]);
 }
 
@@ -192,7 +188,9 @@ fn the_same_sequence_number_in_both_directions_is_no_confusion() {
     let mut pair = Pair::bound(BindKind::Transceiver);
     let ours = pair.submit(7).expect("window");
     // The SMSC's own numbers begin at 1 as well; make them meet.
-    while pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 9).expect("window") < ours {}
+    while pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 9).expect("window") < ours
+    {
+    }
     pair.carry();
     pair.answer(ours, CommandStatus::ESME_ROK);
     pair.carry();
@@ -286,10 +284,7 @@ fn unbind_lets_answers_come_in_and_ends_both() {
     pair.esme.session.unbind(pair.now);
     assert_eq!(pair.submit(6), Err(SendError::Illegal));
     pair.carry();
-    assert_eq!(
-        pair.esme.saw,
-        [Saw::Response { token: 5, status: CommandStatus::ESME_ROK }, Saw::Unbound]
-    );
+    assert_eq!(pair.esme.saw, [Saw::Response { token: 5, status: CommandStatus::ESME_ROK }, Saw::Unbound]);
     assert_eq!((pair.esme.session.state(), pair.smsc.session.state()), (State::Unbound, State::Unbound));
 }
 

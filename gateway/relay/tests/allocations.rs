@@ -35,7 +35,8 @@ fn relay(correlate: Correlate) -> Relay {
         correlate,
         ..SnapshotInput::default()
     };
-    let options = RelayOptions { node: 1, shard: ShardIndex(0), shards: 1, started_at: Duration::ZERO, seed: 7 };
+    let options =
+        RelayOptions { node: 1, shard: ShardIndex(0), shards: 1, started_at: Duration::ZERO, seed: 7 };
     let mut relay = Relay::new(options, Arc::new(Snapshot::compile(input).unwrap()));
     let now = Instant::from_nanos(1);
     assert!(relay.vendor_bound(now, north, VENDOR, BindKind::Transceiver, 500));

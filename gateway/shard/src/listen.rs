@@ -43,9 +43,8 @@ async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream) {
         }
     };
     let Greeting { stream, octets, system_id } = greeting;
-    let (here, home) = hub.with(|app, _| {
-        (app.options.index, home_shard(AccountId::of_name(&system_id), app.options.shards))
-    });
+    let (here, home) = hub
+        .with(|app, _| (app.options.index, home_shard(AccountId::of_name(&system_id), app.options.shards)));
     if here == home {
         return take::<R>(&hub, stream, &octets);
     }

@@ -201,9 +201,11 @@ impl Drop for Gateway {
 pub fn sites(directory: &Path, names: &[&str], profile: &str, rest: &str) -> Running {
     let mut text = "[run]\nname = \"test\"\nseed = 7\nt0 = \"first-submit\"\n".to_owned();
     for name in names {
-        let _ = write!(text, "[[site]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\nprofile = \"{profile}\"\n");
+        let _ =
+            write!(text, "[[site]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\nprofile = \"{profile}\"\n");
     }
-    let _ = write!(text, "[[account]]\nsites = {names:?}\nsystem_id = \"gw01\"\npassword = \"secret\"\n{rest}\n");
+    let _ =
+        write!(text, "[[account]]\nsites = {names:?}\nsystem_id = \"gw01\"\npassword = \"secret\"\n{rest}\n");
     let scenario = Sites::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}"));
     let options = RunOptions { out: Some(directory.to_owned()) };
     Simulator::start_with(scenario, options).expect("the simulator starts")
@@ -222,7 +224,11 @@ pub fn load(directory: &Path, target: SocketAddr, scenario: &str) -> Outcome {
 }
 
 /// Ends the simulator and joins its ledger with the load's.
-pub fn reconciled(directory: &Path, sites: Running, outcome: &mut Outcome) -> loadgen::reconcile::Reconciliation {
+pub fn reconciled(
+    directory: &Path,
+    sites: Running,
+    outcome: &mut Outcome,
+) -> loadgen::reconcile::Reconciliation {
     sites.stop().expect("the ledger is written");
     let ledger = directory.join(sim_smsc::LEDGER_FILE);
     outcome.reconcile(&[ledger]).expect("readable ledgers").clone()

@@ -26,8 +26,8 @@ pub use outbind::Outbind;
 pub use query_sm::{QuerySm, QuerySmResp};
 pub use replace_sm::ReplaceSm;
 pub use submit_multi::{
-    Destination, DestinationIter, Destinations, SubmitMulti, SubmitMultiResp, Unsuccess, UnsuccessIter, Unsuccesses,
-    write_destination, write_unsuccess,
+    Destination, DestinationIter, Destinations, SubmitMulti, SubmitMultiResp, Unsuccess, UnsuccessIter,
+    Unsuccesses, write_destination, write_unsuccess,
 };
 pub use submit_sm::{SubmitSm, SubmitSmResp};
 

@@ -456,9 +456,7 @@ impl<T: Copy> Session<T> {
         // A body that cannot be read does not undo the SMSC's yes: the status in the header is its word.
         let resp = match Pdu::decode(frame, &self.config.dialect) {
             Ok(
-                Pdu::BindTransmitterResp(resp)
-                | Pdu::BindReceiverResp(resp)
-                | Pdu::BindTransceiverResp(resp),
+                Pdu::BindTransmitterResp(resp) | Pdu::BindReceiverResp(resp) | Pdu::BindTransceiverResp(resp),
             ) => resp,
             _ => BindResp { system_id: &[], tlvs: Tlvs::default() },
         };
@@ -527,8 +525,7 @@ impl<T: Copy> Session<T> {
             command,
             CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER
         );
-        let status =
-            if is_bind { CommandStatus::ESME_RALYBND } else { CommandStatus::ESME_RINVBNDSTS };
+        let status = if is_bind { CommandStatus::ESME_RALYBND } else { CommandStatus::ESME_RINVBNDSTS };
         self.write_header_only(command.response(), status, sequence);
         Event::Nothing
     }

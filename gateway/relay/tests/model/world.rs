@@ -53,7 +53,13 @@ impl World {
         let snapshots = [snapshot(false, strict), snapshot(true, strict)];
         let relays = (0..shards)
             .map(|shard| {
-                let options = RelayOptions { node: 1, shard: ShardIndex(shard), shards, started_at: Duration::ZERO, seed };
+                let options = RelayOptions {
+                    node: 1,
+                    shard: ShardIndex(shard),
+                    shards,
+                    started_at: Duration::ZERO,
+                    seed,
+                };
                 Relay::new(options, Arc::clone(&snapshots[0]))
             })
             .collect();
