@@ -57,7 +57,7 @@ impl NullSmsc {
         let ledger = options.ledger.as_ref().map(|path| Writer::create(path, &meta)).transpose()?;
         let app = Smsc { ledger, lose_every: options.lose_every, ..Smsc::default() };
         let stop = Stop::new();
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(1);
         let placement = options.core.map_or(Placement::Floating, Placement::Core);
         let stopped = stop.clone();
         let thread = R::run(placement, "null-smsc", move || serve::<R>(app, stopped, sender))?;
@@ -81,7 +81,7 @@ impl NullSmsc {
     }
 }
 
-async fn serve<R: Runtime>(app: Smsc, stop: Stop, ready: mpsc::Sender<io::Result<SocketAddr>>) {
+async fn serve<R: Runtime>(app: Smsc, stop: Stop, ready: mpsc::SyncSender<io::Result<SocketAddr>>) {
     let listener = match R::listen(SocketAddr::from(([127, 0, 0, 1], 0))) {
         Ok(listener) => std::rc::Rc::new(listener),
         Err(error) => {

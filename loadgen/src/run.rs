@@ -73,7 +73,7 @@ fn carry_out<R: Runtime>(
     let workers = scenario.workers.min(scenario.accounts.len());
     let start_line = Arc::new(StartLine::new(scenario.workers));
     let (interval_sender, intervals) = mpsc::sync_channel(INTERVALS_MAX * workers.max(1));
-    let (finished_sender, finished) = mpsc::channel();
+    let (finished_sender, finished) = mpsc::sync_channel(workers.max(1));
     let mut threads: Vec<ShardThread> = Vec::new();
     for worker in 0..scenario.workers {
         let ledger = match &options.out {

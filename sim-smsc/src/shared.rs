@@ -25,7 +25,7 @@ pub(crate) enum Order {
 /// An order and where the state after it goes.
 pub(crate) struct Directive {
     pub(crate) order: Order,
-    pub(crate) reply: mpsc::Sender<Vec<SiteReport>>,
+    pub(crate) reply: mpsc::SyncSender<Vec<SiteReport>>,
 }
 
 /// One per simulator.
@@ -49,7 +49,7 @@ impl Shared {
 
     /// Gives an order to every shard and waits for what they say; shards that do not answer are left out.
     pub(crate) fn ask(&self, order: &Order) -> Vec<SiteReport> {
-        let (reply, answers) = mpsc::channel();
+        let (reply, answers) = mpsc::sync_channel(self.shards.len().max(1));
         for inbox in &self.shards {
             let directive = Directive { order: order.clone(), reply: reply.clone() };
             lock(&inbox.directives).push(directive);

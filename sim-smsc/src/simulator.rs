@@ -172,8 +172,8 @@ fn start_on<R: Runtime>(scenario: Scenario, sink: Sink, backend_reason: String) 
     let start_ns = if scenario.start == Start::Ready { runtime::monotonic_nanos() } else { 0 };
     let shared = Arc::new(Shared::new(shard_count, start_ns));
     let stop = Stop::new();
-    let (ready, opened) = mpsc::channel();
-    let (last, last_words) = mpsc::channel();
+    let (ready, opened) = mpsc::sync_channel(shard_count);
+    let (last, last_words) = mpsc::sync_channel(shard_count);
     let mut running = Running {
         addresses: Vec::new(),
         backend: R::BACKEND,
@@ -261,8 +261,8 @@ struct Part {
     sink: Sink,
     shared: Arc<Shared>,
     stop: Stop,
-    ready: mpsc::Sender<Opened>,
-    last: mpsc::Sender<Vec<SiteReport>>,
+    ready: mpsc::SyncSender<Opened>,
+    last: mpsc::SyncSender<Vec<SiteReport>>,
 }
 
 async fn run_part<R: Runtime>(part: Part) {

@@ -17,6 +17,8 @@ pub struct ShardDesk {
 
 /// Notices taken at once.
 const NOTICES_MAX: usize = 256;
+/// Answers that wait to be passed on: more than a shard has links, each of which waits for one at most.
+const ANSWERS_MAX: usize = 65_536;
 /// How long to wait before a full mailbox is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -26,8 +28,7 @@ pub(crate) async fn serve(
     authenticator: Authenticator,
     mut draining: watch::Receiver<bool>,
 ) {
-    // Not bounded by itself: it holds at most one answer for each bind that waits, and the shard bounds its links.
-    let (answers_in, mut answers) = mpsc::unbounded_channel();
+    let (answers_in, mut answers) = mpsc::channel(ANSWERS_MAX);
     let mut notices = Vec::with_capacity(NOTICES_MAX);
     let mut waiting: VecDeque<Directive> = VecDeque::new();
     let mut told_to_drain = false;
@@ -60,7 +61,7 @@ pub(crate) async fn serve(
     }
 }
 
-fn judge(authenticator: &Authenticator, question: BindQuestion, answers: mpsc::UnboundedSender<BindAnswer>) {
+fn judge(authenticator: &Authenticator, question: BindQuestion, answers: mpsc::Sender<BindAnswer>) {
     let BindQuestion { ticket, account, system_id, password, peer } = question;
     let name = system_id.escape_ascii().to_string();
     authenticator.ask(&system_id, &password, move |verdict| {
@@ -72,7 +73,8 @@ fn judge(authenticator: &Authenticator, question: BindQuestion, answers: mpsc::U
             }
             Verdict::Busy => BindAnswer::Busy(ticket),
         };
-        let _ = answers.send(answer); // the shard may have ended meanwhile
+        // The shard may have ended meanwhile; it cannot be full, see its bound.
+        let _ = answers.try_send(answer);
     });
 }
 

@@ -200,6 +200,7 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
 }
 
 /// The relay's compiler speaks of indices; operators of places.
+#[expect(clippy::too_many_lines, reason = "a flat table from each mistake to its words")]
 fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
     use relay::Mistake as M;
     let noted = Mistakes::default();
