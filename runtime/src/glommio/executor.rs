@@ -22,6 +22,10 @@ use crate::shard::{self, Placement, ShardThread};
 /// is well below. Shorter costs nothing measurable down to 200 µs, but makes the loop's fault (see [`HEARTBEAT`]) likelier.
 const PREEMPT_TIMER: Duration = Duration::from_micros(500);
 
+/// The preempt timer while no task of the shard is ready. It must not fire in an executor's first turn: nothing would be armed
+/// yet that could end the park (see [`HEARTBEAT`]), and on a busy machine half a millisecond passes easily before the first task.
+const PREEMPT_TIMER_AT_REST: Duration = Duration::from_secs(10);
+
 /// glommio's loop takes "preempted before the first task" for "nothing to do" and parks, although tasks are ready. Any timer
 /// wakes it again, so one that always runs bounds the stall. A beat costs an idle shard about 100 µs, most of it glommio's way to sleep
 /// and back: 5 ms would be 2 % of a core, 10 ms is 1 %. Where tasks yield, [`YIELD_GUARD`] bounds the stall far lower.
@@ -47,13 +51,17 @@ where
         };
         started.report(Ok(()));
         let result = executor.run(with_heartbeat(async move {
+            tasks::open_queue(PREEMPT_TIMER);
             if let Err(error) = watch::begin() {
                 tracing::warn!(%error, "this executor is not watched for stalls");
             }
-            // `main` is called inside, so that it may spawn and listen, and its panic is caught as well.
-            let result = CatchPanic::new(async move { main().await }).await;
-            tasks::end_all().await;
-            result
+            tasks::run_in_queue(async move {
+                // `main` is called inside, so that it may spawn and listen, and its panic is caught as well.
+                let result = CatchPanic::new(async move { main().await }).await;
+                tasks::end_all().await;
+                result
+            })
+            .await
         }));
         result.map_err(|payload: Box<dyn Any + Send>| panics::message(&*payload).to_owned())
     })
@@ -61,7 +69,7 @@ where
 
 fn build() -> io::Result<LocalExecutor> {
     let builder = LocalExecutorBuilder::default()
-        .preempt_timer(PREEMPT_TIMER)
+        .preempt_timer(PREEMPT_TIMER_AT_REST)
         .io_memory(IO_MEMORY)
         .ring_depth(RING_DEPTH);
     match catch_unwind(AssertUnwindSafe(|| builder.make())) {

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use ::glommio::TaskQueueHandle;
+use ::glommio::{Latency, Shares, TaskQueueHandle};
 
 use crate::panics::{self, CatchPanic};
 
@@ -21,18 +22,35 @@ struct Registry {
     free: RefCell<Vec<usize>>,
     living: Cell<usize>,
     ending: Cell<bool>,
+    queue: Cell<TaskQueueHandle>,
 }
 
 thread_local! {
     static REGISTRY: Registry = Registry::default();
 }
 
+/// Makes the queue that all tasks of the shard run in. While one of them is ready the executor looks outside every
+/// `preempt_timer`, and a wake from another thread preempts at once.
+pub(super) fn open_queue(preempt_timer: Duration) {
+    let queue =
+        ::glommio::executor().create_task_queue(Shares::default(), Latency::Matters(preempt_timer), "shard");
+    REGISTRY.with(|registry| registry.queue.set(queue));
+}
+
+/// Runs a future in the queue of the tasks to its end. It must not panic: glommio would abort the process.
+pub(super) async fn run_in_queue<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
+    match ::glommio::spawn_local_into(future, REGISTRY.with(|registry| registry.queue.get())) {
+        Ok(task) => task.await,
+        Err(error) => unreachable!("the queue is never removed: {error}"),
+    }
+}
+
 pub(super) fn spawn(future: impl Future<Output = ()> + 'static) {
     let task = Task::new(future);
-    // Scheduled in the executor's own queue; a plain spawn would run it inside this call.
-    match ::glommio::spawn_local_into(task, TaskQueueHandle::default()) {
+    // Scheduled in a named queue; a plain spawn would run it inside this call.
+    match ::glommio::spawn_local_into(task, REGISTRY.with(|registry| registry.queue.get())) {
         Ok(task) => drop(task.detach()),
-        Err(error) => unreachable!("the executor's own queue always exists: {error}"),
+        Err(error) => unreachable!("the queue is never removed: {error}"),
     }
 }
 
