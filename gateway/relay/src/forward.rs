@@ -151,7 +151,7 @@ impl Relay {
         let message = &messages[key];
         let queue_max = snapshot.limits().queue_max;
         if let Origin::Shard { .. } = message.origin {
-            return match vendors[message.vendor].way_of(now, vendor_links, queue_max, message.vendor) {
+            return match vendors[message.vendor].way_of(now, vendor_links, queue_max, message.vendor, false) {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
@@ -162,7 +162,7 @@ impl Relay {
             else {
                 continue;
             };
-            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor), second) {
+            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor, true), second) {
                 ((true, choice), _) => return choice,
                 ((false, Choice::Down), _) => {}
                 ((false, Choice::Full), Choice::Down) => second = Choice::Full,

@@ -132,7 +132,8 @@ impl VendorState {
     }
 
     /// Where a message to this vendor would go, and whether that is as good as it gets: at once, or in the order
-    /// of the pace. `place` is this vendor's own.
+    /// of the pace. `place` is this vendor's own. With `roams`, binds on other shards are used when those here
+    /// cannot take it now: order is kept per link only.
     #[inline]
     pub(crate) fn way_of(
         &mut self,
@@ -140,6 +141,7 @@ impl VendorState {
         links: &mut Arena<VendorLink>,
         queue_max: u32,
         place: u16,
+        roams: bool,
     ) -> (bool, Choice) {
         let waiting = self.queue.len();
         let way = match waiting {
@@ -147,6 +149,10 @@ impl VendorState {
             _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
             _ if self.queue_paced => Way::Paced,                // nobody overtakes those who wait
             _ => Way::Busy,
+        };
+        let way = match way {
+            Way::Paced | Way::Busy if roams && now >= self.paused_until => self.spill(way),
+            way => way,
         };
         let wait = if waiting < queue_max { Choice::Queue { vendor: place } } else { Choice::Full };
         match way {
@@ -160,6 +166,14 @@ impl VendorState {
                 (false, if room { Choice::Shard { vendor: place, shard } } else { Choice::Full })
             }
             Way::Down => (false, Choice::Down),
+        }
+    }
+
+    /// Another shard's bind that has room, else what is possible here.
+    fn spill(&mut self, here: Way) -> Way {
+        match self.way_elsewhere() {
+            shard @ Way::Shard { room: true, .. } => shard,
+            _ => here,
         }
     }
 
