@@ -27,9 +27,10 @@ const PREEMPT_TIMER: Duration = Duration::from_micros(500);
 const PREEMPT_TIMER_AT_REST: Duration = Duration::from_secs(10);
 
 /// glommio's loop takes "preempted before the first task" for "nothing to do" and parks, although tasks are ready. Any timer
-/// wakes it again, so one that always runs bounds the stall. A beat costs an idle shard about 100 µs, most of it glommio's way to sleep
-/// and back: 5 ms would be 2 % of a core, 10 ms is 1 %. Where tasks yield, [`YIELD_GUARD`] bounds the stall far lower.
-const HEARTBEAT: Duration = Duration::from_millis(10);
+/// or socket wakes it again, so a timer that is always pending bounds the stall. A beat costs an idle shard 100 to 250 µs, most of
+/// it glommio's way to sleep and back: every 5 ms that is over 2 % of a core, every 20 ms about 1 %. Where tasks yield,
+/// [`YIELD_GUARD`] bounds the stall far lower, and a shard with a tick of its own beats with it.
+const HEARTBEAT: Duration = Duration::from_millis(20);
 
 /// Memory each executor registers with its three rings, in bytes, for file I/O that a shard never does: glommio's minimum.
 /// The default of 10 MiB would need 30 MiB of locked memory a shard.
@@ -110,7 +111,7 @@ struct Heart {
     far: [Option<(Instant, Timer)>; FAR.len()],
 }
 
-/// Beats that are pending, each a timer of about 150 bytes: together they last for more than a second.
+/// Beats that are pending, each a timer of about 150 bytes: together they last for two seconds.
 const BEATS: usize = 128;
 
 /// How far ahead the far timers are armed. They are put off when half of that is gone.

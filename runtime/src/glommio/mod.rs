@@ -3,7 +3,8 @@
 //! glommio 0.9.0 has hazards; each is met at the place named here, so that nobody above has to know them.
 //!
 //! * Its loop may park while tasks are ready: a heartbeat bounds that, and a shorter guard where tasks yield (`executor`).
-//! * It was seen to sleep with its timers due: a thread watches the beats (`watch`).
+//! * In its first turn no timer is armed yet: the timer is long until the shard's own queue is busy (`tasks`).
+//! * Whatever else may keep it asleep: a thread watches the beats and counts what it had to wake (`watch`).
 //! * A busy executor looks at nothing outside until its preempt timer fires: the timer is 0.5 ms (`executor`).
 //! * Ready sockets are read without end: callers yield (`Runtime::yield_if_needed`), contract test "firehose".
 //! * Cancelled tasks leak, panicking ones end the executor, and those left at the end are never dropped: no task

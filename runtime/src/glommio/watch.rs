@@ -1,7 +1,7 @@
 //! A thread that wakes an executor which sleeps although its heartbeat is due.
 //!
 //! The heartbeat's timers end in one operation on one ring, whose completion must pass to the ring that the executor
-//! sleeps on. Under load an executor was seen to sleep through all of them. A byte on a socket that is polled by the very
+//! sleeps on. Should that fail, a byte on a socket that is polled by the very
 //! ring it sleeps on wakes it by another way.
 
 use std::cell::RefCell;
@@ -24,7 +24,7 @@ use crate::monotonic_nanos;
 /// How often the thread looks, which costs it some 5 µs.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
-/// Silence after which an executor is woken. A healthy one that rests beats every 10 ms; one that is busy or starved for
+/// Silence after which an executor is woken. A healthy one that rests beats every 20 ms; one that is busy or starved for
 /// longer takes the byte for nothing.
 const SILENCE_NANOS: u64 = 50_000_000;
 
