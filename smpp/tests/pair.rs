@@ -45,9 +45,7 @@ impl Side {
                     sequence: frame.sequence_number(),
                     over_window,
                 },
-                Event::Response { token, frame, .. } => {
-                    Saw::Response { token, status: frame.command_status() }
-                }
+                Event::Response { token, status, .. } => Saw::Response { token, status },
                 Event::Unbound => Saw::Unbound,
                 Event::Nothing | Event::Notice { .. } | Event::Expired { .. } => continue,
             };
@@ -286,6 +284,27 @@ fn unbind_lets_answers_come_in_and_ends_both() {
     pair.carry();
     assert_eq!(pair.esme.saw, [Saw::Response { token: 5, status: CommandStatus::ESME_ROK }, Saw::Unbound]);
     assert_eq!((pair.esme.session.state(), pair.smsc.session.state()), (State::Unbound, State::Unbound));
+}
+
+#[test]
+fn what_crosses_our_unbind_is_asked_for_again() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 3).expect("window");
+    pair.esme.session.unbind(pair.now);
+    carry_one_way(pair.now, pair.chunk, &mut pair.smsc, &mut pair.esme);
+    pair.carry();
+    let again = Saw::Response { token: 3, status: CommandStatus::ESME_RX_T_APPN };
+    assert!(pair.smsc.saw.contains(&again), "{:?}", pair.smsc.saw);
+}
+
+#[test]
+fn a_nack_without_a_status_is_no_success() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    let number = pair.submit(5).expect("window");
+    let mut nack = bytes::BytesMut::new();
+    smpp::wire::write_header_only(&mut nack, CommandId::GENERIC_NACK, CommandStatus::ESME_ROK, number);
+    pair.esme.hear(pair.now, &nack);
+    assert_eq!(pair.esme.saw, [Saw::Response { token: 5, status: CommandStatus::ESME_RUNKNOWNERR }]);
 }
 
 #[test]

@@ -126,6 +126,8 @@ pub enum Event<'a, T> {
         token: T,
         /// The answer, its body not yet decoded.
         frame: Frame<'a>,
+        /// Its verdict: the header's, but never success for a generic_nack.
+        status: CommandStatus,
         /// When the request was handed to the session.
         sent_at: Instant,
     },
@@ -433,7 +435,9 @@ impl<T: Copy> Session<T> {
 
     fn match_response<'a>(&mut self, frame: Frame<'a>, taken: Option<(T, Instant)>) -> Event<'a, T> {
         match taken {
-            Some((token, sent_at)) => Event::Response { token, frame, sent_at },
+            Some((token, sent_at)) => {
+                Event::Response { token, frame, status: verdict(frame), sent_at }
+            }
             None => {
                 self.counters.late_responses += 1;
                 Event::Nothing
@@ -521,11 +525,19 @@ impl<T: Copy> Session<T> {
 
     fn refuse_illegal<'a>(&mut self, command: CommandId, sequence: u32) -> Event<'a, T> {
         self.counters.illegal_requests += 1;
-        let is_bind = matches!(
-            command,
-            CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER
-        );
-        let status = if is_bind { CommandStatus::ESME_RALYBND } else { CommandStatus::ESME_RINVBNDSTS };
+        let status = match command {
+            // The peer may have said this before it read our unbind: it shall come again.
+            CommandId::DELIVER_SM | CommandId::DATA_SM if self.state == State::Unbinding => {
+                CommandStatus::ESME_RX_T_APPN
+            }
+            CommandId::SUBMIT_SM | CommandId::SUBMIT_MULTI if self.state == State::Unbinding => {
+                CommandStatus::ESME_RMSGQFUL
+            }
+            CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER => {
+                CommandStatus::ESME_RALYBND
+            }
+            _ => CommandStatus::ESME_RINVBNDSTS,
+        };
         self.write_header_only(command.response(), status, sequence);
         Event::Nothing
     }
@@ -568,6 +580,14 @@ impl<T: Copy> Session<T> {
     fn write_header_only(&mut self, command: CommandId, status: CommandStatus, sequence: u32) {
         write_header_only(self.outbox.append(), command, status, sequence);
         self.outbox.seal();
+    }
+}
+
+/// What an answer says. A generic_nack is never a yes, whatever status a sloppy peer puts into it.
+fn verdict(frame: Frame<'_>) -> CommandStatus {
+    match (frame.command_id(), frame.command_status()) {
+        (CommandId::GENERIC_NACK, CommandStatus::ESME_ROK) => CommandStatus::ESME_RUNKNOWNERR,
+        (_, status) => status,
     }
 }
 

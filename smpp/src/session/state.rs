@@ -77,7 +77,6 @@ pub fn legal(sender: Role, command: CommandId, state: State) -> bool {
             matches!(state, BoundTransmitter | BoundTransceiver)
         }
         (Role::Smsc, CommandId::DELIVER_SM | CommandId::DATA_SM | CommandId::ALERT_NOTIFICATION) => {
-            // A peer that was asked to unbind may have sent this before it read our request.
             matches!(state, BoundReceiver | BoundTransceiver)
         }
         (
