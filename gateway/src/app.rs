@@ -34,6 +34,7 @@ struct Node {
     shards: Vec<ShardThread>,
     control: ControlThread,
     smpp: SocketAddr,
+    _names: control::names::NamesGuard,
 }
 
 fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
@@ -74,6 +75,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         shards.push(thread.with_context(|| format!("{name} at {placement:?}"))?);
     }
     let smpp = wait_for_port(&listening, config.listen.smpp)?;
+    let names = control::names::keep_resolving(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
     let sources = Sources {
@@ -96,7 +98,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, shards, control, smpp })
+    Ok(Node { store, shards, control, smpp, _names: names })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -104,7 +106,10 @@ fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> 
         index,
         shards,
         node: config.node.id,
-        links_max: config.session.links_max as usize,
+        // Rounded up, so that each shard may hold at least one.
+        links_max: (config.session.links_max as usize).div_ceil(usize::from(shards)),
+        // The shard that listens greets for all.
+        greetings_max: config.session.links_max as usize,
         // Two nodes started in the same nanosecond may share it; nothing but the spread of retries depends on it.
         seed: runtime::monotonic_nanos() ^ u64::from(config.node.id) << 48 ^ u64::from(index) << 56,
         system_id: config.node.name.bytes().take(SYSTEM_ID_MAX).collect(),

@@ -74,16 +74,16 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
             })
         })
         .collect();
-    let mut vendors: std::collections::BTreeMap<&str, relay::VendorTraffic> =
+    let mut vendors: std::collections::BTreeMap<&str, shard::VendorReport> =
         std::collections::BTreeMap::new();
     for vendor in reports.iter().flat_map(|report| &report.vendors) {
-        vendors.entry(&vendor.name).or_default().add(&vendor.traffic);
+        vendors.entry(&vendor.name).or_default().add(vendor);
     }
-    let vendor = |(name, traffic): (&&str, &relay::VendorTraffic)| {
-        let relay::VendorTraffic { links, in_flight, queue_length, accepted, rejected, unknown, .. } =
-            traffic;
+    let vendor = |(name, vendor): (&&str, &shard::VendorReport)| {
+        let relay::VendorTraffic { in_flight, queue_length, accepted, rejected, unknown, .. } =
+            &vendor.traffic;
         json!({
-            "name": name, "links": links, "in_flight": in_flight, "queue": queue_length,
+            "name": name, "links": vendor.links, "in_flight": in_flight, "queue": queue_length,
             "accepted": accepted, "rejected": rejected, "unknown": unknown,
         })
     };

@@ -22,6 +22,7 @@ mod desk;
 mod drain;
 mod http;
 pub mod metrics;
+pub mod names;
 mod signals;
 mod thread;
 

@@ -48,6 +48,12 @@ pub(crate) struct ShardApp {
     pub(crate) greetings_failed: u64,
     pub(crate) handed_over: u64,
     pub(crate) vendors: Vec<VendorReport>,
+    /// Vendors' links that stand, bound or not.
+    pub(crate) vendors_open: usize,
+    /// Held once for each accepted connection whose bind is being read.
+    pub(crate) greetings: Rc<()>,
+    /// Customers' connections closed because as many stand as may.
+    pub(crate) customers_refused: u64,
     /// Seconds since 1970 UTC, looked up once a tick.
     pub(crate) unix_seconds: u64,
     /// Binds and messages are refused, links are not renewed.
@@ -73,7 +79,7 @@ impl ShardApp {
             started_at: std::time::UNIX_EPOCH.elapsed().unwrap_or_default(),
             seed: options.seed,
         };
-        ShardApp {
+        let mut app = ShardApp {
             relay: Relay::new(relay_options, plan.snapshot.clone()),
             options,
             plan,
@@ -87,9 +93,21 @@ impl ShardApp {
             greetings_failed: 0,
             handed_over: 0,
             vendors: Vec::new(),
+            vendors_open: 0,
+            greetings: Rc::new(()),
+            customers_refused: 0,
             unix_seconds: unix_seconds(),
             draining: false,
             drained: lines.drained,
+        };
+        app.show_vendors();
+        app
+    }
+
+    /// Every vendor of the plan is in the report from the start: one that was never reached must be seen too.
+    pub(crate) fn show_vendors(&mut self) {
+        for vendor in &self.plan.clone().vendors {
+            self.vendor_report(vendor.id, &vendor.name);
         }
     }
 
@@ -101,11 +119,19 @@ impl ShardApp {
         if self.peers.len() <= id.index() {
             self.peers.resize_with(id.index() + 1, || None);
         }
+        self.vendors_open += usize::from(matches!(peer, Peer::Vendor(_)));
         self.peers[id.index()] = Some(peer);
     }
 
     pub(crate) fn take_peer(&mut self, id: LinkId) -> Option<Peer> {
-        self.peers.get_mut(id.index())?.take()
+        let peer = self.peers.get_mut(id.index())?.take()?;
+        self.vendors_open -= usize::from(matches!(peer, Peer::Vendor(_)));
+        Some(peer)
+    }
+
+    /// Whether one more link of a customer may stand: vendors' binds have room of their own.
+    pub(crate) fn has_room_for_customer(&self, links: &Links<Token>) -> bool {
+        links.len() - self.vendors_open < self.options.links_max
     }
 
     pub(crate) fn arrival(&self, links: &Links<Token>, id: LinkId, over_window: bool) -> Arrival {

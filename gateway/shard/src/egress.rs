@@ -36,6 +36,7 @@ impl ShardApp {
         peer.bound = true;
         let (vendor, window, report) = (peer.vendor, peer.window, peer.report);
         self.vendors_links.bound += 1;
+        self.vendors[report].links += 1;
         self.vendors_links.binds_accepted += 1;
         tracing::info!(vendor = %self.vendors[report].name, ?kind, "bound");
         if !self.relay.vendor_bound(links.now(), vendor, key_of(id), kind, window) {
@@ -108,6 +109,7 @@ impl ShardApp {
         );
         if peer.bound {
             self.vendors_links.bound -= 1;
+            self.vendors[peer.report].links -= 1;
             self.relay.vendor_closed(links.now(), key_of(id), &written, &unsent);
         }
     }
@@ -122,13 +124,18 @@ fn messages(tokens: &[Token]) -> Vec<MessageKey> {
 }
 
 /// Keeps one bind of a vendor up for as long as the shard runs: connect, bind, wait for its end, wait a while,
-/// again. Addresses are tried in order, starting over after a link that stood.
+/// again. Addresses are tried in order, starting over after a link that stood. A vendor without an address waits
+/// as after a failure: its name may be resolved by then.
 pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, vendor: Rc<VendorOptions>, bind: u32) {
     let seed = u64::from(vendor.id.0) << 32 | u64::from(bind);
     let mut backoff = Backoff::new(vendor.reconnect, seed);
     let mut attempt = 0;
     while !hub.with(|app, _| app.draining) {
-        let address = vendor.addresses[attempt % vendor.addresses.len()];
+        let Some(address) = address_of(&vendor.addresses.load(), attempt) else {
+            tracing::warn!(vendor = %vendor.name, "no address: its name cannot be resolved");
+            R::sleep(backoff.next_wait()).await;
+            continue;
+        };
         attempt += 1;
         let began = runtime::monotonic_nanos();
         match connect(&hub, &vendor, address).await {
@@ -141,6 +148,11 @@ pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, vendor: Rc<Ven
         }
         R::sleep(backoff.next_wait()).await;
     }
+}
+
+/// The address of this attempt, counted from 0; none when there is none.
+fn address_of(addresses: &[SocketAddr], attempt: usize) -> Option<SocketAddr> {
+    addresses.get(attempt.checked_rem(addresses.len())?).copied()
 }
 
 async fn connect<R: Runtime>(
@@ -171,4 +183,28 @@ async fn connect<R: Runtime>(
         }
     });
     Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_tried_in_turn() {
+        let addresses: Vec<SocketAddr> =
+            ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().unwrap()).into();
+        let check = |count: usize, attempt: usize, expected: Option<u16>| {
+            let address = address_of(&addresses[..count], attempt);
+            assert_eq!(
+                address.map(|address| address.port()),
+                expected,
+                "{count} addresses, attempt {attempt}"
+            );
+        };
+        check(0, 0, None);
+        check(0, 7, None);
+        check(1, 3, Some(1));
+        check(2, 0, Some(1));
+        check(2, 3, Some(2));
+    }
 }

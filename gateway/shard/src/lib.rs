@@ -33,7 +33,9 @@ pub mod store;
 
 pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
 pub use mail::{Mail, Post, mesh};
-pub use options::{BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions};
+pub use options::{
+    AddressSlot, BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions, address_slot,
+};
 pub use placement::home_shard;
 pub use report::{LATENCY_BOUNDS_US, Latency, LinkTally, ReportSlot, ShardReport, VendorReport, report_slot};
 pub use shard::{Listening, ShardParts, run_shard};

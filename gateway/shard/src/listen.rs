@@ -19,7 +19,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn keep_accepting<R: Runtime>(hub: Hub<R, ShardApp>, listener: Rc<R::Listener>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => R::spawn(place::<R>(hub.clone(), stream)),
+            Ok((stream, _)) => {
+                let Some(greeting) = hub.with(|app, _| app.start_greeting()) else { continue };
+                let hub = hub.clone();
+                R::spawn(async move {
+                    place::<R>(hub, stream).await;
+                    drop(greeting);
+                });
+            }
             Err(error) => {
                 if hub.with(|app, _| app.draining) {
                     return;
@@ -28,6 +35,18 @@ pub(crate) async fn keep_accepting<R: Runtime>(hub: Hub<R, ShardApp>, listener: 
                 R::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+impl ShardApp {
+    /// The right to read one connection's bind, held while that goes on; none when too many are at it. The connection
+    /// is then closed.
+    fn start_greeting(&mut self) -> Option<Rc<()>> {
+        if Rc::strong_count(&self.greetings) > self.options.greetings_max {
+            self.customers_refused += 1;
+            return None;
+        }
+        Some(self.greetings.clone())
     }
 }
 
@@ -64,11 +83,19 @@ async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream) {
 
 /// Makes a connection a link of this shard. One that is too many is closed.
 pub(crate) fn take<R: Runtime>(hub: &Hub<R, ShardApp>, stream: R::Stream, octets: &[u8]) {
-    let config = hub.with(|app, _| SessionConfig {
-        timers: app.plan.customer_timers,
-        pdu_size_max: app.plan.pdu_size_max,
-        dialect: Dialect::tolerant(),
-        ..SessionConfig::customer_side(1, 1)
+    let config = hub.with(|app, links| {
+        if !app.has_room_for_customer(links) {
+            app.customers_refused += 1;
+            return None;
+        }
+        Some(SessionConfig {
+            timers: app.plan.customer_timers,
+            pdu_size_max: app.plan.pdu_size_max,
+            dialect: Dialect::tolerant(),
+            ..SessionConfig::customer_side(1, 1)
+        })
     });
-    drop(hub.attach(stream, config, octets));
+    if let Some(config) = config {
+        drop(hub.attach(stream, config, octets));
+    }
 }

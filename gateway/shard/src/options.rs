@@ -2,6 +2,7 @@
 //! the database.
 
 use crate::report::ReportSlot;
+use arc_swap::ArcSwap;
 use link::backoff::BackoffOptions;
 use relay::{AccountId, Snapshot, VendorId};
 use smpp::dialect::Dialect;
@@ -9,6 +10,15 @@ use smpp::pdu::BindKind;
 use smpp::session::Timers;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Where the newest addresses of a vendor lie. Names are resolved by control, never on a shard; a shard takes what lies
+/// here at each attempt to connect. Empty while no name could be resolved.
+pub type AddressSlot = Arc<ArcSwap<Vec<SocketAddr>>>;
+
+/// A slot with these addresses.
+pub fn address_slot(addresses: Vec<SocketAddr>) -> AddressSlot {
+    Arc::new(ArcSwap::from_pointee(addresses))
+}
 
 /// One shard's fixed part: given once, at start.
 #[derive(Clone)]
@@ -19,8 +29,10 @@ pub struct ShardOptions {
     pub shards: u8,
     /// Number of the node, part of every message id.
     pub node: u8,
-    /// Links that this shard may hold, customers' and vendors'.
+    /// Customers' links that this shard may hold; vendors' binds come on top of them.
     pub links_max: usize,
+    /// Accepted connections whose bind was not read yet, on the shard that listens. The next one is closed.
+    pub greetings_max: usize,
     /// Seed of everything that is left to chance: jitter, hash tables.
     pub seed: u64,
     /// What we call ourselves towards customers: system_id of bind_resp, at most 15 octets.
@@ -106,7 +118,7 @@ pub struct VendorOptions {
     /// Its name, for logs and metrics.
     pub name: Box<str>,
     /// Where it is, tried in this order.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: AddressSlot,
     /// Whether its links are encrypted, and for which name its certificate must be good.
     pub tls: Option<Box<str>>,
     /// Who we are there.

@@ -34,10 +34,21 @@ pub struct VendorReport {
     pub id: Option<VendorId>,
     /// Its name.
     pub name: Box<str>,
+    /// Links bound now, of any kind.
+    pub links: u64,
     /// The relay's counts.
     pub traffic: relay::VendorTraffic,
     /// From handing a request to its link to its answer.
     pub round_trip: Latency,
+}
+
+impl VendorReport {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &VendorReport) {
+        self.links += other.links;
+        self.traffic.add(&other.traffic);
+        self.round_trip.add(&other.round_trip);
+    }
 }
 
 /// One shard's counters at one moment.

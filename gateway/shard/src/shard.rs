@@ -59,7 +59,7 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
         control: Outgoing::new(control.0),
         drained: drained.clone(),
     };
-    let links_max = options.links_max;
+    let links_max = options.links_max + binds_here(&options, &plan).count();
     let app = ShardApp::new(options, plan.clone(), lines);
     let hub: Hub<R, ShardApp> = Hub::new(app, HubOptions { links_max });
     for (from, receiver) in post.from {
@@ -90,13 +90,20 @@ fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: &Listening) -> O
 }
 
 fn start_vendors<R: Runtime>(hub: &Hub<R, ShardApp>, plan: &Plan) {
-    let (index, shards) = hub.with(|app, _| (app.options.index, app.options.shards));
-    for (place, vendor) in plan.vendors.iter().enumerate() {
-        let shared = Rc::new(vendor.clone());
-        for bind in (0..vendor.binds).filter(|bind| bind_shard(place, *bind, shards) == index) {
-            R::spawn(keep_bound::<R>(hub.clone(), shared.clone(), bind));
-        }
+    let options = hub.with(|app, _| app.options.clone());
+    let shared: Vec<_> = plan.vendors.iter().map(|vendor| Rc::new(vendor.clone())).collect();
+    for (place, bind) in binds_here(&options, plan) {
+        R::spawn(keep_bound::<R>(hub.clone(), shared[place].clone(), bind));
     }
+}
+
+/// Place of the vendor and number of the bind, for each bind that this shard keeps.
+fn binds_here(options: &ShardOptions, plan: &Plan) -> impl Iterator<Item = (usize, u32)> {
+    let (index, shards) = (options.index, options.shards);
+    let binds = plan.vendors.iter().enumerate();
+    binds
+        .flat_map(|(place, vendor)| (0..vendor.binds).map(move |bind| (place, bind)))
+        .filter(move |(place, bind)| bind_shard(*place, *bind, shards) == index)
 }
 
 async fn read_mail<R: Runtime>(hub: Hub<R, ShardApp>, from: u8, mut receiver: Receiver<Mail>) {
@@ -163,6 +170,7 @@ impl ShardApp {
             Directive::Publish(plan) => {
                 self.relay.apply_snapshot(links.now(), plan.snapshot.clone());
                 self.plan = plan;
+                self.show_vendors();
             }
             Directive::Bind(answer) => self.on_bind_answer(links, answer),
             Directive::Drain => {
@@ -180,13 +188,15 @@ impl ShardApp {
                 vendor.traffic = traffic;
             }
         }
+        let mut link_counters = *links.counters();
+        link_counters.refused_full += self.customers_refused;
         ShardReport {
             made_at_ns: runtime::monotonic_nanos(),
             customers: self.customers,
             vendors_links: self.vendors_links,
             greetings_failed: self.greetings_failed,
             handed_over: self.handed_over,
-            links: *links.counters(),
+            links: link_counters,
             relay: self.relay.counters(),
             vendors,
             backlog: self.waiting() as u64,

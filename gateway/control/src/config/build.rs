@@ -4,13 +4,13 @@
 use super::mistake::{Mistake, Mistakes, Place};
 use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
-use super::{Config, Credential, HostPort};
+use super::{Config, Credential};
+use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
 use relay::{Account, AccountId, Correlate, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor};
 use shard::store::{Durability, StoreOptions};
-use shard::{CustomerOptions, Plan, VendorOptions};
+use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Built {
     pub store: Option<StoreOptions>,
     /// Account, system_id and proof of every customer.
     pub credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
+    /// The vendors' hosts, to be looked up again.
+    pub names: Vec<VendorNames>,
     /// What is right but deserves a look.
     pub warnings: Vec<String>,
 }
@@ -42,7 +44,15 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     let snapshot =
         Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))?;
     let mut warnings = Vec::new();
-    let vendors = config.vendors.iter().map(|vendor| vendor_options(vendor, &mut warnings)).collect();
+    let mut names: Vec<VendorNames> = Vec::with_capacity(config.vendors.len());
+    let mut vendors = Vec::with_capacity(config.vendors.len());
+    for vendor in &config.vendors {
+        let mut hosts = VendorNames::new(&vendor.name.value, &vendor.addresses);
+        // A name that cannot be resolved now is no mistake: the other vendors shall start.
+        warnings.extend(hosts.look_up(resolve));
+        vendors.push(vendor_options(vendor, hosts.slot()));
+        names.push(hosts);
+    }
     if config.customers.is_empty() {
         warnings.push("no customer is defined: nobody can bind".into());
     }
@@ -72,6 +82,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
         plan: Arc::new(plan),
         store: store_options(config),
         credentials: config.customers.iter().filter_map(credential).collect(),
+        names,
         warnings,
     })
 }
@@ -140,10 +151,8 @@ fn customer_options(customer: &super::Customer) -> CustomerOptions {
     }
 }
 
-fn vendor_options(vendor: &Vendor, warnings: &mut Vec<String>) -> VendorOptions {
+fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
     let name = vendor.name.value.as_str();
-    let addresses: Vec<SocketAddr> =
-        vendor.addresses.iter().flat_map(|address| resolve(name, address, warnings)).collect();
     let password =
         vendor.password.as_ref().map(|password| String::from_utf8_lossy(password.expose()).into_owned());
     VendorOptions {
@@ -170,17 +179,6 @@ fn vendor_options(vendor: &Vendor, warnings: &mut Vec<String>) -> VendorOptions 
             max: vendor.reconnect_max,
             jitter_percent: RECONNECT_JITTER_PERCENT,
         },
-    }
-}
-
-/// All addresses of a host. A name that cannot be resolved now is no mistake: the other vendors shall start.
-fn resolve(vendor: &str, address: &HostPort, warnings: &mut Vec<String>) -> Vec<SocketAddr> {
-    match (address.host.as_str(), address.port).to_socket_addrs() {
-        Ok(found) => found.collect(),
-        Err(error) => {
-            warnings.push(format!("vendor \"{vendor}\": {} cannot be resolved: {error}", address.host));
-            Vec::new()
-        }
     }
 }
 

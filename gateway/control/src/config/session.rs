@@ -17,7 +17,7 @@ pub struct Session {
     pub inactivity: Duration,
     /// Longest PDU, bytes.
     pub pdu_size_max: u32,
-    /// Customers' links on this node.
+    /// Customers' links on this node, shared out evenly among its shards.
     pub links_max: u32,
 }
 
@@ -60,7 +60,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "links_max",
             kind: Kind::Whole { min: 1, max: 1_000_000 },
             default: Fallback::Value("20000"),
-            help: "Customers' links on this node; the next one is closed at accept. About 16 KiB each when idle.",
+            help: "Customers' links on this node, shared out evenly among its shards: the next one on a shard is closed before its bind is answered. All links of one customer are on one shard. Vendors' binds are not counted and keep their room. About 16 KiB each when idle.",
         },
     ],
 };

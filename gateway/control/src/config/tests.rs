@@ -48,7 +48,7 @@ fn a_good_file_has_no_mistakes() {
     assert!(config.vendors[0].dialect.tlv_cut && !config.vendors[0].dialect.response_tlvs);
     assert_eq!(config.store.time_to_live.as_secs(), 72 * 3600);
     let built = build(&config).unwrap();
-    assert_eq!(built.plan.vendors[0].addresses, ["127.0.0.1:3611".parse().unwrap()]);
+    assert_eq!(**built.plan.vendors[0].addresses.load(), ["127.0.0.1:3611".parse().unwrap()]);
     assert_eq!(built.plan.snapshot.owner(b"12025550100"), Some(::relay::AccountId::of_name(b"acme")));
     assert_eq!(built.credentials.len(), 1);
     assert!(built.warnings.is_empty(), "{:?}", built.warnings);

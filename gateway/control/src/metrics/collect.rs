@@ -6,7 +6,7 @@ use crate::auth::Authenticator;
 use arc_swap::ArcSwap;
 use relay::{Refusal, Traffic, VendorTraffic};
 use shard::store::StoreCounters;
-use shard::{Latency, LinkTally, ReportSlot, ShardReport};
+use shard::{Latency, LinkTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,18 +68,16 @@ impl Sources {
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
         totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
         totals.count(&n::PANICS, &[], runtime::panics());
-        let mut vendors: BTreeMap<Box<str>, (VendorTraffic, Latency)> = BTreeMap::new();
+        let mut vendors: BTreeMap<Box<str>, VendorReport> = BTreeMap::new();
         for (index, slot) in self.shards.iter().enumerate() {
             let report = slot.load();
             totals.add_shard(&report, &index.to_string(), now_ns);
             for vendor in &report.vendors {
-                let (traffic, round_trip) = vendors.entry(vendor.name.clone()).or_default();
-                traffic.add(&vendor.traffic);
-                round_trip.add(&vendor.round_trip);
+                vendors.entry(vendor.name.clone()).or_default().add(vendor);
             }
         }
-        for (name, (traffic, round_trip)) in &vendors {
-            totals.add_vendor(name, traffic, round_trip);
+        for (name, vendor) in &vendors {
+            totals.add_vendor(name, vendor);
         }
         if let Some(store) = &self.store {
             totals.add_store(&store.load());
@@ -259,7 +257,8 @@ impl Totals {
         }
     }
 
-    fn add_vendor(&mut self, name: &str, traffic: &VendorTraffic, round_trip: &Latency) {
+    fn add_vendor(&mut self, name: &str, vendor: &VendorReport) {
+        let VendorReport { id: _, name: _, links: bound, traffic, round_trip } = vendor;
         let VendorTraffic {
             sends,
             accepted,
@@ -279,7 +278,8 @@ impl Totals {
         self.count(&n::VENDOR_DELIVERIES, &[name], *deliveries);
         self.count(&n::VENDOR_QUEUE_DEPTH, &[name], *queue_length);
         self.count(&n::VENDOR_IN_FLIGHT, &[name], *in_flight);
-        self.count(&n::VENDOR_LINKS, &[name], *links);
+        self.count(&n::VENDOR_LINKS, &[name], *bound);
+        self.count(&n::VENDOR_SUBMIT_LINKS, &[name], *links);
         let value = Value::Latency(Box::new(*round_trip));
         let samples = self.samples.entry(n::VENDOR_ROUND_TRIP.name).or_default();
         samples.push(Sample { labels: vec![name.to_string()], value });

@@ -112,6 +112,7 @@ mod tests {
     }
 
     /// Sources in which every counter moved.
+    #[expect(clippy::too_many_lines, reason = "a flat list of every counter")]
     fn busy_sources(shards: usize) -> Sources {
         let tally = LinkTally { bound: 3, binds_accepted: 4, binds_refused: 5, closed: 6 };
         let mut round_trip = Latency::default();
@@ -198,7 +199,7 @@ mod tests {
             in_flight: 1,
             links: 1,
         };
-        report.vendors = vec![VendorReport { id: None, name: "west".into(), traffic, round_trip }];
+        report.vendors = vec![VendorReport { id: None, name: "west".into(), links: 2, traffic, round_trip }];
         let slots = (0..shards).map(|_| {
             let slot = report_slot();
             slot.store(Arc::new(report.clone()));
@@ -269,6 +270,8 @@ mod tests {
             "smppgw_links{side=\"customer\",state=\"bound\"} 6",
             "smppgw_vendor_answers_total{vendor=\"west\",class=\"throttled\"} 6",
             "smppgw_vendor_answers_total{vendor=\"west\",class=\"error\"} 2",
+            "smppgw_vendor_links{vendor=\"west\"} 4",
+            "smppgw_vendor_submit_links{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_count{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.001\",vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.0005\",vendor=\"west\"} 0",

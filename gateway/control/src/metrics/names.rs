@@ -87,7 +87,8 @@ metrics! {
     DELIVERIES_OPEN "deliveries_open" Gauge [] "Receipts and MO on their way.";
     QUEUE_DEPTH "queue_depth" Gauge [] "Messages waiting for a window slot, all vendors.";
 
-    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links that may submit.";
+    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links, whatever they bound as; 0 from the start for every vendor of the configuration.";
+    VENDOR_SUBMIT_LINKS "vendor_submit_links" Gauge ["vendor"] "Of those, the ones that may submit.";
     VENDOR_SENDS "vendor_sends" Counter ["vendor"] "Copies handed to the vendor's links.";
     VENDOR_ANSWERS "vendor_answers" Counter ["vendor", "class"] "Its answers by class of status: ok, throttled, error.";
     VENDOR_UNKNOWN "vendor_unknown" Counter ["vendor"] "Copies whose outcome nobody knows.";
