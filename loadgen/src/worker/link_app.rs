@@ -20,7 +20,7 @@ impl App for Generator {
 
     fn on_event(&mut self, links: &mut Links<Token>, id: LinkId, event: Event<'_, Token>) {
         match event {
-            Event::Response { token, frame, sent_at } => self.answered(links, token, frame, sent_at),
+            Event::Response { token, frame, sent_at, .. } => self.answered(links, token, frame, sent_at),
             Event::Request { frame, pdu, .. } => self.requested(links, id, frame, &pdu),
             Event::Bound { .. } => self.bound(id),
             Event::BindRefused { status } => {
