@@ -187,18 +187,25 @@ fn backend_label(backend: Backend) -> &'static str {
     }
 }
 
-/// Waits for the drain, then for every thread.
+/// Waits for the drain, then for every thread. Whatever went wrong with the others, the store does what it was asked.
 fn end(node: Node) -> anyhow::Result<()> {
-    let in_time = node.control.join().map_err(anyhow::Error::msg)?;
+    let ended = end_shards(node.control, node.shards);
+    if let Some(store) = node.store {
+        let store_ended = if ended.is_ok() { store.join() } else { store.end() };
+        store_ended.map_err(anyhow::Error::msg)?;
+    }
+    ended?;
+    tracing::info!("drained");
+    Ok(())
+}
+
+fn end_shards(control: ControlThread, shards: Vec<ShardThread>) -> anyhow::Result<()> {
+    let in_time = control.join().map_err(anyhow::Error::msg)?;
     if !in_time {
         bail!("not every shard drained in time: what was in flight has no answer");
     }
-    for shard in node.shards {
+    for shard in shards {
         shard.join().context("a shard ended badly")?;
     }
-    if let Some(store) = node.store {
-        store.join().map_err(anyhow::Error::msg)?;
-    }
-    tracing::info!("drained");
     Ok(())
 }

@@ -7,6 +7,7 @@ use runtime::{Receiver, Sender, mailbox};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Operations and answers that a mailbox holds, each way and shard; about 150 bytes each. A shard whose mailbox is
 /// full waits (see the relay's `store_wait_max`): 16,384 is some 60 ms of the store's work.
 const STORE_MAILBOX_LENGTH: usize = 16_384;
+/// Turns after which a store that was told to end does so: as many as a full mailbox takes, so that a shard that still
+/// asks cannot keep it.
+const LAST_TURNS: usize = STORE_MAILBOX_LENGTH / TURN_OPS_MAX + 1;
 /// Operations of one shard that one turn takes, so that a turn stays within a few milliseconds.
 const TURN_OPS_MAX: usize = 4096;
 /// A turn of so many operations says that the store is busy: the next one then waits [`LINGER`] so that it is larger,
@@ -41,6 +45,7 @@ pub struct StorePort {
 /// The running store. It ends when every shard has dropped its port and all is done.
 pub struct StoreThread {
     handle: JoinHandle<()>,
+    ending: Arc<AtomicBool>,
     report: Arc<ArcSwap<StoreCounters>>,
 }
 
@@ -48,6 +53,14 @@ impl StoreThread {
     /// Where the newest counters lie; refreshed every 250 ms.
     pub fn report(&self) -> Arc<ArcSwap<StoreCounters>> {
         self.report.clone()
+    }
+
+    /// Ends it although shards still hold their ports: what they have asked so far is done and committed. For a shard
+    /// that did not end in time.
+    pub fn end(self) -> Result<(), String> {
+        self.ending.store(true, Ordering::Release);
+        self.handle.thread().unpark();
+        self.join()
     }
 
     /// Waits for the end; an error names a panic.
@@ -79,13 +92,15 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     }
     let report = Arc::new(ArcSwap::from_pointee(store.counters()));
     let shown = report.clone();
-    let handle =
-        thread::Builder::new().name("store".into()).spawn(move || Service::new(store, desks, shown).run());
+    let ending = Arc::new(AtomicBool::new(false));
+    let told = ending.clone();
+    let run = move || Service::new(store, desks, shown).run(&told);
+    let handle = thread::Builder::new().name("store".into()).spawn(run);
     let handle = handle.map_err(|error| OpenError::Broken {
         directory: options.directory.clone(),
         reason: format!("no thread for the store: {error}"),
     })?;
-    Ok((StoreThread { handle, report }, ports))
+    Ok((StoreThread { handle, ending, report }, ports))
 }
 
 /// The store's end towards one shard.
@@ -120,24 +135,27 @@ impl Service {
         }
     }
 
-    fn run(mut self) {
+    fn run(mut self, ending: &AtomicBool) {
         self.waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
-        while self.wait() {
+        let mut turns_left = LAST_TURNS;
+        while turns_left > 0 && self.wait(ending) {
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
             if taken > 0 {
                 self.store.turn(unix_seconds(), &mut self.batches);
                 self.hand_out();
             }
             self.look_after();
-            if taken >= TURN_OPS_BUSY {
+            if ending.load(Ordering::Acquire) {
+                turns_left = if taken > 0 { turns_left - 1 } else { 0 };
+            } else if taken >= TURN_OPS_BUSY {
                 thread::sleep(LINGER);
             }
         }
         self.report.store(Arc::new(self.store.counters()));
     }
 
-    /// Takes what is queued, waiting for it if there is nothing; false when no shard is left.
-    fn wait(&mut self) -> bool {
+    /// Takes what is queued, waiting for it if there is nothing and it is not to end; false when no shard is left.
+    fn wait(&mut self, ending: &AtomicBool) -> bool {
         let deadline = Instant::now() + SWEEP_EVERY;
         loop {
             let mut open = 0;
@@ -156,7 +174,7 @@ impl Service {
                 return open > 0 || taken > 0;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || ending.load(Ordering::Acquire) {
                 return true;
             }
             thread::park_timeout(if blocked { ROOM_WAIT.min(left) } else { left });
@@ -262,6 +280,24 @@ mod tests {
         drop(ports);
         thread.join().unwrap();
         assert_eq!(report.load().remembered, 2 * count);
+    }
+
+    #[test]
+    fn what_was_asked_is_kept_although_a_shard_does_not_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(directory.path().join("store"));
+        let (thread, mut ports) = start(&options, 1).unwrap();
+        let count = 10_000; // more than one turn takes; nobody reads the answers
+        for number in 0..count {
+            let message = MessageKey::from_u64(number);
+            let key = key(0, number);
+            ports[0].ops.push(StoreOp::Remember { message, key, correlation: correlation(number) }).unwrap();
+        }
+        thread.end().unwrap();
+        let (thread, new_ports) = start(&options, 1).unwrap();
+        assert_eq!(thread.report().load().open_recent, count);
+        drop((ports, new_ports));
+        thread.join().unwrap();
     }
 
     #[test]
