@@ -5,15 +5,13 @@ use control::auth::{AuthOptions, Authenticator};
 use control::config::{Built, Config};
 use control::{ControlOptions, ControlThread, DrainOptions, ShardDesk, metrics::Sources};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
+use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::store::StoreThread;
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::SystemTime;
-
-/// Words that control and a shard may leave for each other: the binds of a storm.
-const CONTROL_MAILBOX: usize = 4_096;
 
 /// Runs the gateway until it was told to stop and has drained.
 ///
@@ -26,6 +24,11 @@ pub(crate) fn run(config: &Config, built: Built) -> anyhow::Result<()> {
         Backend::Glommio => run_on::<runtime::glommio::Glommio>(config, built),
         Backend::Tokio => run_on::<runtime::tokio::Tokio>(config, built),
     }
+}
+
+/// The most memory that a configuration lets a node take on this machine.
+pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<MemoryBound> {
+    Ok(control::memory::bound_of(config, built, placements(config)?.len() as u64))
 }
 
 /// All that runs beside the main thread.
@@ -51,6 +54,8 @@ fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
 
 fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     let placements = placements(config)?;
+    let memory = control::memory::bound_of(config, &built, placements.len() as u64);
+    tracing::info!("{memory}");
     let (store, store_ports) = match &built.store {
         Some(options) => {
             let (thread, ports) = shard::store::start(options, placements.len()).context("the store")?;
@@ -84,6 +89,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         backend: backend_label(R::BACKEND),
         started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
         config_version: built.plan.snapshot.version(),
+        memory,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         authenticator: Some(authenticator.clone()),

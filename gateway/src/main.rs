@@ -39,15 +39,26 @@ const EXIT_CONFIGURATION: u8 = 2;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::CheckConfig { file } => {
-            control::config::check_config(&file).map(|report| println!("{report}"))
-        }
+        Command::CheckConfig { file } => check(&file),
         Command::Run { file } => return run(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(mistakes) => tell(&mistakes),
     }
+}
+
+fn check(file: &std::path::Path) -> Result<(), Vec<control::config::Mistake>> {
+    let report = control::config::check_config(file)?;
+    println!("{report}");
+    let config = control::config::load(file)?;
+    let built = control::config::build(&config)?;
+    // The machine that checks need not be the one that runs: cores that are not here are no mistake of the file.
+    match app::memory_bound(&config, &built) {
+        Ok(bound) => println!("{bound}"),
+        Err(error) => println!("memory: not known here: {error}"),
+    }
+    Ok(())
 }
 
 fn run(file: &std::path::Path) -> ExitCode {

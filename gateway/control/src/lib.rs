@@ -21,6 +21,7 @@ pub mod config;
 mod desk;
 mod drain;
 mod http;
+pub mod memory;
 pub mod metrics;
 pub mod names;
 mod signals;

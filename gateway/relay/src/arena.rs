@@ -25,6 +25,11 @@ struct Slot<T> {
     value: T,
 }
 
+/// What one slot takes, octets; what its value holds on the heap comes on top.
+pub(crate) const fn slot_octets<T>() -> usize {
+    core::mem::size_of::<Slot<T>>()
+}
+
 /// A list through an arena's slots; a slot is in one list at most, and its owner knows in which.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List {

@@ -10,7 +10,7 @@ use smpp::time::Instant;
 
 /// A closed slot keeps its buffer up to this size: nearly every PDU fits, and `messages_max` times this bounds what
 /// idle slots hold.
-const BUFFER_KEPT_MAX: usize = 1024;
+pub(crate) const BUFFER_KEPT_MAX: usize = 1024;
 /// Vendors that one message can be tried on; [`crate::Limits::attempts_max`] stays within.
 pub(crate) const TRIES_MAX: usize = 8;
 /// Sessions that one delivery is tried on before it is parked: one may be ill, two rarely are.
@@ -210,7 +210,7 @@ impl Key {
 pub(crate) struct SpareBuffers(Vec<Vec<u8>>);
 
 /// Covers what one batch between shards holds; 1 MiB at most.
-const SPARE_BUFFERS_MAX: usize = 1024;
+pub(crate) const SPARE_BUFFERS_MAX: usize = 1024;
 
 impl SpareBuffers {
     /// Fills a slot's buffer with a copy, in a spare one when the slot's own is on its way.

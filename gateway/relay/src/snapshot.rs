@@ -122,6 +122,15 @@ pub struct Limits {
     pub attempts_max: u8,
 }
 
+impl Limits {
+    /// What an open message takes beside its PDU, octets.
+    pub const MESSAGE_OCTETS: usize = crate::arena::slot_octets::<crate::open::Message>();
+    /// What an open delivery takes beside its PDU, octets.
+    pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
+    /// What buffers kept for later take at most, octets.
+    pub const SPARE_OCTETS_MAX: u64 = (crate::open::SPARE_BUFFERS_MAX * crate::open::BUFFER_KEPT_MAX) as u64;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

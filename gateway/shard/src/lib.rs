@@ -22,6 +22,7 @@ mod backlog;
 mod directive;
 mod egress;
 mod ingress;
+pub mod limits;
 mod listen;
 mod mail;
 mod options;

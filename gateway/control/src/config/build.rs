@@ -94,6 +94,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
     let limits = Limits {
         queue_max: config.relay.queue_max,
         queue_wait_max: config.relay.queue_wait_max,
+        messages_max: config.relay.messages_max,
+        deliveries_max: config.relay.deliveries_max,
         remote_wait_max: defaults
             .remote_wait_max
             .max(slowest_vendor + config.relay.queue_wait_max + REMOTE_AIR),

@@ -11,6 +11,10 @@ pub struct Relay {
     pub queue_max: u32,
     /// Longest wait.
     pub queue_wait_max: Duration,
+    /// Open submits, per shard.
+    pub messages_max: u32,
+    /// Open deliveries, per shard.
+    pub deliveries_max: u32,
 }
 
 pub(crate) static SECTION: SectionKind = SectionKind {
@@ -30,9 +34,26 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             default: Fallback::Value("5s"),
             help: "A message that waited so long is refused with a temporary status. Keep it below the customers' response timer.",
         },
+        Setting {
+            key: "messages_max",
+            kind: Kind::Whole { min: 1, max: 16_777_216 },
+            default: Fallback::Value("262144"),
+            help: "Submits not answered yet, per shard; the next one is refused. About 160 bytes and its PDU each: the first to lower where memory is short.",
+        },
+        Setting {
+            key: "deliveries_max",
+            kind: Kind::Whole { min: 1, max: 16_777_216 },
+            default: Fallback::Value("131072"),
+            help: "Receipts and MO on their way, per shard; the next one stays with the vendor. About 200 bytes and its PDU each.",
+        },
     ],
 };
 
 pub(crate) fn read(section: &Section<'_>) -> Relay {
-    Relay { queue_max: section.whole_u32("queue_max"), queue_wait_max: section.time("queue_wait_max") }
+    Relay {
+        queue_max: section.whole_u32("queue_max"),
+        queue_wait_max: section.time("queue_wait_max"),
+        messages_max: section.whole_u32("messages_max"),
+        deliveries_max: section.whole_u32("deliveries_max"),
+    }
 }

@@ -25,6 +25,8 @@ pub struct Sources {
     pub started_at: u64,
     /// Version of the configuration in use.
     pub config_version: u64,
+    /// The most memory that it allows.
+    pub memory: shard::limits::MemoryBound,
     /// One slot for each shard, in order.
     pub shards: Vec<ReportSlot>,
     /// The store's counters, where there is one.
@@ -67,6 +69,8 @@ impl Sources {
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
         totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
+        totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
+        totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
         totals.count(&n::PANICS, &[], runtime::panics());
         let mut vendors: BTreeMap<Box<str>, VendorReport> = BTreeMap::new();
         for (index, slot) in self.shards.iter().enumerate() {

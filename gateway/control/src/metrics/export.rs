@@ -236,6 +236,9 @@ mod tests {
             backend: "epoll",
             started_at: 1_800_000_000,
             config_version: 1,
+            memory: shard::limits::MemoryBound {
+                summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
+            },
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             authenticator: Some(Authenticator::start(Vec::new(), AuthOptions::default()).unwrap().0),
@@ -270,6 +273,7 @@ mod tests {
             "smppgw_links{side=\"customer\",state=\"bound\"} 6",
             "smppgw_vendor_answers_total{vendor=\"west\",class=\"throttled\"} 6",
             "smppgw_vendor_answers_total{vendor=\"west\",class=\"error\"} 2",
+            "smppgw_memory_bound_bytes{case=\"worst\"} 7",
             "smppgw_vendor_links{vendor=\"west\"} 4",
             "smppgw_vendor_submit_links{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_count{vendor=\"west\"} 2",

@@ -55,6 +55,7 @@ metrics! {
     SHARDS "shards" Gauge [] "Data shards.";
     DRAINING "draining" Gauge [] "1 once the node drains.";
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
+    MEMORY_BOUND "memory_bound_bytes" Gauge ["case"] "The most memory that the configuration allows: steady (full of messages of 300 octets), worst (every PDU as long as it may be, no peer reads).";
     PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
 
     LINKS "links" Gauge ["side", "state"] "Sessions by side (customer, vendor).";

@@ -34,6 +34,7 @@ fn bench(drain_max: Duration) -> Bench {
             backend: "epoll",
             started_at: 1_800_000_000,
             config_version: 1,
+            memory: shard::limits::MemoryBound::default(),
             shards: vec![slot.clone()],
             store: None,
             authenticator: None,

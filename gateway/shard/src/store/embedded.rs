@@ -25,6 +25,8 @@ const MEMTABLE_BYTES: u64 = 8 << 20;
 const CACHE_BYTES: u64 = 16 << 20;
 /// Journals on disk before the keyspace that holds them back is written out, bytes; the smallest that fjall takes.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+/// What the caches take in memory: that of blocks, and a table in the making for each of the five.
+pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 5 * MEMTABLE_BYTES;
 /// Old correlations moved to disk in one turn at most, above what the turn put in: keeps a turn short.
 const DEMOTE_SLACK: usize = 256;
 /// Old correlations are read from disk to learn their age: a sweep looks at this part of its budget only.

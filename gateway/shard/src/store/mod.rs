@@ -27,11 +27,16 @@ mod contract;
 #[cfg(test)]
 mod crash;
 
+pub(crate) use embedded::CACHES_OCTETS;
+pub(crate) use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
 use relay::{StoreAnswer, StoreOp, StoreOutage};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// A correlation held in memory with its places in the tables, octets.
+pub(crate) const RECENT_ENTRY_OCTETS: u64 = 200;
 
 /// What an entry survives once it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

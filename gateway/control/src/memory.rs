@@ -1,0 +1,25 @@
+//! The most memory that a configuration lets the node take; printed at the start, by `check-config` and as a metric.
+
+use crate::config::{Built, Config};
+use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
+
+/// Passwords: 1,024 that wait, 20 MiB while one is hashed, and the memory of those that were right, octets.
+const PASSWORDS_OCTETS: u64 = 32 << 20;
+
+/// The bound for so many shards.
+pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
+    let vendors = &config.vendors;
+    let mut bound = memory_bound(&NodeSize {
+        shards,
+        customers: config.customers.len() as u64,
+        // Each shard rounds its part up.
+        links_max: u64::from(config.session.links_max) + shards,
+        window_max: config.customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
+        vendor_binds: vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
+        vendor_windows: vendors.iter().map(|vendor| u64::from(vendor.binds) * u64::from(vendor.window)).sum(),
+        limits: *built.plan.snapshot.limits(),
+        recent_max: built.store.as_ref().map(|store| store.recent_max as u64),
+    });
+    bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
+    bound
+}
