@@ -226,8 +226,8 @@ impl Relay {
         message.vendor = vendor;
         if message.deadline == Instant::default() {
             message.deadline = now + self.snapshot.limits().queue_wait_max;
+            self.counters.traffic.queued += 1; // not again for one that only comes back
         }
-        self.counters.traffic.queued += 1;
         let queue = &mut self.vendors[vendor].queue;
         if front {
             self.messages.push_front(queue, key);
@@ -311,6 +311,31 @@ impl Relay {
         } else {
             self.enqueue(now, key, vendor, true);
         }
+    }
+
+    /// What was handed to a link and not yet carried out goes back to the head of the queue, the last one first, so
+    /// that it waits there in its old order. One pass over the outputs; those of other links keep their order.
+    pub(crate) fn recall(&mut self, now: Instant, link: Key) {
+        for _ in 0..self.outputs.len() {
+            let Some(output) = self.outputs.pop_back() else { break };
+            match output {
+                Output::SendSubmit { message, .. } if self.written_on(message) == Some(link) => {
+                    self.free_slot(link);
+                    let open = &mut self.messages[message.0];
+                    open.step(MessageEvent::ProveUnsent);
+                    let vendor = open.vendor;
+                    self.forget_send(vendor);
+                    self.enqueue(now, message.0, vendor, true);
+                }
+                output => self.outputs.push_front(output),
+            }
+        }
+    }
+
+    /// A copy was counted that never reached a link.
+    pub(crate) fn forget_send(&mut self, vendor: u16) {
+        self.vendors[vendor].traffic.sends -= 1;
+        self.counters.traffic.vendor_sends -= 1;
     }
 
     /// The outcome of a written message will never be known.

@@ -289,7 +289,8 @@ impl Relay {
         self.dispatch(now, vendor);
     }
 
-    /// The link refused a `SendSubmit`: provably unsent, it goes elsewhere or waits.
+    /// The link refused a `SendSubmit`: provably unsent, it goes elsewhere or waits, and with it all that was still to
+    /// be sent on that link.
     pub fn send_failed(&mut self, now: Instant, message: MessageKey) {
         let Some(link) = self.written_on(message) else {
             self.counters.traffic.stale_events += 1;
@@ -300,6 +301,8 @@ impl Relay {
             bind.blocked = true;
         }
         let vendor = self.messages[message.0].vendor;
+        self.recall(now, link);
+        self.forget_send(vendor);
         self.take_back(now, message.0);
         self.dispatch(now, vendor);
     }

@@ -1,0 +1,122 @@
+//! What reviews found, each as a test: order after a refusal of a link, ends of drains, loops without an end.
+
+use gateway_relay as relay;
+use relay::{
+    Account, AccountId, Arrival, Correlate, Counters, Limits, LinkKey, MessageKey, Output, Relay,
+    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor,
+};
+use smpp::field::{Address, CommandStatus, RegisteredDelivery};
+use smpp::pdu::{BindKind, Pdu, SubmitSm};
+use smpp::time::Instant;
+use smpp::wire::Frame;
+use std::sync::Arc;
+use std::time::Duration;
+
+const CUSTOMER: LinkKey = LinkKey(1);
+const BIND: LinkKey = LinkKey(2);
+const OTHER_BIND: LinkKey = LinkKey(3);
+const START: Instant = Instant::from_nanos(1_000_000_000);
+
+/// A relay with a customer, and all messages routed to these vendors in this order; nobody is bound but the customer.
+fn relay(vendors: &[&str], correlate: Correlate, limits: Limits) -> Relay {
+    let route = |(priority, name): (usize, &&str)| Route {
+        prefix: "".into(),
+        account: None,
+        priority: priority as u32,
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+    };
+    let input = SnapshotInput {
+        accounts: vec![Account::new("customer")],
+        vendors: vendors.iter().map(|name| Vendor::new(name)).collect(),
+        routes: vendors.iter().enumerate().map(route).collect(),
+        limits,
+        correlate,
+        ..SnapshotInput::default()
+    };
+    let snapshot = Arc::new(Snapshot::compile(input).expect("no mistake"));
+    let options =
+        RelayOptions { node: 1, shard: ShardIndex(0), shards: 3, started_at: Duration::ZERO, seed: 1 };
+    let mut relay = Relay::new(options, snapshot);
+    assert!(relay.customer_bound(START, account(), CUSTOMER, BindKind::Transceiver, 100));
+    clear(&mut relay);
+    relay
+}
+
+fn account() -> AccountId {
+    AccountId::of_name(b"customer")
+}
+
+fn bind(relay: &mut Relay, now: Instant, vendor: &str, link: LinkKey, window: u32) {
+    let vendor = VendorId::of_name(vendor.as_bytes());
+    assert!(relay.vendor_bound(now, vendor, link, BindKind::Transceiver, window));
+}
+
+fn clear(relay: &mut Relay) {
+    while relay.poll().is_some() {}
+    while relay.poll_store().is_some() {}
+    while relay.poll_shard().is_some() {}
+}
+
+fn arrival(now: Instant, link: LinkKey) -> Arrival {
+    Arrival { now, unix_seconds: 2_000_000_000, link, over_window: false }
+}
+
+fn submit(relay: &mut Relay, now: Instant, sequence: u32) {
+    let submit = SubmitSm {
+        destination: Address { digits: b"12025550123", ..Address::default() },
+        registered_delivery: RegisteredDelivery(1),
+        short_message: b"hello",
+        ..SubmitSm::default()
+    };
+    let mut bytes = bytes::BytesMut::new();
+    Pdu::SubmitSm(submit).encode(CommandStatus::ESME_ROK, sequence, &mut bytes);
+    relay.handle_submit(arrival(now, CUSTOMER), Frame::whole(&bytes).expect("one PDU"), &submit);
+}
+
+fn outputs(relay: &mut Relay) -> Vec<Output> {
+    std::iter::from_fn(|| relay.poll()).collect()
+}
+
+/// Messages that links shall send now, by the sequence number of the customer.
+fn sends(relay: &mut Relay) -> Vec<(LinkKey, MessageKey, u32)> {
+    let outputs = outputs(relay);
+    let send = |output: &Output| match output {
+        Output::SendSubmit { link, message } => Some((*link, *message, sequence_of(relay, *message))),
+        _ => None,
+    };
+    outputs.iter().filter_map(send).collect()
+}
+
+fn sequence_of(relay: &Relay, message: MessageKey) -> u32 {
+    Frame::whole(relay.bytes(message)).expect("one PDU").sequence_number()
+}
+
+fn after(milliseconds: u64) -> Instant {
+    START + Duration::from_millis(milliseconds)
+}
+
+#[test]
+fn a_refusal_of_the_link_keeps_the_order_of_what_waits() {
+    let mut relay = relay(&["vendor"], Correlate::None, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 1);
+    for sequence in 1..=8 {
+        submit(&mut relay, START, sequence);
+    }
+    let first = sends(&mut relay);
+    assert_eq!(first.iter().map(|send| send.2).collect::<Vec<_>>(), [1]);
+    // Another bind takes all the rest, but its link refuses from the second on.
+    bind(&mut relay, START, "vendor", OTHER_BIND, 10);
+    let Some(Output::SendSubmit { message, .. }) = relay.poll() else { panic!("a send") };
+    assert_eq!(sequence_of(&relay, message), 2);
+    let Some(Output::SendSubmit { message, .. }) = relay.poll() else { panic!("a send") };
+    assert_eq!(sequence_of(&relay, message), 3);
+    relay.send_failed(START, message);
+    assert!(sends(&mut relay).is_empty());
+    let Counters { traffic, .. } = relay.counters();
+    assert_eq!((traffic.vendor_sends, traffic.queued, traffic.queue_length), (2, 7, 6));
+    let (_, vendor) = relay.vendor_counters().next().expect("one vendor");
+    assert_eq!((vendor.sends, vendor.in_flight), (2, 2));
+    relay.handle_tick(after(5));
+    let again = sends(&mut relay);
+    assert_eq!(again.iter().map(|send| send.2).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
+}
