@@ -101,6 +101,13 @@ impl Relay {
             let command = delivered.command.response();
             relay.outputs.push_back(Output::AnswerDeliver { link: arrival.link, sequence, command, status });
         };
+        let refuse = |relay: &mut Self, refusal: DeliveryRefusal| {
+            relay.counters.traffic.deliveries_refused += 1;
+            answer(relay, refusal.status());
+        };
+        if self.draining {
+            return refuse(self, DeliveryRefusal::Draining);
+        }
         if delivered.receipt.is_some() {
             self.counters.traffic.receipts += 1;
             if self.snapshot.correlate() == Correlate::None {
@@ -113,8 +120,7 @@ impl Relay {
         let too_long = frame.bytes().len() > self.snapshot.limits().pdu_size_max as usize;
         let slot = if too_long { None } else { self.deliveries.insert() };
         let Some((key, delivery)) = slot else {
-            self.counters.traffic.deliveries_refused += 1;
-            return answer(self, DeliveryRefusal::DeliveriesFull.status());
+            return refuse(self, DeliveryRefusal::DeliveriesFull);
         };
         delivery.place = DeliveryPlace::Hands;
         delivery.sender = Sender::Vendor { link, sequence };

@@ -90,6 +90,8 @@ impl Refusal {
 /// Our no to a vendor's deliver_sm. None of them loses the message: the vendor keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeliveryRefusal {
+    /// We are going down, and what is open shall only become less; deliver to another bind or later.
+    Draining,
     /// This shard holds as many deliveries as it may.
     DeliveriesFull,
     /// The customer is away and nothing can be parked: the store is away, full, or there is none.
@@ -104,7 +106,9 @@ impl DeliveryRefusal {
     /// The table (SMPP 3.4 §5.1.3): temporary where a later try may succeed.
     pub const fn status(self) -> CommandStatus {
         match self {
-            Self::DeliveriesFull | Self::NotParked | Self::StoreAway => CommandStatus::ESME_RX_T_APPN,
+            Self::Draining | Self::DeliveriesFull | Self::NotParked | Self::StoreAway => {
+                CommandStatus::ESME_RX_T_APPN
+            }
             Self::NoOwner => CommandStatus::ESME_RX_P_APPN,
         }
     }

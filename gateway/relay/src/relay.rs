@@ -402,7 +402,7 @@ impl Relay {
         }
     }
 
-    /// No new submits from now on; `Output::Drained` follows when nothing is open.
+    /// No new submits and deliveries from now on; `Output::Drained` follows when nothing is open.
     pub fn drain(&mut self, now: Instant) {
         let _ = now;
         self.draining = true;

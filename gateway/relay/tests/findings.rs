@@ -6,7 +6,7 @@ use relay::{
     RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, RegisteredDelivery};
-use smpp::pdu::{BindKind, Pdu, SubmitSm};
+use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
 use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::sync::Arc;
@@ -119,4 +119,33 @@ fn a_refusal_of_the_link_keeps_the_order_of_what_waits() {
     relay.handle_tick(after(5));
     let again = sends(&mut relay);
     assert_eq!(again.iter().map(|send| send.2).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
+}
+
+/// A vendor's MO with a text of this length, and the status that it is answered with, if it is at once.
+fn deliver(relay: &mut Relay, now: Instant, text: &[u8]) -> Option<CommandStatus> {
+    let pdu = DeliverSm {
+        destination: Address { digits: b"12025550123", ..Address::default() },
+        short_message: text,
+        ..DeliverSm::default()
+    };
+    let mut bytes = bytes::BytesMut::new();
+    Pdu::DeliverSm(pdu).encode(CommandStatus::ESME_ROK, 7, &mut bytes);
+    relay.handle_deliver(arrival(now, BIND), Frame::whole(&bytes).expect("one PDU"), &pdu);
+    outputs(relay).into_iter().find_map(|output| match output {
+        Output::AnswerDeliver { status, .. } => Some(status),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_drain_ends_while_vendors_deliver() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 1);
+    submit(&mut relay, START, 1);
+    let open = sends(&mut relay)[0].1;
+    relay.drain(START);
+    assert_eq!(deliver(&mut relay, START, b"late"), Some(CommandStatus::ESME_RX_T_APPN));
+    assert_eq!(relay.counters().traffic.deliveries_open, 0);
+    relay.handle_answer(START, BIND, open, CommandStatus::ESME_RSUBMITFAIL, b"");
+    assert_eq!(outputs(&mut relay).last(), Some(&Output::Drained));
 }
