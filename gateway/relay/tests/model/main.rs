@@ -13,6 +13,9 @@ use world::World;
 /// Stories of the normal run; each takes about 20 ms.
 const STORIES: u64 = 300;
 
+/// Stories of each other end.
+const ENDINGS: u64 = 60;
+
 #[test]
 fn every_story_ends_well() {
     let mut total = Story::default();
@@ -32,6 +35,26 @@ fn every_story_ends_well() {
     assert!(total.receipts_taken > 500 && total.mo_taken > 100 && total.parked > 50, "{total:?}");
     assert!(total.failovers > 100 && total.taken_back > 50 && total.remote > 500, "{total:?}");
     assert!(total.early > 20 && total.orphans > 5 && total.retries > 10, "{total:?}");
+}
+
+#[test]
+fn a_drain_ends_under_load() {
+    let mut total = Story::default();
+    for seed in 0..ENDINGS {
+        println!("seed {seed}");
+        total.add(&World::new(seed).run_into_drain());
+    }
+    assert!(total.accepted > 500 && total.refused > 100, "{total:?}");
+}
+
+#[test]
+fn the_others_outlive_a_shard() {
+    let mut total = Story::default();
+    for seed in 0..ENDINGS {
+        println!("seed {seed}");
+        total.add(&World::new(seed).run_without_a_shard());
+    }
+    assert!(total.accepted > 500 && total.unknown > 10, "{total:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use gateway_relay::{
     Account, Correlate, DeliveryKey, Limits, LinkKey, MessageKey, Route, ShardMessage, Snapshot,
     SnapshotInput, StoreAnswer, StoreOp, UnknownOutcome, Vendor, VendorId, VendorMessageId, WeightedVendor,
 };
-use smpp::field::CommandStatus;
+use smpp::field::{CommandId, CommandStatus};
 use smpp::text::message_id::GatewayId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(crate) struct Submit {
     pub(crate) copies: u32,
     /// Copies that the vendor has or may have, as far as the gateway can know.
     pub(crate) copies_open: u32,
+    /// What it was sent as.
+    pub(crate) command: CommandId,
     pub(crate) accepts_answered: Vec<VendorMessageId>,
     pub(crate) gateway_id: Option<GatewayId>,
 }

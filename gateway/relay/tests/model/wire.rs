@@ -2,10 +2,13 @@
 
 use bytes::BytesMut;
 use gateway_relay::VendorMessageId;
+use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
-use smpp::pdu::{DeliverSm, SubmitSm};
+use smpp::pdu::{DataSm, DeliverSm, Pdu, SubmitSm};
 use smpp::text::receipt::Receipt;
+use smpp::text::receipt::{ReceiptView, receipt_of, receipt_of_data};
 use smpp::tlv::{Tag, Tlvs, write_tlv};
+use smpp::wire::Frame;
 
 fn address(digits: &[u8]) -> Address<'_> {
     Address { ton: Ton(1), npi: Npi(1), digits }
@@ -63,6 +66,54 @@ pub(crate) fn mo(number: u64, destination: &[u8], sequence: u32) -> BytesMut {
     }
     .encode(CommandStatus::ESME_ROK, sequence, &mut out);
     out
+}
+
+/// The same message as data_sm: everything that names it stands in TLVs.
+pub(crate) fn as_data(bytes: &[u8]) -> BytesMut {
+    let frame = Frame::whole(bytes).unwrap();
+    let (mut tlvs, mut out) = (BytesMut::new(), BytesMut::new());
+    let (source, destination, esm_class, registered_delivery, text, more) =
+        match Pdu::decode(frame, &Dialect::strict()).unwrap() {
+            Pdu::SubmitSm(pdu) => (
+                pdu.source,
+                pdu.destination,
+                pdu.esm_class,
+                pdu.registered_delivery,
+                pdu.short_message,
+                pdu.tlvs,
+            ),
+            Pdu::DeliverSm(pdu) => (
+                pdu.source,
+                pdu.destination,
+                pdu.esm_class,
+                pdu.registered_delivery,
+                pdu.short_message,
+                pdu.tlvs,
+            ),
+            pdu => panic!("{pdu:?} carries no message"),
+        };
+    tlvs.extend_from_slice(more.as_bytes());
+    write_tlv(&mut tlvs, Tag::MESSAGE_PAYLOAD, text);
+    DataSm {
+        source,
+        destination,
+        esm_class,
+        registered_delivery,
+        tlvs: Tlvs::new(&tlvs),
+        ..DataSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, frame.sequence_number(), &mut out);
+    out
+}
+
+/// The text of a message and what it says as a receipt, whichever PDU carries it.
+pub(crate) fn content(bytes: &[u8]) -> Option<(&[u8], Option<ReceiptView<'_>>)> {
+    match Pdu::decode(Frame::whole(bytes)?, &Dialect::strict()).ok()? {
+        Pdu::SubmitSm(pdu) => Some((pdu.short_message, None)),
+        Pdu::DeliverSm(pdu) => Some((pdu.short_message, receipt_of(&pdu))),
+        Pdu::DataSm(pdu) => Some((pdu.payload(), receipt_of_data(&pdu))),
+        _ => None,
+    }
 }
 
 /// The number behind the last `mark` in a text.

@@ -8,7 +8,8 @@ use gateway_relay::{
     AccountId, Arrival, LinkKey, Relay, RelayOptions, ShardIndex, ShardMessage, Snapshot, VendorId,
 };
 use smpp::dialect::Dialect;
-use smpp::pdu::{BindKind, SubmitSm};
+use smpp::field::CommandId;
+use smpp::pdu::{BindKind, Pdu};
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod endings;
 mod judge;
 mod misfortune;
 mod outputs;
@@ -44,6 +46,8 @@ pub(crate) struct World {
     taken: BTreeSet<Carried>,
     healing: bool,
     drained: u32,
+    /// Shards that ended without a word.
+    gone: BTreeSet<u8>,
     story: Story,
 }
 
@@ -87,11 +91,26 @@ impl World {
             taken: BTreeSet::new(),
             healing: false,
             drained: 0,
+            gone: BTreeSet::new(),
             story: Story::default(),
         }
     }
 
     pub(crate) fn run(mut self) -> Story {
+        self.everybody_binds();
+        let load = 20 + self.random.below(200);
+        while self.now_ms < STORY_MS {
+            self.turn(5);
+            self.traffic(load);
+            if self.faults && self.random.percent(4) {
+                self.misfortune();
+            }
+        }
+        self.come_to_an_end();
+        self.judge()
+    }
+
+    fn everybody_binds(&mut self) {
         for vendor in 0..VENDORS.len() {
             self.bind_vendor(vendor);
         }
@@ -100,29 +119,43 @@ impl World {
                 self.bind_customer(account);
             }
         }
-        let load = 20 + self.random.below(200);
-        while self.now_ms < STORY_MS {
-            self.turn(5);
-            for _ in 0..load / 100 + u64::from(self.random.percent(load % 100)) {
-                self.submit();
-            }
-            if self.random.percent(4) {
-                self.mo();
-            }
-            if self.faults && self.random.percent(4) {
-                self.misfortune();
-            }
+    }
+
+    /// A millisecond's worth: `load` submits in a hundred of them, and now and then an MO.
+    fn traffic(&mut self, load: u64) {
+        for _ in 0..load / 100 + u64::from(self.random.percent(load % 100)) {
+            self.submit();
         }
+        if self.random.percent(4) {
+            self.mo();
+        }
+    }
+
+    /// Everybody is there again, and what is open ends; then the drain.
+    fn come_to_an_end(&mut self) {
         self.heal();
         while self.now_ms < STORY_MS + HEALING_MS && !(self.is_quiet() && self.now_ms > STORY_MS + 3000) {
             self.turn(50);
         }
-        for shard in 0..self.relays.len() as u8 {
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        for shard in self.shards() {
             let now = self.now();
             self.relays[usize::from(shard)].drain(now);
             self.pump(shard);
         }
-        self.judge()
+    }
+
+    /// Shards that live.
+    fn shards(&self) -> Vec<u8> {
+        (0..self.relays.len() as u8).filter(|shard| !self.gone.contains(shard)).collect()
+    }
+
+    fn any_shard(&mut self) -> u8 {
+        let shards = self.shards();
+        self.random.pick(&shards).unwrap()
     }
 
     fn now(&self) -> Instant {
@@ -140,7 +173,7 @@ impl World {
             self.happen(event);
         }
         if self.now_ms.is_multiple_of(tick) {
-            for shard in 0..self.relays.len() as u8 {
+            for shard in self.shards() {
                 let now = self.now();
                 self.relays[usize::from(shard)].handle_tick(now);
                 self.pump(shard);
@@ -172,8 +205,7 @@ impl World {
     }
 
     fn bind_vendor(&mut self, vendor: usize) {
-        let (shard, window) =
-            (self.random.below(self.relays.len() as u64) as u8, 1 + self.random.below(6) as u32);
+        let (shard, window) = (self.any_shard(), 1 + self.random.below(6) as u32);
         let (link, now) = (self.new_link(), self.now());
         let (flights, upwards) = (Vec::new(), BTreeMap::new());
         let last_first_try = BTreeMap::new();
@@ -185,7 +217,7 @@ impl World {
     }
 
     fn bind_customer(&mut self, account: usize) {
-        let shard = self.random.below(self.relays.len() as u64) as u8;
+        let shard = self.any_shard();
         let kinds = [BindKind::Transceiver, BindKind::Transceiver, BindKind::Receiver, BindKind::Transmitter];
         let kind = if self.healing { BindKind::Transceiver } else { self.random.pick(&kinds).unwrap() };
         let (link, now, window) = (self.new_link(), self.now(), 1 + self.random.below(3) as u32);
@@ -215,19 +247,29 @@ impl World {
             hands: 0,
             copies: 0,
             copies_open: 0,
+            command: CommandId::SUBMIT_SM,
             accepts_answered: Vec::new(),
             gateway_id: None,
         });
-        let bytes = wire::submit(number, destination, wants_receipt, sequence);
+        let mut bytes = wire::submit(number, destination, wants_receipt, sequence);
+        if self.random.percent(20) {
+            bytes = wire::as_data(&bytes);
+        }
         let frame = Frame::whole(&bytes).unwrap();
-        let pdu = SubmitSm::decode(frame, &Dialect::strict()).unwrap();
+        self.submits[number as usize].command = frame.command_id();
+        let pdu = Pdu::decode(frame, &Dialect::strict()).unwrap();
         let arrival = Arrival {
             now: self.now(),
             unix_seconds: 1_800_000_000 + self.now_ms / 1000,
             link,
             over_window: false,
         };
-        self.relays[usize::from(shard)].handle_submit(arrival, frame, &pdu);
+        let relay = &mut self.relays[usize::from(shard)];
+        match &pdu {
+            Pdu::DataSm(data) => relay.handle_submit_data(arrival, frame, data),
+            Pdu::SubmitSm(submit) => relay.handle_submit(arrival, frame, submit),
+            _ => unreachable!("a submit"),
+        }
         self.pump(shard);
     }
 
@@ -241,7 +283,8 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        self.events.is_empty() && self.relays.iter().all(Relay::is_empty)
+        self.events.is_empty()
+            && self.shards().iter().all(|shard| self.relays[usize::from(*shard)].is_empty())
     }
 
     fn happen(&mut self, event: Event) {
@@ -250,7 +293,13 @@ impl World {
         match event {
             Event::Mail { from, to, message } => {
                 let refusable = matches!(message, ShardMessage::Submit { .. } | ShardMessage::Deliver { .. });
+                if self.gone.contains(&to) {
+                    return; // in the box of a shard that ended: lost with it
+                }
                 if refusable && self.faults && self.random.percent(2) {
+                    if self.gone.contains(&from) {
+                        return;
+                    }
                     self.relays[usize::from(from)].handle_undelivered(now, ShardIndex(to), message);
                     self.pump(from);
                 } else {
@@ -264,6 +313,7 @@ impl World {
                     self.later_in_order((201, shard), delay, Event::StoreSays { shard, answer });
                 }
             }
+            Event::StoreSays { shard, .. } if self.gone.contains(&shard) => {}
             Event::StoreSays { shard, answer } => {
                 self.relays[usize::from(shard)].handle_store_answer(now, answer);
                 self.pump(shard);

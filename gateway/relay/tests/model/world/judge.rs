@@ -3,9 +3,6 @@
 use super::World;
 use crate::scene::*;
 use crate::wire;
-use smpp::dialect::Dialect;
-use smpp::pdu::DeliverSm;
-use smpp::wire::Frame;
 use std::collections::BTreeSet;
 
 impl World {
@@ -54,11 +51,9 @@ impl World {
 }
 
 fn carried_in(pdu: &[u8]) -> Option<Carried> {
-    let frame = Frame::whole(pdu)?;
-    let pdu = DeliverSm::decode(frame, &Dialect::strict()).ok()?;
-    if pdu.is_receipt() {
-        wire::number_in(pdu.short_message, b'm').map(Carried::Receipt)
-    } else {
-        wire::number_in(pdu.short_message, b'o').map(Carried::Mo)
+    let (text, receipt) = wire::content(pdu)?;
+    match receipt {
+        Some(_) => wire::number_in(text, b'm').map(Carried::Receipt),
+        None => wire::number_in(text, b'o').map(Carried::Mo),
     }
 }

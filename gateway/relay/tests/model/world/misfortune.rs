@@ -33,7 +33,7 @@ impl World {
                 self.store_was_away |= self.store.away;
             }
             _ => {
-                let (shard, variant) = (self.random.below(self.relays.len() as u64), self.random.below(2));
+                let (shard, variant) = (u64::from(self.any_shard()), self.random.below(2));
                 let (now, snapshot) = (self.now(), Arc::clone(&self.snapshots[variant as usize]));
                 self.relays[shard as usize].apply_snapshot(now, snapshot);
                 self.pump(shard as u8);

@@ -4,11 +4,8 @@ use super::World;
 use crate::scene::*;
 use crate::wire;
 use gateway_relay::{DeliveryKey, LinkKey, MessageKey, Output};
-use smpp::dialect::Dialect;
 use smpp::field::CommandStatus;
-use smpp::pdu::{DeliverSm, SubmitSm};
 use smpp::text::message_id::GatewayId;
-use smpp::text::receipt::receipt_of;
 use smpp::time::Instant;
 use smpp::wire::Frame;
 
@@ -43,7 +40,9 @@ impl World {
     pub(super) fn carry_out(&mut self, shard: u8, output: Output) {
         match output {
             Output::SendSubmit { link, message } => self.send_submit(shard, link, message),
-            Output::AnswerSubmit { link, sequence, command: _, status, message_id } => {
+            Output::AnswerSubmit { link, sequence, command, status, message_id } => {
+                let number = self.by_sequence[&(link, sequence)] as usize;
+                assert_eq!(command, self.submits[number].command.response(), "answered as another PDU");
                 self.submit_answered(link, sequence, status, message_id);
             }
             Output::SendDeliver { link, delivery } => self.send_deliver(shard, link, delivery),
@@ -67,8 +66,9 @@ impl World {
         let Some(bind) = self.links.get_mut(&link) else { return relay.send_failed(now, message) };
         assert_eq!(bind.shard, shard);
         let frame = Frame::whole(relay.bytes(message)).unwrap();
-        let pdu = SubmitSm::decode(frame, &Dialect::strict()).unwrap();
-        let number = wire::number_in(pdu.short_message, b'm').unwrap();
+        let (text, _) = wire::content(frame.bytes()).unwrap();
+        let number = wire::number_in(text, b'm').unwrap();
+        assert_eq!(frame.command_id(), self.submits[number as usize].command, "sent as another PDU");
         assert!((bind.flights.len() as u32) < bind.window, "window of {link:?} exceeded");
         if self.faults && self.random.percent(1) {
             return relay.send_failed(now, message);
@@ -120,11 +120,10 @@ impl World {
         let now = self.now();
         let relay = &mut self.relays[usize::from(shard)];
         let Some(session) = self.sessions.get_mut(&link) else { return relay.delivery_failed(now, delivery) };
-        let frame = Frame::whole(relay.delivery_bytes(delivery)).unwrap();
-        let pdu = DeliverSm::decode(frame, &Dialect::strict()).unwrap();
-        let carried = match receipt_of(&pdu) {
+        let (text, receipt) = wire::content(relay.delivery_bytes(delivery)).unwrap();
+        let carried = match receipt {
             Some(view) => {
-                let number = wire::number_in(pdu.short_message, b'm').unwrap();
+                let number = wire::number_in(text, b'm').unwrap();
                 assert!(!view.ids_differ());
                 let id = GatewayId::parse(view.id.unwrap().value).expect("our id");
                 let submit = &self.submits[number as usize];
@@ -135,7 +134,7 @@ impl World {
                 Carried::Receipt(number)
             }
             None => {
-                let number = wire::number_in(pdu.short_message, b'o').unwrap();
+                let number = wire::number_in(text, b'o').unwrap();
                 assert_eq!(self.upwards[number as usize].owner, Some(session.account));
                 Carried::Mo(number)
             }

@@ -6,7 +6,7 @@ use crate::wire;
 use gateway_relay::{Arrival, DeliveryKey, LinkKey, MessageKey, VendorMessageId};
 use smpp::dialect::Dialect;
 use smpp::field::CommandStatus;
-use smpp::pdu::DeliverSm;
+use smpp::pdu::Pdu;
 use smpp::wire::Frame;
 
 impl World {
@@ -93,7 +93,8 @@ impl World {
             return self.later(20, Event::Upward { upward });
         };
         self.order += 1;
-        let (sequence, with_tlv) = (self.order as u32, self.random.percent(50));
+        let (sequence, with_tlv, as_data) =
+            (self.order as u32, self.random.percent(50), self.random.percent(20));
         let one = &self.upwards[upward];
         let bytes = match (one.carried, one.id) {
             (Carried::Receipt(number), Some(id)) => wire::receipt(number, &id, with_tlv, sequence),
@@ -107,9 +108,14 @@ impl World {
         let bind = self.links.get_mut(&link).unwrap();
         bind.upwards.insert(sequence, upward);
         let shard = bind.shard;
+        let bytes = if as_data { wire::as_data(&bytes) } else { bytes };
         let frame = Frame::whole(&bytes).unwrap();
-        let pdu = DeliverSm::decode(frame, &Dialect::strict()).unwrap();
-        self.relays[usize::from(shard)].handle_deliver(arrival, frame, &pdu);
+        let relay = &mut self.relays[usize::from(shard)];
+        match Pdu::decode(frame, &Dialect::strict()).unwrap() {
+            Pdu::DataSm(data) => relay.handle_deliver_data(arrival, frame, &data),
+            Pdu::DeliverSm(deliver) => relay.handle_deliver(arrival, frame, &deliver),
+            _ => unreachable!("a delivery"),
+        }
         self.pump(shard);
     }
 
