@@ -117,9 +117,10 @@ impl Relay {
         } else {
             self.counters.traffic.mo += 1;
         }
-        let too_long = frame.bytes().len() > self.snapshot.limits().pdu_size_max as usize;
-        let slot = if too_long { None } else { self.deliveries.insert() };
-        let Some((key, delivery)) = slot else {
+        if frame.bytes().len() > self.snapshot.limits().pdu_size_max as usize {
+            return refuse(self, DeliveryRefusal::TooLong);
+        }
+        let Some((key, delivery)) = self.deliveries.insert() else {
             return refuse(self, DeliveryRefusal::DeliveriesFull);
         };
         delivery.place = DeliveryPlace::Hands;

@@ -87,11 +87,13 @@ impl Refusal {
     }
 }
 
-/// Our no to a vendor's deliver_sm. None of them loses the message: the vendor keeps it.
+/// Our no to a vendor's deliver_sm. The vendor keeps the message; whether it sends it again follows from the status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeliveryRefusal {
     /// We are going down, and what is open shall only become less; deliver to another bind or later.
     Draining,
+    /// The message is longer than we pass on; it will not become shorter.
+    TooLong,
     /// This shard holds as many deliveries as it may.
     DeliveriesFull,
     /// The customer is away and nothing can be parked: the store is away, full, or there is none.
@@ -109,7 +111,7 @@ impl DeliveryRefusal {
             Self::Draining | Self::DeliveriesFull | Self::NotParked | Self::StoreAway => {
                 CommandStatus::ESME_RX_T_APPN
             }
-            Self::NoOwner => CommandStatus::ESME_RX_P_APPN,
+            Self::TooLong | Self::NoOwner => CommandStatus::ESME_RX_P_APPN,
         }
     }
 }

@@ -149,3 +149,13 @@ fn a_drain_ends_while_vendors_deliver() {
     relay.handle_answer(START, BIND, open, CommandStatus::ESME_RSUBMITFAIL, b"");
     assert_eq!(outputs(&mut relay).last(), Some(&Output::Drained));
 }
+
+#[test]
+fn what_is_too_long_is_refused_for_good() {
+    let limits = Limits { pdu_size_max: 128, ..Limits::default() };
+    let mut relay = relay(&["vendor"], Correlate::Strict, limits);
+    bind(&mut relay, START, "vendor", BIND, 1);
+    assert_eq!(deliver(&mut relay, START, &[b'x'; 128]), Some(CommandStatus::ESME_RX_P_APPN));
+    assert_eq!(deliver(&mut relay, START, b"short"), None);
+    assert_eq!(relay.counters().traffic.deliveries_refused, 1);
+}
