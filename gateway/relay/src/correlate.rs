@@ -1,7 +1,7 @@
 //! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
 
 use crate::forward::Choice;
-use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::message::{Key, MessageEvent, MessageKey, MessageState};
 use crate::open::{Origin, Place, trim};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -141,16 +141,23 @@ impl Relay {
     /// The store kept a correlation, or could not. The vendor has the message either way, so the customer is told
     /// so: another answer would make it send a second copy.
     pub(crate) fn remembered(&mut self, key: Key, kept: bool) {
+        let waits = self.messages.get(key).is_some_and(|message| message.place == Place::Store);
+        if !waits && self.snapshot.correlate() == Correlate::Strict {
+            self.counters.traffic.stale_events += 1; // it took too long, and was counted then
+            return;
+        }
         if !kept {
-            self.counters.traffic.correlations_lost += 1;
-            self.counters.traffic.store_outages += 1;
+            self.count_lost_correlation();
         }
-        match self.messages.get(key) {
-            Some(message) if message.place == Place::Store => {}
-            _ => return, // relaxed order, or it took too long
+        if waits {
+            self.messages.remove(&mut self.store_waits, key);
+            self.accept(key);
         }
-        self.messages.remove(&mut self.store_waits, key);
-        self.accept(key);
+    }
+
+    fn count_lost_correlation(&mut self) {
+        self.counters.traffic.correlations_lost += 1;
+        self.counters.traffic.store_outages += 1;
     }
 
     /// Ends waits for the store and for other shards that took too long.
@@ -158,16 +165,16 @@ impl Relay {
         while let Some(key) = self.messages.first(&self.store_waits)
             && self.messages[key].deadline <= now
         {
-            self.remembered(key, false);
+            self.count_lost_correlation();
+            self.messages.remove(&mut self.store_waits, key);
+            self.accept(key);
         }
         while let Some(key) = self.messages.first(&self.remote_waits)
             && self.messages[key].deadline <= now
         {
             self.counters.traffic.remote_expired += 1;
-            if let Some(shard) = self.leave_shard(key) {
-                let _ = shard;
-                self.lose(now, key);
-            }
+            self.leave_shard(key);
+            self.lose(now, key);
         }
     }
 
@@ -215,14 +222,13 @@ impl Relay {
     }
 
     /// Takes a message out of the list of those with other shards.
-    pub(crate) fn leave_shard(&mut self, key: Key) -> Option<ShardIndex> {
-        let Place::Shard(shard) = self.messages[key].place else { return None };
+    pub(crate) fn leave_shard(&mut self, key: Key) {
+        let Place::Shard(shard) = self.messages[key].place else { return };
         self.messages.remove(&mut self.remote_waits, key);
         let message = &mut self.messages[key];
         message.place = Place::Hands;
         let other = self.vendors[message.vendor].elsewhere_mut(shard);
         other.open = other.open.saturating_sub(1);
-        Some(shard)
     }
 
     #[inline]

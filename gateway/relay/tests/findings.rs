@@ -3,7 +3,8 @@
 use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Counters, Limits, LinkKey, MessageKey, Output, Relay,
-    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor,
+    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, StoreAnswer, StoreOp, StoreOutage, Vendor,
+    VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -158,4 +159,19 @@ fn what_is_too_long_is_refused_for_good() {
     assert_eq!(deliver(&mut relay, START, &[b'x'; 128]), Some(CommandStatus::ESME_RX_P_APPN));
     assert_eq!(deliver(&mut relay, START, b"short"), None);
     assert_eq!(relay.counters().traffic.deliveries_refused, 1);
+}
+
+#[test]
+fn a_late_store_is_counted_once() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 1);
+    submit(&mut relay, START, 1);
+    let message = sends(&mut relay)[0].1;
+    relay.handle_answer(START, BIND, message, CommandStatus::ESME_ROK, b"77");
+    assert!(matches!(relay.poll_store(), Some(StoreOp::Remember { .. })));
+    relay.handle_tick(START + Limits::default().store_wait_max);
+    let late = StoreAnswer::Remembered { message, outcome: Err(StoreOutage::Away) };
+    relay.handle_store_answer(after(10_000), late);
+    let Counters { traffic, .. } = relay.counters();
+    assert_eq!((traffic.correlations_lost, traffic.submits_accepted), (1, 1));
 }
