@@ -48,6 +48,8 @@ impl Relay {
         account.unpark.more |= more;
         account.unpark.open += entries.len() as u32;
         if entries.is_empty() {
+            // More, and nothing of it to be had: asked again at once, it would say so for ever.
+            account.unpark.failed |= more;
             return self.page_done(now, place);
         }
         for ParkedEntry { parked, pdu } in entries {

@@ -175,3 +175,20 @@ fn a_late_store_is_counted_once() {
     let Counters { traffic, .. } = relay.counters();
     assert_eq!((traffic.correlations_lost, traffic.submits_accepted), (1, 1));
 }
+
+#[test]
+fn an_empty_page_with_more_behind_is_not_asked_for_at_once() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    let link = LinkKey(9);
+    assert!(relay.customer_bound(START, account(), link, BindKind::Receiver, 10));
+    let answer = |relay: &mut Relay| {
+        let nothing = StoreAnswer::Unparked { account: account(), entries: Vec::new(), more: true };
+        relay.handle_store_answer(START, nothing);
+    };
+    answer(&mut relay);
+    clear(&mut relay);
+    answer(&mut relay);
+    assert_eq!(relay.poll_store(), None);
+    relay.handle_tick(after(1_000));
+    assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
+}
