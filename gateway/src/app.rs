@@ -10,7 +10,7 @@ use shard::store::StoreThread;
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
 
 /// Runs the gateway until it was told to stop and has drained.
@@ -37,6 +37,7 @@ struct Node {
     shards: Vec<ShardThread>,
     control: ControlThread,
     smpp: SocketAddr,
+    smpp_tls: Option<SocketAddr>,
     _names: control::names::NamesGuard,
 }
 
@@ -46,8 +47,9 @@ fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
     let http = node.control.http_address();
     let backend = backend_label(R::BACKEND);
     let (smpp, shards) = (node.smpp, node.shards.len());
+    let smpp_tls = node.smpp_tls.map(|address| format!(r#","smpp_tls":"{address}""#)).unwrap_or_default();
     println!(
-        r#"{{"ready":true,"program":"gateway","backend":"{backend}","shards":{shards},"listen":{{"smpp":"{smpp}"}},"http":"{http}"}}"#
+        r#"{{"ready":true,"program":"gateway","backend":"{backend}","shards":{shards},"listen":{{"smpp":"{smpp}"{smpp_tls}}},"http":"{http}"}}"#
     );
     end(node)
 }
@@ -63,7 +65,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         }
         None => (None, Vec::new()),
     };
-    let (taken, listening) = sync_channel(1);
+    let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.into_iter();
     let mut desks = Vec::new();
     let mut reports = Vec::new();
@@ -74,12 +76,14 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         let options = shard_options(config, index as u8, placements.len() as u8, report);
         let mut parts = shard_parts(options, &built.plan, post, &mut desks);
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
-        parts.listen = listen_on_first(config, index, &taken);
+        // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
+        parts.listen = std::mem::take(&mut listen);
         let name = format!("shard-{index}");
         let thread = R::run(*placement, &name, move || run_shard::<R>(parts));
         shards.push(thread.with_context(|| format!("{name} at {placement:?}"))?);
     }
-    let smpp = wait_for_port(&listening, config.listen.smpp)?;
+    let smpp = wait_for_port(&ports[0])?;
+    let smpp_tls = ports.get(1).map(wait_for_port).transpose()?;
     let names = control::names::keep_resolving(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
@@ -104,7 +108,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, shards, control, smpp, _names: names })
+    Ok(Node { store, shards, control, smpp, smpp_tls, _names: names })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -141,25 +145,32 @@ fn shard_parts(
         post,
         store: None,
         control: (notices, directives),
-        listen: None,
+        listen: Vec::new(),
     }
 }
 
-/// Shard 0 accepts for all: connections are placed by account, not by the kernel's hash.
-fn listen_on_first(
-    config: &Config,
-    index: usize,
-    taken: &SyncSender<std::io::Result<SocketAddr>>,
-) -> Option<Listening> {
-    (index == 0).then(|| Listening { address: config.listen.smpp, taken: taken.clone() })
+/// A port that was asked for, and which one was taken.
+struct Port {
+    asked: SocketAddr,
+    taken: Receiver<std::io::Result<SocketAddr>>,
 }
 
-fn wait_for_port(
-    listening: &Receiver<std::io::Result<SocketAddr>>,
-    address: SocketAddr,
-) -> anyhow::Result<SocketAddr> {
-    let taken = listening.recv().context("shard 0 ended before it listened")?;
-    taken.with_context(|| format!("SMPP port {address}"))
+/// The ports to listen on: the plain one, then the one for TLS if there is one.
+fn listenings(config: &Config) -> (Vec<Listening>, Vec<Port>) {
+    let plain = (config.listen.smpp, None);
+    let encrypted = config.listen.tls.iter().map(|tls| (tls.address, Some(tls.server.clone())));
+    std::iter::once(plain)
+        .chain(encrypted)
+        .map(|(asked, tls)| {
+            let (told, taken) = sync_channel(1);
+            (Listening { address: asked, tls, taken: told }, Port { asked, taken })
+        })
+        .unzip()
+}
+
+fn wait_for_port(port: &Port) -> anyhow::Result<SocketAddr> {
+    let taken = port.taken.recv().context("shard 0 ended before it listened")?;
+    taken.with_context(|| format!("SMPP port {}", port.asked))
 }
 
 /// Where the shards run: the cores named, or all that we may use, less one for control where there are more

@@ -1,6 +1,7 @@
 //! The first words of an accepted connection: read until its bind is known, so that it can be placed on the
-//! shard of its account before a session exists.
+//! shard of its account before a session exists. On an encrypted port the handshake comes first.
 
+use crate::tls::{Tls, TlsFailure, TlsServer};
 use runtime::{Runtime, Stream};
 use smpp::dialect::Dialect;
 use smpp::field::{CommandId, CommandStatus};
@@ -24,6 +25,8 @@ pub struct Greeting<S> {
     pub octets: Vec<u8>,
     /// Who it says it is.
     pub system_id: Vec<u8>,
+    /// What encrypts the connection from here on; `octets` are plain text already.
+    pub tls: Option<Box<Tls>>,
 }
 
 /// Why a connection never came to its bind.
@@ -31,6 +34,8 @@ pub struct Greeting<S> {
 pub enum GreetError {
     /// It closed, failed, or said nothing in time.
     Gone,
+    /// Its handshake failed.
+    Tls(TlsFailure),
     /// Its bytes are not PDUs: HTTP, TLS, a port scan.
     Framing(FrameError),
     /// It sent other PDUs than a bind.
@@ -53,18 +58,24 @@ pub async fn greet<R: Runtime>(
     receive_buffer: &RefCell<Vec<u8>>,
     deadline: Duration,
     dialect: &Dialect,
+    tls: Option<&TlsServer>,
 ) -> Result<Greeting<R::Stream>, GreetError> {
+    let mut tls = tls.map(Tls::server).transpose().map_err(GreetError::Tls)?.map(Box::new);
     let stream = Rc::new(stream);
     let done = Rc::new(Cell::new(false));
     R::spawn(guard::<R>(Rc::downgrade(&stream), done.clone(), deadline));
-    let heard = listen::<R>(&stream, receive_buffer, dialect).await;
+    let heard = listen::<R>(&stream, receive_buffer, dialect, &mut tls).await;
     done.set(true);
     match heard {
         Ok((octets, system_id)) => {
             let stream = Rc::try_unwrap(stream).map_err(|_| GreetError::Gone)?;
-            Ok(Greeting { stream, octets, system_id })
+            Ok(Greeting { stream, octets, system_id, tls })
         }
         Err(error) => {
+            if let Some(tls) = &mut tls {
+                tls.end();
+            }
+            flush(&*stream, &mut tls);
             stream.shutdown();
             Err(error)
         }
@@ -83,28 +94,76 @@ async fn listen<R: Runtime>(
     stream: &R::Stream,
     receive_buffer: &RefCell<Vec<u8>>,
     dialect: &Dialect,
+    tls: &mut Option<Box<Tls>>,
 ) -> Result<(Vec<u8>, Vec<u8>), GreetError> {
     let mut octets = Vec::new();
     let mut heard = 0;
     let mut answers = bytes::BytesMut::new();
-    for _ in 0..PREAMBLE_MAX * 4 {
-        let read = stream.read(receive_buffer).await.map_err(|_: io::Error| GreetError::Gone)?;
-        if read == 0 {
-            return Err(GreetError::Gone);
-        }
-        octets.extend_from_slice(&receive_buffer.borrow()[..read]);
+    while octets.len() < PREAMBLE_MAX * GREETING_PDU_MAX as usize {
+        read_some::<R>(stream, receive_buffer, tls, &mut octets).await?;
         let found = find_bind(&octets, &mut heard, &mut answers, dialect);
-        if !answers.is_empty() {
-            // A peer that does not take some octets of answer at this point is not worth waiting for.
-            let _ = stream.try_write(&answers);
-            answers.clear();
-        }
+        say(stream, tls, &answers);
+        answers.clear();
         if let Heard::Bind(start, system_id) = found? {
             octets.drain(..start);
             return Ok((octets, system_id));
         }
     }
     Err(GreetError::NotABind)
+}
+
+/// Reads once, on an encrypted connection until its handshake is done. How long a handshake may be is bounded by the
+/// deadline, and what is kept of it by rustls (64 KiB of one message).
+async fn read_some<R: Runtime>(
+    stream: &R::Stream,
+    receive_buffer: &RefCell<Vec<u8>>,
+    tls: &mut Option<Box<Tls>>,
+    octets: &mut Vec<u8>,
+) -> Result<(), GreetError> {
+    loop {
+        let read = stream.read(receive_buffer).await.map_err(|_: io::Error| GreetError::Gone)?;
+        if read == 0 {
+            return Err(GreetError::Gone);
+        }
+        let buffer = receive_buffer.borrow();
+        let Some(encryption) = tls else {
+            octets.extend_from_slice(&buffer[..read]);
+            return Ok(());
+        };
+        let received = encryption.received(&buffer[..read], octets).map_err(GreetError::Tls)?;
+        let established = encryption.is_established();
+        drop(buffer);
+        flush(stream, tls);
+        if received.peer_ended {
+            return Err(GreetError::Gone);
+        }
+        if established {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers before the bind.
+fn say<S: Stream>(stream: &S, tls: &mut Option<Box<Tls>>, answers: &[u8]) {
+    if answers.is_empty() {
+        return;
+    }
+    match tls {
+        Some(tls) => drop(tls.encrypt(answers)),
+        // A peer that does not take some octets of answer at this point is not worth waiting for.
+        None => drop(stream.try_write(answers)),
+    }
+    flush(stream, tls);
+}
+
+/// Writes what the encryption wants written; what the kernel does not take waits for the next time.
+fn flush<S: Stream>(stream: &S, tls: &mut Option<Box<Tls>>) {
+    if let Some(tls) = tls
+        && !tls.pending().is_empty()
+        && let Ok(octets) = stream.try_write(tls.pending())
+    {
+        tls.advance(octets);
+    }
 }
 
 /// Looks for the bind in all that was read; answers what comes before it. `heard` counts PDUs answered.

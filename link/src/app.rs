@@ -1,6 +1,7 @@
 //! What a program adds to the links: its reactions.
 
 use crate::links::Links;
+use crate::tls::TlsFailure;
 use smpp::session::{DeadlineReason, Event};
 use smpp::wire::FrameError;
 
@@ -51,7 +52,8 @@ pub trait App: Sized + 'static {
 pub struct Closed<T> {
     /// Why it closed.
     pub reason: CloseReason,
-    /// Unanswered requests of which the kernel took every octet: the peer may have acted on them.
+    /// Unanswered requests of which the kernel (on a TLS link the encryption) took every octet: the peer may have acted
+    /// on them.
     pub written: Vec<T>,
     /// Unanswered requests that certainly were not received whole.
     pub unsent: Vec<T>,
@@ -72,6 +74,8 @@ pub enum CloseReason {
     TimedOut(DeadlineReason),
     /// The peer's bytes are not PDUs.
     Framing(FrameError),
+    /// The handshake failed, or the encrypted connection broke.
+    Tls(TlsFailure),
     /// The peer did not read while we had more to say than is kept.
     OutboxFull,
     /// Handling the peer's bytes panicked.
@@ -93,6 +97,7 @@ impl CloseReason {
             CloseReason::TimedOut(DeadlineReason::Inactivity) => "inactivity",
             CloseReason::TimedOut(_) => "timed_out",
             CloseReason::Framing(_) => "framing",
+            CloseReason::Tls(failure) => failure.label(),
             CloseReason::OutboxFull => "outbox_full",
             CloseReason::Panicked => "panicked",
             CloseReason::Local => "local",

@@ -2,9 +2,14 @@
 
 use crate::app::CloseReason;
 use crate::bell::Bell;
+use crate::counters::Counters;
+use crate::limits;
+use crate::tls::Tls;
 use bytes::BytesMut;
+use runtime::Stream;
 use smpp::session::Session;
 use smpp::wire::Deframer;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -12,6 +17,8 @@ use std::rc::Rc;
 pub(crate) struct Entry<T> {
     pub(crate) session: Session<T>,
     pub(crate) deframer: Deframer,
+    /// What encrypts it, where something does.
+    pub(crate) tls: Option<Box<Tls>>,
     pub(crate) peer: SocketAddr,
     /// Wakes the reader when a reason not to read has gone.
     pub(crate) resume: Rc<Bell>,
@@ -32,11 +39,12 @@ pub(crate) struct Entry<T> {
 }
 
 impl<T: Copy> Entry<T> {
-    pub(crate) fn new(session: Session<T>, peer: SocketAddr) -> Self {
+    pub(crate) fn new(session: Session<T>, peer: SocketAddr, tls: Option<Box<Tls>>) -> Self {
         let deframer = Deframer::new(session.config().pdu_size_max);
         Entry {
             session,
             deframer,
+            tls,
             peer,
             resume: Rc::new(Bell::default()),
             touched: false,
@@ -51,8 +59,89 @@ impl<T: Copy> Entry<T> {
 
     /// Whether its bytes should be left in the kernel for now.
     pub(crate) fn must_not_read(&self) -> bool {
-        let peer_does_not_read = self.session.outbox_len() > crate::limits::OUTBOX_STOP_READING;
+        let peer_does_not_read = self.session.outbox_len() > limits::OUTBOX_STOP_READING;
         !self.shut && (self.paused || self.frozen || peer_does_not_read)
+    }
+
+    /// Whether something could be written now; a bind that waits for the handshake could not.
+    pub(crate) fn has_to_write(&self) -> bool {
+        let waits = self.session.outbox_len() > 0;
+        match &self.tls {
+            None => waits,
+            Some(tls) => !tls.pending().is_empty() || waits && tls.is_established(),
+        }
+    }
+
+    /// Hands the kernel what it takes without waiting.
+    pub(crate) fn write<S: Stream>(&mut self, stream: &S, counters: &mut Counters) -> io::Result<()> {
+        // A link that is to end has this one turn.
+        let turn = if self.closing.is_some() { usize::MAX } else { limits::TLS_TURN };
+        let Entry { tls, session, .. } = self;
+        let outbox = session.outbox();
+        let Some(tls) = tls else {
+            counters.writes += 1;
+            let octets = stream.try_write(outbox.bytes())?;
+            outbox.advance(octets);
+            counters.octets_out += octets as u64;
+            return Ok(());
+        };
+        let mut encrypted = 0;
+        loop {
+            while encrypted < turn {
+                let octets = tls.encrypt(outbox.bytes());
+                outbox.advance(octets);
+                encrypted += octets;
+                if octets == 0 {
+                    break;
+                }
+            }
+            if tls.pending().is_empty() {
+                return Ok(());
+            }
+            counters.writes += 1;
+            let octets = stream.try_write(tls.pending())?;
+            tls.advance(octets);
+            counters.octets_out += octets as u64;
+            if !tls.pending().is_empty() {
+                return Ok(()); // the kernel is full
+            }
+        }
+    }
+
+    /// Copies what a slow writer is to write next.
+    pub(crate) fn copy_next(&mut self, chunk: &mut Vec<u8>) {
+        let outbox = self.session.outbox();
+        match &mut self.tls {
+            None => chunk.extend_from_slice(&outbox.bytes()[..outbox.len().min(limits::SLOW_WRITE)]),
+            Some(tls) => {
+                if tls.pending().is_empty() {
+                    let octets = tls.encrypt(outbox.bytes());
+                    outbox.advance(octets);
+                }
+                chunk.extend_from_slice(tls.pending());
+            }
+        }
+    }
+
+    /// The kernel took so many octets of what the slow writer had copied.
+    pub(crate) fn took(&mut self, octets: usize) {
+        match &mut self.tls {
+            None => self.session.outbox().advance(octets),
+            Some(tls) => tls.advance(octets),
+        }
+    }
+
+    /// Tells the peer of a TLS link that nothing more will come, if that can still be told.
+    pub(crate) fn say_farewell<S: Stream>(&mut self, stream: &S) {
+        let may_write = !self.shut && !self.reset && !self.frozen && !self.writing;
+        if let Some(tls) = &mut self.tls
+            && may_write
+            && tls.pending().is_empty()
+        {
+            tls.end();
+            // A peer that does not take these octets learns of the end from the connection's.
+            let _ = stream.try_write(tls.pending());
+        }
     }
 
     /// Makes sure that there is a buffer to write into, a lent one if possible.
@@ -64,14 +153,18 @@ impl<T: Copy> Entry<T> {
         }
     }
 
-    /// Gives the buffer back when nothing waits in it.
+    /// Gives the buffers back in which nothing waits.
     pub(crate) fn give_back(&mut self, pool: &mut Vec<BytesMut>) {
-        let mut storage = self.session.outbox().lend();
-        let capacity = storage.capacity();
-        if (1..=crate::limits::LENT_CAPACITY_MAX).contains(&capacity) && pool.len() < crate::limits::LENT_MAX
-        {
-            storage.clear();
-            pool.push(storage);
+        keep(self.session.outbox().lend(), pool);
+        if let Some(tls) = &mut self.tls {
+            keep(tls.give_back(), pool);
         }
+    }
+}
+
+fn keep(mut storage: BytesMut, pool: &mut Vec<BytesMut>) {
+    if (1..=limits::LENT_CAPACITY_MAX).contains(&storage.capacity()) && pool.len() < limits::LENT_MAX {
+        storage.clear();
+        pool.push(storage);
     }
 }

@@ -3,13 +3,14 @@
 
 use crate::app::{App, CloseReason, Closed, LinkId};
 use crate::bell::Bell;
+use crate::feed::{feed, feed_plain};
 use crate::limits;
 use crate::links::Links;
+use crate::tls::{Tls, TlsClient, TlsFailure};
 use runtime::{Runtime, Stream};
 use smpp::pdu::{Bind, BindKind};
 use smpp::session::{Event, Session, SessionConfig};
 use smpp::time::Instant;
-use smpp::wire::{Deframer, FrameError};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -91,21 +92,40 @@ impl<R: Runtime, A: App> Hub<R, A> {
         config: SessionConfig,
         already_read: &[u8],
     ) -> Result<LinkId, R::Stream> {
+        self.attach_tls(stream, config, already_read, None)
+    }
+
+    /// [`Hub::attach`] for a connection that may be encrypted; `already_read` is plain text then too.
+    pub fn attach_tls(
+        &self,
+        stream: R::Stream,
+        config: SessionConfig,
+        already_read: &[u8],
+        tls: Option<Box<Tls>>,
+    ) -> Result<LinkId, R::Stream> {
         let mut inner = self.inner.borrow_mut();
         inner.links.now = clock();
         let session = Session::new(config, inner.links.now);
-        let Some(id) = inner.links.open(session, stream.peer_address()) else { return Err(stream) };
+        let encrypted = tls.is_some();
+        let Some(id) = inner.links.open(session, stream.peer_address(), tls) else { return Err(stream) };
         let stream = Rc::new(stream);
         inner.put_stream(id, stream.clone());
-        drop(inner);
         if !already_read.is_empty() {
-            self.feed(id, already_read);
+            let Inner { app, links, .. } = &mut *inner;
+            links.counters.reads += 1;
+            links.counters.octets_in += already_read.len() as u64;
+            feed_plain(app, links, id, already_read);
         }
+        if encrypted {
+            inner.links.touch(id);
+        }
+        drop(inner);
         R::spawn(self.clone().keep_reading(id, stream));
         Ok(id)
     }
 
-    /// Connects and asks to bind; what comes of it follows as events of the link.
+    /// Connects, encrypted if asked to, and asks to bind; what comes of it follows as events of the link. The bind waits
+    /// for the handshake, and the session's bind timer bounds both.
     pub async fn connect(
         &self,
         address: SocketAddr,
@@ -113,10 +133,12 @@ impl<R: Runtime, A: App> Hub<R, A> {
         config: SessionConfig,
         kind: BindKind,
         bind: &Bind<'_>,
+        tls: Option<&TlsClient>,
     ) -> io::Result<LinkId> {
+        let tls = tls.map(Tls::client).transpose().map_err(io::Error::other)?;
         let stream = R::connect(address, deadline).await?;
         let id = self
-            .attach(stream, config, &[])
+            .attach_tls(stream, config, &[], tls.map(Box::new))
             .map_err(|_| io::Error::other("as many links stand as are allowed"))?;
         self.with(|_, links| links.bind(id, kind, bind))
             .map_err(|error| io::Error::other(format!("bind could not be sent: {error:?}")))?;
@@ -219,31 +241,7 @@ impl<R: Runtime, A: App> Hub<R, A> {
         let mut inner = self.inner.borrow_mut();
         let Inner { app, links, .. } = &mut *inner;
         links.now = clock();
-        links.counters.reads += 1;
-        links.counters.octets_in += octets.len() as u64;
-        let Some(entry) = links.entry(id) else { return };
-        let mut deframer = std::mem::replace(&mut entry.deframer, Deframer::new(0));
-        // A panic in here is a mistake of ours about this peer's bytes: it must cost this link, not the others.
-        let fed = catch_unwind(AssertUnwindSafe(|| feed_frames(app, links, id, &mut deframer, octets)));
-        match fed {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(?id, ?error, first = ?&octets[..octets.len().min(16)], "not PDUs");
-                links.counters.framing_errors += 1;
-                if let Some(entry) = links.entry(id) {
-                    entry.session.nack(smpp::field::CommandStatus::ESME_RINVCMDLEN);
-                }
-                links.close(id, CloseReason::Framing(error));
-            }
-            Err(_) => {
-                tracing::error!(?id, "handling a peer's bytes panicked; its link is closed");
-                links.counters.panics += 1;
-                links.close(id, CloseReason::Panicked);
-            }
-        }
-        if let Some(entry) = links.entry(id) {
-            entry.deframer = deframer;
-        }
+        feed(app, links, id, octets);
     }
 
     /// The only end of a link.
@@ -260,6 +258,8 @@ impl<R: Runtime, A: App> Hub<R, A> {
         links.counters.illegal_requests += counters.illegal_requests;
         links.counters.unknown_commands += counters.unknown_commands;
         links.counters.late_responses += counters.late_responses;
+        let in_handshake = entry.tls.as_ref().is_some_and(|tls| !tls.is_established());
+        let reason = if in_handshake { CloseReason::Tls(TlsFailure::Interrupted) } else { reason };
         let mut closed =
             Closed { reason: entry.closing.unwrap_or(reason), written: Vec::new(), unsent: Vec::new() };
         for request in entry.session.abandon() {
@@ -312,7 +312,7 @@ impl<R: Runtime, A: App> Hub<R, A> {
             let Some(entry) = links.entry(id) else { return };
             match written {
                 Ok(octets) => {
-                    entry.session.outbox().advance(octets);
+                    entry.took(octets);
                     if !entry.must_not_read() {
                         entry.resume.ring();
                     }
@@ -335,15 +335,14 @@ impl<R: Runtime, A: App> Hub<R, A> {
         let mut pool = std::mem::take(pool);
         chunk.clear();
         if let Some(entry) = links.entry(id) {
-            let waiting = entry.session.outbox().bytes();
-            if waiting.is_empty() || entry.frozen || entry.shut {
+            if !entry.has_to_write() || entry.frozen || entry.shut {
                 entry.writing = false;
                 entry.give_back(&mut pool);
                 if entry.closing.is_some() {
                     links.touch(id);
                 }
             } else {
-                chunk.extend_from_slice(&waiting[..waiting.len().min(limits::SLOW_WRITE)]);
+                entry.copy_next(chunk);
             }
         }
         links.pool = pool;
@@ -382,32 +381,6 @@ impl<R: Runtime, A: App> Inner<R, A> {
     }
 }
 
-fn feed_frames<A: App>(
-    app: &mut A,
-    links: &mut Links<A::Token>,
-    id: LinkId,
-    deframer: &mut Deframer,
-    octets: &[u8],
-) -> Result<(), FrameError> {
-    let mut cursor = 0;
-    while let Some(frame) = deframer.next(octets, &mut cursor)? {
-        let Some(event) = links.handle_frame(id, frame) else { return Ok(()) };
-        match event {
-            Event::Nothing => {}
-            Event::Unbound => {
-                app.on_event(links, id, Event::Unbound);
-                links.close(id, CloseReason::Unbound);
-            }
-            Event::BindRefused { status } => {
-                app.on_event(links, id, Event::BindRefused { status });
-                links.close(id, CloseReason::BindRefused);
-            }
-            event => app.on_event(links, id, event),
-        }
-    }
-    Ok(())
-}
-
 /// Writes what waits on a link, and shuts it down if it is to end. Says whether a slow writer is needed.
 fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -> bool {
     let mut pool = std::mem::take(&mut links.pool);
@@ -415,20 +388,19 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
     let mut needs_writer = false;
     if let Some(entry) = links.entry(id) {
         entry.touched = false;
-        if !entry.frozen && !entry.writing && !entry.shut && !entry.reset && entry.session.outbox_len() > 0 {
-            counters.writes += 1;
-            match stream.try_write(entry.session.outbox().bytes()) {
-                Ok(octets) => {
-                    entry.session.outbox().advance(octets);
-                    counters.octets_out += octets as u64;
-                }
+        if !entry.frozen && !entry.writing && !entry.shut && !entry.reset && entry.has_to_write() {
+            if let Some(tls) = &mut entry.tls {
+                tls.lend(&mut pool);
+            }
+            match entry.write(stream, &mut counters) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     entry.closing.get_or_insert(CloseReason::Failed(error.kind()));
                 }
             }
         }
-        if entry.session.outbox_len() == 0 {
+        if !entry.has_to_write() {
             entry.give_back(&mut pool);
         } else if entry.closing.is_none() && !entry.frozen && !entry.writing && !entry.shut {
             counters.blocked += 1;
@@ -437,6 +409,7 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
         }
         let waits_for_writer = entry.writing && entry.closing == Some(CloseReason::Unbound);
         if entry.closing.is_some() && !waits_for_writer {
+            entry.say_farewell(stream);
             shut_down(entry, stream);
         }
     }
@@ -466,7 +439,7 @@ fn check_timers<A: App>(app: &mut A, links: &mut Links<A::Token>, id: LinkId) {
         return;
     }
     let ended = entry.session.handle_timeout(now);
-    if entry.session.outbox_len() > 0 {
+    if entry.has_to_write() {
         links.touch(id);
     }
     if let Some(reason) = ended {

@@ -25,9 +25,11 @@ pub mod backoff;
 mod bell;
 mod counters;
 mod entry;
+mod feed;
 mod hub;
 pub mod limits;
 mod links;
+mod tls;
 
 pub use app::{App, CloseReason, Closed, LinkId};
 pub use bell::Bell;
@@ -35,6 +37,7 @@ pub use counters::Counters;
 pub use hub::{Hub, HubOptions};
 pub use links::Links;
 pub use smpp::session::{Event, SessionConfig};
+pub use tls::{Received, Tls, TlsClient, TlsFailure, TlsServer, TlsTrust, TlsUnusable};
 
 /// Why something could not be handed to a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

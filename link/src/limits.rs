@@ -31,5 +31,18 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// Every link's timers are looked at once in this many ticks: 80 ms, exact enough for timers of seconds.
 pub const TICKS_PER_ROUND: usize = 16;
 
+/// Octets of the outbox encrypted at a time: one full TLS record (RFC 8446 §5.1). What is encrypted cannot be taken
+/// back and counts as sent, so that a small piece loses less when the link ends.
+pub const TLS_PIECE: usize = 16 * 1024;
+
+/// Octets that one link may have encrypted but not handed to the kernel: no more is encrypted then. Four pieces let one
+/// send to the kernel carry many PDUs.
+pub const TLS_PENDING_MAX: usize = 4 * TLS_PIECE;
+
+/// Octets of one link encrypted in one turn, about 0.1 ms of work; what is over it goes to the slow writer, so that the
+/// other links get their turn.
+pub const TLS_TURN: usize = 256 * 1024;
+
+const _: () = assert!(TLS_PIECE <= TLS_PENDING_MAX && TLS_PENDING_MAX <= TLS_TURN);
 const _: () = assert!(OUTBOX_STOP_READING < OUTBOX_MAX);
 const _: () = assert!(YIELD_OCTETS <= RECEIVE_BUFFER);

@@ -7,6 +7,7 @@ use crate::bell::Bell;
 use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::limits;
+use crate::tls::Tls;
 use bytes::BytesMut;
 use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{Bind, BindKind, Pdu};
@@ -29,6 +30,8 @@ pub struct Links<T> {
     /// Links with something to write or to end in this turn, each once.
     pub(crate) touched: Vec<LinkId>,
     pub(crate) pool: Vec<BytesMut>,
+    /// What was decrypted of one read; one for all TLS links, empty without any.
+    pub(crate) plain: Vec<u8>,
     pub(crate) counters: Counters,
     flush: Rc<Bell>,
     links_max: usize,
@@ -43,6 +46,7 @@ impl<T: Copy> Links<T> {
             now: Instant::from_nanos(runtime::monotonic_nanos()),
             touched: Vec::new(),
             pool: Vec::new(),
+            plain: Vec::new(),
             counters: Counters::default(),
             flush,
             links_max,
@@ -183,6 +187,11 @@ impl<T: Copy> Links<T> {
         self.peek(id).map(|entry| entry.session.state())
     }
 
+    /// Whether the link is encrypted.
+    pub fn is_encrypted(&self, id: LinkId) -> bool {
+        self.peek(id).is_some_and(|entry| entry.tls.is_some())
+    }
+
     /// The peer's address.
     pub fn peer_address(&self, id: LinkId) -> Option<SocketAddr> {
         self.peek(id).map(|entry| entry.peer)
@@ -228,7 +237,12 @@ impl<T: Copy> Links<T> {
     }
 
     /// A new link; `None` when as many stand as are allowed.
-    pub(crate) fn open(&mut self, session: Session<T>, peer: SocketAddr) -> Option<LinkId> {
+    pub(crate) fn open(
+        &mut self,
+        session: Session<T>,
+        peer: SocketAddr,
+        tls: Option<Box<Tls>>,
+    ) -> Option<LinkId> {
         if self.open >= self.links_max {
             self.counters.refused_full += 1;
             return None;
@@ -239,7 +253,7 @@ impl<T: Copy> Links<T> {
         });
         let slot = &mut self.slots[index as usize];
         slot.generation += 1;
-        slot.entry = Some(Entry::new(session, peer));
+        slot.entry = Some(Entry::new(session, peer, tls));
         self.open += 1;
         self.counters.opened += 1;
         Some(LinkId { index, generation: slot.generation })

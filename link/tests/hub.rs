@@ -167,7 +167,7 @@ async fn accept<R: Runtime>(hub: Hub<R, Smsc>, listener: Rc<R::Listener>) {
 async fn connect<R: Runtime>(hub: &Hub<R, Esme>, address: SocketAddr, window: u32, timers: Timers) {
     let config = SessionConfig { timers, ..SessionConfig::vendor_side(window) };
     let bind = Bind { system_id: b"esme", ..Bind::default() };
-    hub.connect(address, Duration::from_secs(5), config, BindKind::Transceiver, &bind)
+    hub.connect(address, Duration::from_secs(5), config, BindKind::Transceiver, &bind, None)
         .await
         .expect("connects");
 }

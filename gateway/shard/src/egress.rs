@@ -171,7 +171,7 @@ async fn connect<R: Runtime>(
         system_type: vendor.system_type.as_bytes(),
         ..Bind::default()
     };
-    let id = hub.connect(address, CONNECT_MAX, config, vendor.bind_kind, &bind).await?;
+    let id = hub.connect(address, CONNECT_MAX, config, vendor.bind_kind, &bind, vendor.tls.as_ref()).await?;
     let gone = Rc::new(Bell::default());
     let rings = gone.clone();
     hub.with(|app, links| {

@@ -1,10 +1,11 @@
-//! Accepting connections, and placing each on the shard of its account.
+//! Accepting connections, and placing each on the shard of its account. On a TLS port the handshake is done here, since
+//! the account is known only from what it protects; what encrypts the connection then travels with it.
 
 use crate::app::ShardApp;
 use crate::mail::Mail;
 use crate::placement::home_shard;
 use link::accept::{Greeting, greet};
-use link::{Hub, SessionConfig};
+use link::{Hub, SessionConfig, Tls, TlsServer};
 use relay::AccountId;
 use runtime::{Listener, Runtime, Stream};
 use smpp::dialect::Dialect;
@@ -16,14 +17,18 @@ use std::time::Duration;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener is closed.
-pub(crate) async fn keep_accepting<R: Runtime>(hub: Hub<R, ShardApp>, listener: Rc<R::Listener>) {
+pub(crate) async fn keep_accepting<R: Runtime>(
+    hub: Hub<R, ShardApp>,
+    listener: Rc<R::Listener>,
+    tls: Option<Rc<TlsServer>>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let Some(greeting) = hub.with(|app, _| app.start_greeting()) else { continue };
-                let hub = hub.clone();
+                let (hub, tls) = (hub.clone(), tls.clone());
                 R::spawn(async move {
-                    place::<R>(hub, stream).await;
+                    place::<R>(hub, stream, tls).await;
                     drop(greeting);
                 });
             }
@@ -51,26 +56,27 @@ impl ShardApp {
 }
 
 /// Reads a connection's bind and takes it, or hands it to the shard of its account.
-async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream) {
+async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream, tls: Option<Rc<TlsServer>>) {
     let buffer = hub.receive_buffer();
     let deadline = hub.with(|app, _| app.plan.customer_timers.bind);
-    let greeting = match greet::<R>(stream, &buffer, deadline, &Dialect::tolerant()).await {
+    let peer = stream.peer_address();
+    let greeting = match greet::<R>(stream, &buffer, deadline, &Dialect::tolerant(), tls.as_deref()).await {
         Ok(greeting) => greeting,
         Err(error) => {
-            tracing::debug!(?error, "no bind came");
+            tracing::debug!(?error, %peer, "no bind came");
             return hub.with(|app, _| app.greetings_failed += 1);
         }
     };
-    let Greeting { stream, octets, system_id } = greeting;
+    let Greeting { stream, octets, system_id, tls } = greeting;
     let (here, home) = hub
         .with(|app, _| (app.options.index, home_shard(AccountId::of_name(&system_id), app.options.shards)));
     if here == home {
-        return take::<R>(&hub, stream, &octets);
+        return take::<R>(&hub, stream, &octets, tls);
     }
     match stream.into_fd() {
         Ok(socket) => hub.with(|app, links| {
             app.handed_over += 1;
-            let handover = Mail::Handover { socket, octets };
+            let handover = Mail::Handover { socket, octets, tls };
             if let Some(Some(outgoing)) = app.others.get_mut(usize::from(home)) {
                 // A shard whose box is full is busy enough: the socket is closed, and the customer comes again.
                 let _ = outgoing.offer(handover);
@@ -82,7 +88,12 @@ async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream) {
 }
 
 /// Makes a connection a link of this shard. One that is too many is closed.
-pub(crate) fn take<R: Runtime>(hub: &Hub<R, ShardApp>, stream: R::Stream, octets: &[u8]) {
+pub(crate) fn take<R: Runtime>(
+    hub: &Hub<R, ShardApp>,
+    stream: R::Stream,
+    octets: &[u8],
+    tls: Option<Box<Tls>>,
+) {
     let config = hub.with(|app, links| {
         if !app.has_room_for_customer(links) {
             app.customers_refused += 1;
@@ -96,6 +107,6 @@ pub(crate) fn take<R: Runtime>(hub: &Hub<R, ShardApp>, stream: R::Stream, octets
         })
     });
     if let Some(config) = config {
-        drop(hub.attach(stream, config, octets));
+        drop(hub.attach_tls(stream, config, octets, tls));
     }
 }

@@ -1,5 +1,6 @@
 //! What shards of one node send each other, and the boxes between them.
 
+use link::Tls;
 use relay::ShardMessage;
 use runtime::{Receiver, Sender, mailbox};
 use std::os::fd::OwnedFd;
@@ -15,6 +16,8 @@ pub enum Mail {
         socket: OwnedFd,
         /// What was read.
         octets: Vec<u8>,
+        /// What encrypts it; what was read is plain text all the same.
+        tls: Option<Box<Tls>>,
     },
 }
 

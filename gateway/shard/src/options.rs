@@ -3,6 +3,7 @@
 
 use crate::report::ReportSlot;
 use arc_swap::ArcSwap;
+use link::TlsClient;
 use link::backoff::BackoffOptions;
 use relay::{AccountId, Snapshot, VendorId};
 use smpp::dialect::Dialect;
@@ -119,8 +120,8 @@ pub struct VendorOptions {
     pub name: Box<str>,
     /// Where it is, tried in this order.
     pub addresses: AddressSlot,
-    /// Whether its links are encrypted, and for which name its certificate must be good.
-    pub tls: Option<Box<str>>,
+    /// Whether its links are encrypted: whom to trust, and for which name its certificate must be good.
+    pub tls: Option<TlsClient>,
     /// Who we are there.
     pub system_id: Box<str>,
     /// And how we prove it.

@@ -9,7 +9,7 @@ use crate::mail::{MAILBOX_BATCH, Mail, Post};
 use crate::options::{Plan, ShardOptions};
 use crate::placement::bind_shard;
 use crate::report::ShardReport;
-use link::{Bell, Hub, HubOptions, Links};
+use link::{Bell, Hub, HubOptions, Links, TlsServer};
 use relay::{ShardIndex, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
 use std::io;
@@ -36,14 +36,16 @@ pub struct ShardParts {
     pub store: Option<(Sender<StoreOp>, Receiver<StoreAnswer>)>,
     /// Its lines to and from control.
     pub control: (Sender<Notice>, Receiver<Directive>),
-    /// Where to listen: one shard of a node does.
-    pub listen: Option<Listening>,
+    /// Where to listen: one shard of a node does, on one port or two.
+    pub listen: Vec<Listening>,
 }
 
 /// Where to listen, and whom to tell which port it became.
 pub struct Listening {
     /// The address; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Our certificate and key where the port is for TLS.
+    pub tls: Option<TlsServer>,
     /// Gets the address that was taken, or why none could be.
     pub taken: SyncSender<io::Result<SocketAddr>>,
 }
@@ -68,15 +70,15 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     if let Some(answers) = store_answers {
         R::spawn(read_store::<R>(hub.clone(), answers));
     }
-    let listener = listen.and_then(|listening| open_listener::<R>(&hub, &listening));
-    R::spawn(read_directives::<R>(hub.clone(), control.1, listener));
+    let listeners = listen.into_iter().filter_map(|listening| open_listener::<R>(&hub, listening)).collect();
+    R::spawn(read_directives::<R>(hub.clone(), control.1, listeners));
     start_vendors(&hub, &plan);
     R::spawn(keep_reporting::<R>(hub.clone()));
     drained.rung().await;
     end::<R>(&hub).await;
 }
 
-fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: &Listening) -> Option<Rc<R::Listener>> {
+fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: Listening) -> Option<Rc<R::Listener>> {
     let opened = R::listen(listening.address);
     let (told, listener) = match opened {
         Ok(listener) => (Ok(listener.local_address()), Some(Rc::new(listener))),
@@ -85,7 +87,7 @@ fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: &Listening) -> O
     // Whoever started us waits for this word; if it is gone, so are we soon.
     let _ = listening.taken.send(told);
     let listener = listener?;
-    R::spawn(keep_accepting::<R>(hub.clone(), listener.clone()));
+    R::spawn(keep_accepting::<R>(hub.clone(), listener.clone(), listening.tls.map(Rc::new)));
     Some(listener)
 }
 
@@ -115,8 +117,8 @@ async fn read_mail<R: Runtime>(hub: Hub<R, ShardApp>, from: u8, mut receiver: Re
                     app.relay.handle_shard_message(links.now(), ShardIndex(from), message);
                     app.carry_out(links);
                 }),
-                Mail::Handover { socket, octets } => match R::adopt(socket) {
-                    Ok(stream) => take::<R>(&hub, stream, &octets),
+                Mail::Handover { socket, octets, tls } => match R::adopt(socket) {
+                    Ok(stream) => take::<R>(&hub, stream, &octets, tls),
                     Err(error) => tracing::warn!(%error, "cannot take over a connection"),
                 },
             }
@@ -146,16 +148,14 @@ async fn read_store<R: Runtime>(hub: Hub<R, ShardApp>, mut answers: Receiver<Sto
 async fn read_directives<R: Runtime>(
     hub: Hub<R, ShardApp>,
     mut directives: Receiver<Directive>,
-    listener: Option<Rc<R::Listener>>,
+    listeners: Vec<Rc<R::Listener>>,
 ) {
     let mut batch = Vec::new();
     while directives.receive(&mut batch, MAILBOX_BATCH).await.is_ok() {
         for directive in batch.drain(..) {
-            if matches!(directive, Directive::Drain)
-                && let Some(listener) = &listener
-            {
+            if matches!(directive, Directive::Drain) {
                 hub.with(|app, _| app.draining = true);
-                listener.close();
+                listeners.iter().for_each(|listener| listener.close());
             }
             hub.with(|app, links| app.follow(links, directive));
         }

@@ -161,7 +161,7 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
         id: VendorId::of_name(name.as_bytes()),
         name: name.into(),
         addresses,
-        tls: None,
+        tls: vendor.tls.clone(),
         system_id: vendor.system_id.as_str().into(),
         password: shard::Secret::new(&password.unwrap_or_default()),
         system_type: vendor.system_type.as_str().into(),

@@ -27,6 +27,7 @@ mod setting;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod value;
 mod vendors;
 
@@ -43,6 +44,7 @@ pub use runtime::Runtime;
 pub use secret::{Credential, Secret};
 pub use session::Session;
 pub use store::{Store, StoreKind, WriteOrder};
+pub use tls::ListenTls;
 pub use value::{HostPort, parse_time};
 pub use vendors::Vendor;
 
@@ -189,7 +191,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
     Config {
         node: node::read(&reader.section(root, &node::SECTION), directory),
         runtime: runtime::read(&reader.section(root, &runtime::SECTION)),
-        listen: listen::read(&reader.section(root, &listen::SECTION)),
+        listen: listen::read(&reader.section(root, &listen::SECTION), directory),
         session: session::read(&reader.section(root, &session::SECTION)),
         store: store::read(&reader.section(root, &store::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),

@@ -154,7 +154,6 @@ fn mistakes_in_entries() {
          [[route]]\nprefix = \"x\"\nvendors = [{ name = \"wets\" }, { name = \"west\", wieght = 1 }, { name = \"west\" }]\n[[route]]\nprefix = \"\"\ncustomer = \"b\"\n",
         &[
             "gw.toml:3:13: vendor \"west\": addresses is an empty list; write \"host:port\", such as \"smpp.example.net:2775\" or \"[2001:db8::1]:2775\"",
-            "gw.toml:6:7: vendor \"west\": tls towards vendors is not in this release; write false, and point addresses to a TLS tunnel on this host",
             "gw.toml:7:13: vendor \"west\": unknown dialect field \"tlv_cutt\"; did you mean \"tlv_cut\"?",
             "gw.toml:7:40: vendor \"west\": dialect field tlv_cut is no flag; write true or false",
             "gw.toml:9:10: route: \"x\" is no number; write 0 to 20 digits",

@@ -5,7 +5,9 @@ use super::mistake::{At, Place};
 use super::reader::Section;
 use super::secret::Secret;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
+use super::tls;
 use super::value::HostPort;
+use link::TlsClient;
 use smpp::dialect::Dialect;
 use smpp::pdu::BindKind;
 use smpp::text::message_id::IdRule;
@@ -20,8 +22,8 @@ pub struct Vendor {
     pub name: At<String>,
     /// Where it is, tried in this order.
     pub addresses: Vec<HostPort>,
-    /// Whether its links are encrypted.
-    pub tls: bool,
+    /// Whom to trust and which name to demand where its links are encrypted.
+    pub tls: Option<TlsClient>,
     /// Who we are there.
     pub system_id: String,
     /// How we prove it; nothing when that was a mistake.
@@ -79,7 +81,19 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "tls",
             kind: Kind::Flag,
             default: Fallback::Value("false"),
-            help: "Whether links are encrypted. Not in this release: use a TLS tunnel on this host for a vendor that wants it.",
+            help: "Whether links are encrypted, with TLS 1.2 or 1.3. The vendor's certificate is always verified.",
+        },
+        Setting {
+            key: "tls_name",
+            kind: Kind::Text { bytes_max: 253 },
+            default: Fallback::Absent,
+            help: "DNS name or IP address that the vendor's certificate must be for. Left out: the host of addresses.",
+        },
+        Setting {
+            key: "tls_ca_file",
+            kind: Kind::Path,
+            default: Fallback::Absent,
+            help: "Authorities' certificates in PEM form that are trusted, and no others; for a vendor that signs its own. Left out: the public roots built in. Read at start.",
         },
         Setting {
             key: "system_id",
@@ -183,10 +197,11 @@ pub(crate) static SECTION: SectionKind = SectionKind {
 };
 
 pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
+    let addresses = section.hosts("addresses");
     let vendor = Vendor {
         name: section.text_at("name").unwrap_or_else(|| At::new(String::new(), section.place.clone())),
-        addresses: section.hosts("addresses"),
-        tls: section.flag("tls"),
+        tls: tls::client(section, directory, &addresses),
+        addresses,
         system_id: section.text("system_id"),
         password: password(section, directory),
         system_type: section.text("system_type"),
@@ -216,10 +231,6 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
     };
     if section.has("name") && vendor.name.value.is_empty() {
         section.mistake("name", "name is empty", "give the vendor a name");
-    }
-    if vendor.tls {
-        let remedy = "write false, and point addresses to a TLS tunnel on this host";
-        section.mistake("tls", "tls towards vendors is not in this release", remedy);
     }
     if vendor.reconnect_first > vendor.reconnect_max && vendor.reconnect_max > Duration::ZERO {
         section.mistake("reconnect_first", "reconnect_first is longer than reconnect_max", "make it shorter");
