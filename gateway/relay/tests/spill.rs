@@ -85,7 +85,7 @@ fn a_spent_pace_here_spills_to_another_shard() {
     let mut relay = relay(1, 100);
     other_shard_has(&mut relay, 4);
     let (here, there) = submit(&mut relay, 10);
-    assert!(here >= 1 && here < 10, "the pace of the bind here holds: {here}");
+    assert!((1..10).contains(&here), "the pace of the bind here holds: {here}");
     assert_eq!(there, 4);
 }
 
