@@ -11,7 +11,7 @@ impl Relay {
         match message {
             ShardMessage::Submit { message, vendor, pdu } => self.serve(now, from, message, vendor, pdu),
             ShardMessage::SubmitDone { message, outcome, pdu } => {
-                self.submit_done(now, message.0, outcome, pdu);
+                self.submit_done(now, from, message.0, outcome, pdu);
             }
             ShardMessage::Deliver { delivery, account, pdu } => {
                 self.serve_delivery(now, from, delivery, account, pdu);
@@ -43,9 +43,9 @@ impl Relay {
         }
     }
 
-    pub(crate) fn came_back(&mut self, now: Instant, message: ShardMessage) {
+    pub(crate) fn came_back(&mut self, now: Instant, to: ShardIndex, message: ShardMessage) {
         match message {
-            ShardMessage::Submit { message, pdu, .. } => self.submit_undelivered(now, message.0, pdu),
+            ShardMessage::Submit { message, pdu, .. } => self.submit_undelivered(now, to, message.0, pdu),
             ShardMessage::Deliver { delivery, pdu, .. } => {
                 self.deliver_done(now, delivery.0, crate::DeliverOutcome::Undelivered, pdu);
             }

@@ -1,7 +1,7 @@
 //! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
 
 use crate::forward::Choice;
-use crate::message::{Key, MessageEvent, MessageKey, MessageState};
+use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::open::{Origin, Place, trim};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -179,7 +179,14 @@ impl Relay {
     }
 
     /// Another shard says what became of a submit.
-    pub(crate) fn submit_done(&mut self, now: Instant, key: Key, outcome: SubmitOutcome, pdu: Vec<u8>) {
+    pub(crate) fn submit_done(
+        &mut self,
+        now: Instant,
+        from: ShardIndex,
+        key: Key,
+        outcome: SubmitOutcome,
+        pdu: Vec<u8>,
+    ) {
         let is_there = self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_)));
         if !is_there {
             self.counters.traffic.stale_events += 1;
@@ -197,27 +204,38 @@ impl Relay {
                 let id = vendor_message_id.as_ref().map_or(&[][..], VendorMessageId::as_bytes);
                 self.verdict(now, key, status, id);
             }
-            SubmitOutcome::Unsent => self.unsent_elsewhere(now, key),
+            SubmitOutcome::Unsent => self.unsent_elsewhere(now, from, key),
             SubmitOutcome::Unknown => self.lose(now, key),
         }
     }
 
-    /// Another shard could not send it: that vendor counts as tried, so that it does not go round for ever.
-    fn unsent_elsewhere(&mut self, now: Instant, key: Key) {
+    /// Another shard could not send it. With a bind here that shard is left alone for a while; without one, or after
+    /// as many returns as there are attempts, the vendor counts as tried, so that it does not go round for ever.
+    fn unsent_elsewhere(&mut self, now: Instant, shard: ShardIndex, key: Key) {
+        let attempts_max = self.snapshot.limits().attempts_max;
         let message = &mut self.messages[key];
-        let vendor = message.vendor;
+        let vendor = &mut self.vendors[message.vendor];
         message.step(MessageEvent::ProveUnsent);
-        message.remember_try(vendor);
+        message.deadline = Instant::default();
+        message.returns = message.returns.saturating_add(1);
+        if vendor.links.is_empty() || message.returns > attempts_max {
+            message.remember_try(message.vendor);
+            if message.tries >= attempts_max {
+                return self.refuse(key, Refusal::QueueFull);
+            }
+        } else {
+            vendor.elsewhere_mut(shard).blocked = true;
+        }
         self.settle(now, key);
     }
 
     /// A submit for another shard found no room in the mailbox.
-    pub(crate) fn submit_undelivered(&mut self, now: Instant, key: Key, pdu: Vec<u8>) {
+    pub(crate) fn submit_undelivered(&mut self, now: Instant, to: ShardIndex, key: Key, pdu: Vec<u8>) {
         if self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_))) {
             self.leave_shard(key);
             let message = &mut self.messages[key];
             self.spare.swap(&mut message.pdu, pdu);
-            self.unsent_elsewhere(now, key);
+            self.unsent_elsewhere(now, to, key);
         }
     }
 

@@ -88,6 +88,7 @@ impl Relay {
         message.wants_receipt = submission.wants_receipt();
         message.maybe_sent = false;
         message.tries = 0;
+        message.returns = 0;
         message.account = place;
         message.plan = plan;
         message.epoch = self.epoch;
@@ -123,6 +124,7 @@ impl Relay {
         message.wants_receipt = false;
         message.maybe_sent = false;
         message.tries = 0;
+        message.returns = 0;
         message.vendor = vendor;
         message.deadline = Instant::default();
         self.spare.swap(&mut message.pdu, pdu);
@@ -156,13 +158,14 @@ impl Relay {
                 (_, choice) => choice,
             };
         }
+        let roams = message.returns < snapshot.limits().attempts_max;
         let mut second = Choice::Down;
         for snapshot_place in Chooser::new(snapshot.routes().plan(message.plan), message.draw) {
             let Some(vendor) = vendors.at(snapshot_place).filter(|vendor| !message.tried().contains(vendor))
             else {
                 continue;
             };
-            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor, true), second) {
+            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor, roams), second) {
                 ((true, choice), _) => return choice,
                 ((false, Choice::Down), _) => {}
                 ((false, Choice::Full), Choice::Down) => second = Choice::Full,

@@ -53,6 +53,9 @@ pub(crate) struct Message {
     pub(crate) tries: u8,
     /// The first `tries` are vendors that had it.
     pub(crate) tried: [u16; TRIES_MAX],
+    /// Times it came back unsent from where it had been handed to; within the bound of attempts it roams and gets
+    /// new deadlines.
+    pub(crate) returns: u8,
     pub(crate) account: u32,
     pub(crate) vendor: u16,
     pub(crate) link: Key,
@@ -103,6 +106,7 @@ impl Default for Message {
             maybe_sent: false,
             tries: 0,
             tried: [0; TRIES_MAX],
+            returns: 0,
             account: 0,
             vendor: 0,
             link: Key::NONE,

@@ -353,8 +353,7 @@ impl Relay {
 
     /// A `Submit` or `Deliver` for `to` found its mailbox full or closed: it comes back unsent.
     pub fn handle_undelivered(&mut self, now: Instant, to: ShardIndex, message: ShardMessage) {
-        let _ = to;
-        self.came_back(now, message);
+        self.came_back(now, to, message);
     }
 
     /// Another shard is gone: what it held is unknown, its links and sessions are forgotten.
@@ -377,6 +376,9 @@ impl Relay {
         for at in 0..self.vendors[place].links.len() {
             let link = self.vendors[place].links[at];
             self.vendor_links[link].blocked = false;
+        }
+        for other in &mut self.vendors[place].elsewhere {
+            other.blocked = false;
         }
         if !self.vendors[place].queue.is_empty() {
             self.dispatch(now, place);

@@ -54,6 +54,8 @@ pub(crate) struct Elsewhere {
     pub(crate) window: u32,
     /// Messages given to it and not come back.
     pub(crate) open: u32,
+    /// It did not take a message, or gave it back: nothing more until the next tick.
+    pub(crate) blocked: bool,
 }
 
 /// One vendor.
@@ -94,6 +96,8 @@ pub(crate) enum Way {
         /// False when all its slots are taken by us already.
         room: bool,
     },
+    /// Only through shards that take nothing until the next tick.
+    Blocked,
     /// No bind anywhere.
     Down,
 }
@@ -165,6 +169,7 @@ impl VendorState {
                 let room = other.open - other.window < queue_max;
                 (false, if room { Choice::Shard { vendor: place, shard } } else { Choice::Full })
             }
+            Way::Blocked => (false, Choice::Full),
             Way::Down => (false, Choice::Down),
         }
     }
@@ -180,10 +185,15 @@ impl VendorState {
     fn way_elsewhere(&mut self) -> Way {
         let count = self.elsewhere.len();
         let mut full = None;
+        let mut none = Way::Down;
         for step in 1..=count {
             let place = (self.turn_elsewhere + step) % count;
             let other = &self.elsewhere[place];
             if other.links == 0 {
+                continue;
+            }
+            if other.blocked {
+                none = Way::Blocked;
                 continue;
             }
             if other.open < other.window {
@@ -192,7 +202,7 @@ impl VendorState {
             }
             full = full.or(Some(other.shard));
         }
-        full.map_or(Way::Down, |shard| Way::Shard { shard, room: false })
+        full.map_or(none, |shard| Way::Shard { shard, room: false })
     }
 
     /// What we know of another shard, made when it is new.
@@ -200,7 +210,7 @@ impl VendorState {
         let place = match self.elsewhere.iter().position(|other| other.shard == shard) {
             Some(place) => place,
             None => {
-                self.elsewhere.push(Elsewhere { shard, links: 0, window: 0, open: 0 });
+                self.elsewhere.push(Elsewhere { shard, links: 0, window: 0, open: 0, blocked: false });
                 self.elsewhere.len() - 1
             }
         };

@@ -3,8 +3,8 @@
 use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Counters, Limits, LinkKey, MessageKey, Output, Relay,
-    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, StoreAnswer, StoreOp, StoreOutage, Vendor,
-    VendorId, WeightedVendor,
+    RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer, StoreOp,
+    StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -191,4 +191,69 @@ fn an_empty_page_with_more_behind_is_not_asked_for_at_once() {
     assert_eq!(relay.poll_store(), None);
     relay.handle_tick(after(1_000));
     assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
+}
+
+fn other_shard_has(relay: &mut Relay, shard: u8, vendor: &str, window: u32) {
+    let vendor = VendorId::of_name(vendor.as_bytes());
+    let message = ShardMessage::VendorState { vendor, links: 1, window };
+    relay.handle_shard_message(START, ShardIndex(shard), message);
+}
+
+/// Submits to other shards come back: from a full mailbox, or unsent. How many there were.
+fn give_back(relay: &mut Relay, delivered: bool) -> u32 {
+    let mut count = 0;
+    while let Some((to, word)) = relay.poll_shard() {
+        match word {
+            ShardMessage::Submit { message, pdu, .. } if delivered => {
+                let outcome = SubmitOutcome::Unsent;
+                relay.handle_shard_message(START, to, ShardMessage::SubmitDone { message, outcome, pdu });
+            }
+            submit @ ShardMessage::Submit { .. } => relay.handle_undelivered(START, to, submit),
+            _ => continue,
+        }
+        count += 1;
+        assert!(count < 100, "it goes round");
+    }
+    count
+}
+
+#[test]
+fn a_shard_that_takes_nothing_does_not_rule_out_the_bind_here() {
+    for delivered in [false, true] {
+        let mut relay = relay(&["vendor"], Correlate::None, Limits::default());
+        bind(&mut relay, START, "vendor", BIND, 1);
+        for shard in [1, 2] {
+            other_shard_has(&mut relay, shard, "vendor", 10);
+        }
+        clear(&mut relay);
+        for sequence in 1..=4 {
+            submit(&mut relay, START, sequence);
+        }
+        assert_eq!(sends(&mut relay).len(), 1);
+        assert!(give_back(&mut relay, delivered) >= 3);
+        assert_eq!(outputs(&mut relay), []);
+        assert_eq!(relay.counters().traffic.queue_length, 3);
+        // The next tick forgets it.
+        submit(&mut relay, START, 5);
+        assert_eq!(give_back(&mut relay, delivered), 0);
+        relay.handle_tick(after(5));
+        submit(&mut relay, after(5), 6);
+        assert!(give_back(&mut relay, delivered) > 0);
+    }
+}
+
+#[test]
+fn many_vendors_behind_full_mailboxes_end_in_a_refusal() {
+    let vendors = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    for attempts_max in [1, 3, 8] {
+        let limits = Limits { attempts_max, ..Limits::default() };
+        let mut relay = relay(&vendors, Correlate::None, limits);
+        for vendor in vendors {
+            other_shard_has(&mut relay, 1, vendor, 10);
+        }
+        submit(&mut relay, START, 1);
+        assert_eq!(give_back(&mut relay, false), u32::from(attempts_max));
+        let [Output::AnswerSubmit { status, .. }] = outputs(&mut relay)[..] else { panic!("one answer") };
+        assert_eq!(status, CommandStatus::ESME_RMSGQFUL);
+    }
 }
