@@ -63,7 +63,11 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Listen {
     };
     let encrypted = listen.tls.as_ref().map(|tls| tls.address).filter(|address| address.port() != 0);
     if encrypted.is_some_and(|address| address == listen.smpp || address == listen.http) {
-        section.mistake("smpp_tls", "smpp_tls has the address of another port", "give each a port of its own");
+        section.mistake(
+            "smpp_tls",
+            "smpp_tls has the address of another port",
+            "give each a port of its own",
+        );
     }
     if listen.smpp == listen.http && listen.smpp.port() != 0 {
         section.mistake("http", "http and smpp have the same address", "give each a port of its own");
