@@ -48,7 +48,7 @@ fn bench(addresses: AddressSlot, links_max: usize) -> Bench {
         post: mesh(1).pop().unwrap(),
         store: None,
         control: (notices_in, directives_out),
-        listen: Some(Listening { address: "127.0.0.1:0".parse().unwrap(), taken }),
+        listen: vec![Listening { address: "127.0.0.1:0".parse().unwrap(), tls: None, taken }],
     };
     type R = runtime::tokio::Tokio;
     let thread = R::run(Placement::Floating, "shard-0", move || run_shard::<R>(parts)).unwrap();
