@@ -115,6 +115,13 @@ impl<T: Default> Arena<T> {
         (slot.generation == key.generation && key.generation & 1 == 1).then_some(&mut slot.value)
     }
 
+    /// The open slots with such a value, by index. Looks at all slots.
+    pub(crate) fn keys_of(&self, is_wanted: impl Fn(&T) -> bool) -> Vec<Key> {
+        let slots = self.slots.iter().zip(0..);
+        let wanted = slots.filter(|(slot, _)| slot.generation & 1 == 1 && is_wanted(&slot.value));
+        wanted.map(|(slot, index)| Key { index, generation: slot.generation }).collect()
+    }
+
     /// The first of a list.
     #[inline]
     pub(crate) fn first(&self, list: &List) -> Option<Key> {

@@ -3,7 +3,7 @@
 use crate::admit::{Submission, admit};
 use crate::input::Arrival;
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
-use crate::open::{Origin, Place};
+use crate::open::{Message, Origin, Place};
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
@@ -397,11 +397,14 @@ impl Relay {
         let Some(Party::Vendor(link_key)) = self.parties.remove(&link) else { return };
         let vendor = self.vendor_links[link_key].vendor;
         let was_sender = self.vendors[vendor].drop_link(link_key);
+        self.recall(now, link_key);
+        let mut in_flight = self.vendor_links[link_key].in_flight;
         self.vendor_links.close(link_key);
         let is_ours = |relay: &Self, key: &MessageKey| relay.written_on(*key) == Some(link_key);
         if self.vendors[vendor].links.is_empty() {
             for key in unsent {
                 if is_ours(self, key) {
+                    in_flight = in_flight.saturating_sub(1);
                     self.take_back(now, key.0);
                 }
             }
@@ -409,18 +412,32 @@ impl Relay {
         } else {
             for key in unsent.iter().rev() {
                 if is_ours(self, key) {
+                    in_flight = in_flight.saturating_sub(1);
                     self.take_back(now, key.0);
                 }
             }
         }
         for key in written {
             if is_ours(self, key) {
+                in_flight = in_flight.saturating_sub(1);
                 self.lose(now, key.0);
             }
+        }
+        if in_flight > 0 {
+            self.lose_unlisted(now, link_key);
         }
         self.dispatch(now, vendor);
         if was_sender {
             self.announce_vendor(vendor);
+        }
+    }
+
+    /// Messages on a closed link that its lists did not name, which is a fault there: whether they were sent nobody
+    /// knows, and without this they would stay open for ever. One pass over all slots, only after such a fault.
+    fn lose_unlisted(&mut self, now: Instant, link: Key) {
+        let is_there = |message: &Message| message.place == Place::Link && message.link == link;
+        for key in self.messages.keys_of(is_there) {
+            self.lose(now, key);
         }
     }
 }

@@ -257,3 +257,29 @@ fn many_vendors_behind_full_mailboxes_end_in_a_refusal() {
         assert_eq!(status, CommandStatus::ESME_RMSGQFUL);
     }
 }
+
+/// The statuses of the answers to the customer.
+fn answers(relay: &mut Relay) -> Vec<(u32, CommandStatus)> {
+    let answer = |output| match output {
+        Output::AnswerSubmit { sequence, status, .. } => Some((sequence, status)),
+        _ => None,
+    };
+    outputs(relay).into_iter().filter_map(answer).collect()
+}
+
+#[test]
+fn a_lost_link_leaves_no_message_behind() {
+    let mut relay = relay(&["vendor"], Correlate::None, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 4);
+    for sequence in 1..=3 {
+        submit(&mut relay, START, sequence);
+    }
+    let sent: Vec<MessageKey> = sends(&mut relay).iter().map(|send| send.1).collect();
+    submit(&mut relay, START, 4); // not yet carried out: provably unsent
+    relay.vendor_closed(START, BIND, &sent[..1], &sent[1..2]);
+    let (unknown, no_vendor) = (CommandStatus::ESME_RUNKNOWNERR, CommandStatus::ESME_RSYSERR);
+    let mut answers = answers(&mut relay);
+    answers.sort_unstable_by_key(|answer| answer.0);
+    assert_eq!(answers, [(1, unknown), (2, no_vendor), (3, unknown), (4, no_vendor)]);
+    assert!(relay.is_empty());
+}
