@@ -128,6 +128,13 @@ impl<T: Default> Arena<T> {
         (list.head != NIL).then(|| self.key_at(list.head))
     }
 
+    /// The one behind `key` in its list.
+    pub(crate) fn after(&self, key: Key) -> Option<Key> {
+        debug_assert!(self.get(key).is_some());
+        let next = self.slots[key.index as usize].next;
+        (next != NIL).then(|| self.key_at(next))
+    }
+
     pub(crate) fn push_back(&mut self, list: &mut List, key: Key) {
         debug_assert!(self.get(key).is_some());
         let tail = list.tail;

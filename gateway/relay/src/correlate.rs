@@ -75,6 +75,7 @@ impl Relay {
                     let choice = self.choose(now, key);
                     if !matches!(choice, Choice::Full | Choice::Down) {
                         self.messages[key].step(MessageEvent::TryOther);
+                        self.messages[key].deadline = Instant::default();
                         self.counters.traffic.vendor_failovers += 1;
                         return self.put(now, key, choice);
                     }

@@ -290,14 +290,29 @@ impl Relay {
         }
     }
 
-    /// Ends waits for a slot that took too long.
+    /// Ends waits for a slot that took too long. Those behind one another have later deadlines, but for messages that
+    /// came back: they stand at the head with new ones, and are looked past. They are no more than links had slots.
     pub(crate) fn expire_queue(&mut self, now: Instant, vendor: u16) {
-        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
-            if self.messages[key].deadline > now {
+        let mut next = self.messages.first(&self.vendors[vendor].queue);
+        while let Some(key) = next {
+            next = self.messages.after(key);
+            let message = &self.messages[key];
+            if message.deadline <= now {
+                self.messages.remove(&mut self.vendors[vendor].queue, key);
+                self.expire_unsent(key);
+            } else if message.returns == 0 {
                 break;
             }
-            self.messages.remove(&mut self.vendors[vendor].queue, key);
-            self.expire_unsent(key);
+        }
+    }
+
+    /// A message was handed out and is back: its next wait gets a deadline of its own, as often as there are attempts.
+    fn came_unsent(&mut self, key: Key) {
+        let attempts_max = self.snapshot.limits().attempts_max;
+        let message = &mut self.messages[key];
+        if message.returns < attempts_max {
+            message.returns += 1;
+            message.deadline = Instant::default();
         }
     }
 
@@ -355,6 +370,7 @@ impl Relay {
             let choice = self.choose(now, key);
             if !matches!(choice, Choice::Full | Choice::Down) {
                 self.messages[key].step(MessageEvent::RetryUnknown);
+                self.messages[key].deadline = Instant::default();
                 self.counters.traffic.unknown_retries += 1;
                 return self.put(now, key, choice);
             }
@@ -405,6 +421,7 @@ impl Relay {
             for key in unsent {
                 if is_ours(self, key) {
                     in_flight = in_flight.saturating_sub(1);
+                    self.came_unsent(key.0);
                     self.take_back(now, key.0);
                 }
             }
@@ -413,6 +430,7 @@ impl Relay {
             for key in unsent.iter().rev() {
                 if is_ours(self, key) {
                     in_flight = in_flight.saturating_sub(1);
+                    self.came_unsent(key.0);
                     self.take_back(now, key.0);
                 }
             }

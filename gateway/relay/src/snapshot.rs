@@ -105,7 +105,8 @@ pub struct Limits {
     pub deliveries_max: u32,
     /// Messages waiting for a window slot, per vendor.
     pub queue_max: u32,
-    /// How long a message may wait for a window slot, each time it waits.
+    /// How long a message may wait for a window slot, each time it waits. One that comes back unsent gets a new
+    /// deadline at most `attempts_max` times.
     pub queue_wait_max: Duration,
     /// Deliveries waiting for a customer's window slot, per account. Over it they are parked.
     pub delivery_queue_max: u32,

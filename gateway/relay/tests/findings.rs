@@ -283,3 +283,36 @@ fn a_lost_link_leaves_no_message_behind() {
     assert_eq!(answers, [(1, unknown), (2, no_vendor), (3, unknown), (4, no_vendor)]);
     assert!(relay.is_empty());
 }
+
+#[test]
+fn a_message_that_comes_back_waits_anew_but_not_for_ever() {
+    let limits = Limits { attempts_max: 2, ..Limits::default() };
+    let wait_ms = limits.queue_wait_max.as_millis() as u64;
+    let mut relay = relay(&["vendor"], Correlate::None, limits);
+    bind(&mut relay, START, "vendor", BIND, 1);
+    for sequence in 1..=3 {
+        submit(&mut relay, START, sequence);
+    }
+    let first = sends(&mut relay)[0].1;
+    // The second goes out near the end of its wait, on another bind, which is lost: twice, then a third time.
+    let mut now_ms = wait_ms - 100;
+    bind(&mut relay, after(now_ms), "vendor", LinkKey(20), 1);
+    let message = sends(&mut relay)[0].1;
+    relay.vendor_closed(after(now_ms), LinkKey(20), &[], &[message]);
+    assert_eq!(relay.counters().traffic.queue_length, 2);
+    relay.handle_tick(after(wait_ms)); // the third, behind it, has waited long enough
+    assert_eq!(answers(&mut relay), [(3, CommandStatus::ESME_RMSGQFUL)]);
+    assert_eq!(relay.counters().traffic.queue_length, 1);
+    for link in [21, 22] {
+        now_ms += wait_ms - 100;
+        bind(&mut relay, after(now_ms), "vendor", LinkKey(link), 1);
+        assert_eq!(sends(&mut relay)[0].1, message);
+        relay.vendor_closed(after(now_ms), LinkKey(link), &[], &[message]);
+        relay.handle_tick(after(now_ms));
+    }
+    assert_eq!(relay.counters().traffic.queue_length, 1);
+    relay.handle_tick(after(now_ms + 100));
+    assert_eq!(answers(&mut relay), [(2, CommandStatus::ESME_RMSGQFUL)]);
+    relay.handle_answer(after(now_ms), BIND, first, CommandStatus::ESME_ROK, b"1");
+    assert!(relay.is_empty());
+}
