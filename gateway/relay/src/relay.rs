@@ -406,8 +406,8 @@ impl Relay {
 
     /// No new submits and deliveries from now on; `Output::Drained` follows when nothing is open.
     pub fn drain(&mut self, now: Instant) {
-        let _ = now;
         self.draining = true;
+        self.handle_tick(now); // what is over by now shall not hold the end up
     }
 
     /// The next thing that links shall do.
