@@ -7,7 +7,8 @@ use crate::limits;
 use crate::tls::Tls;
 use bytes::BytesMut;
 use runtime::Stream;
-use smpp::session::Session;
+use smpp::session::{Role, Session};
+use smpp::time::Instant;
 use smpp::wire::Deframer;
 use std::io;
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub(crate) struct Entry<T> {
     pub(crate) frozen: bool,
     /// It is to end, and why.
     pub(crate) closing: Option<CloseReason>,
+    /// Since when.
+    pub(crate) closing_since: Instant,
     /// It is to end with RST instead of FIN.
     pub(crate) reset: bool,
     /// The socket was shut down already.
@@ -52,6 +55,7 @@ impl<T: Copy> Entry<T> {
             paused: false,
             frozen: false,
             closing: None,
+            closing_since: Instant::default(),
             reset: false,
             shut: false,
         }
@@ -59,7 +63,8 @@ impl<T: Copy> Entry<T> {
 
     /// Whether its bytes should be left in the kernel for now.
     pub(crate) fn must_not_read(&self) -> bool {
-        let peer_does_not_read = self.session.outbox_len() > limits::OUTBOX_STOP_READING;
+        let is_customer = self.session.config().role == Role::Smsc;
+        let peer_does_not_read = is_customer && self.session.outbox_len() > limits::OUTBOX_STOP_READING;
         !self.shut && (self.paused || self.frozen || peer_does_not_read)
     }
 

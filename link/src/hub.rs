@@ -23,12 +23,15 @@ use std::time::Duration;
 pub struct HubOptions {
     /// Links that may stand at once. Each costs about 1 KiB while idle.
     pub links_max: usize,
+    /// Time between two ticks while nothing is read or written, at least [`limits::TICK`]. A program whose ticks
+    /// keep time for others wants no longer ones.
+    pub idle_tick: Duration,
 }
 
 impl Default for HubOptions {
     /// 20,000 links: twice what one shard is measured with.
     fn default() -> Self {
-        HubOptions { links_max: 20_000 }
+        HubOptions { links_max: 20_000, idle_tick: limits::TICK }
     }
 }
 
@@ -48,6 +51,7 @@ pub struct Hub<R: Runtime, A: App> {
     flush: Rc<Bell>,
     emptied: Rc<Bell>,
     stopped: Rc<Cell<bool>>,
+    idle_tick: Duration,
 }
 
 impl<R: Runtime, A: App> Clone for Hub<R, A> {
@@ -58,6 +62,7 @@ impl<R: Runtime, A: App> Clone for Hub<R, A> {
             flush: self.flush.clone(),
             emptied: self.emptied.clone(),
             stopped: self.stopped.clone(),
+            idle_tick: self.idle_tick,
         }
     }
 }
@@ -78,6 +83,7 @@ impl<R: Runtime, A: App> Hub<R, A> {
             flush,
             emptied: Rc::new(Bell::default()),
             stopped: Rc::new(Cell::new(false)),
+            idle_tick: options.idle_tick,
         };
         R::spawn(hub.clone().keep_flushing());
         R::spawn(hub.clone().keep_time());
@@ -150,7 +156,7 @@ impl<R: Runtime, A: App> Hub<R, A> {
         let mut inner = self.inner.borrow_mut();
         let Inner { app, links, .. } = &mut *inner;
         links.now = clock();
-        f(app, links)
+        guarded(|| f(app, links))
     }
 
     /// The receive buffer of this thread, for reads before a link exists. Its octets are valid until the next
@@ -350,10 +356,18 @@ impl<R: Runtime, A: App> Hub<R, A> {
     }
 
     async fn keep_time(self) {
+        let mut moved = 0;
         while !self.stopped.get() {
-            R::sleep(limits::TICK).await;
+            let moved_before = std::mem::replace(&mut moved, self.moved());
+            R::sleep(if moved == moved_before { self.idle_tick } else { limits::TICK }).await;
             guarded(|| self.tick());
         }
+    }
+
+    /// Reads and writes so far: whether it has grown tells whether the shard is idle.
+    fn moved(&self) -> u64 {
+        let counters = self.inner.borrow().links.counters;
+        counters.reads + counters.writes
     }
 
     fn tick(&self) {
@@ -388,6 +402,7 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
     let mut needs_writer = false;
     if let Some(entry) = links.entry(id) {
         entry.touched = false;
+        let was_stopped = entry.must_not_read();
         if !entry.frozen && !entry.writing && !entry.shut && !entry.reset && entry.has_to_write() {
             if let Some(tls) = &mut entry.tls {
                 tls.lend(&mut pool);
@@ -399,6 +414,9 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
                     entry.closing.get_or_insert(CloseReason::Failed(error.kind()));
                 }
             }
+        }
+        if was_stopped && !entry.must_not_read() {
+            entry.resume.ring();
         }
         if !entry.has_to_write() {
             entry.give_back(&mut pool);
@@ -434,8 +452,10 @@ fn check_timers<A: App>(app: &mut A, links: &mut Links<A::Token>, id: LinkId) {
     let Some(entry) = links.entry(id) else { return };
     if entry.closing.is_some() {
         // A peer that takes nothing must not keep an ending link for ever.
-        entry.writing = false;
-        links.touch(id);
+        if now.saturating_since(entry.closing_since) >= limits::CLOSE_MAX {
+            entry.writing = false;
+            links.touch(id);
+        }
         return;
     }
     let ended = entry.session.handle_timeout(now);
@@ -453,11 +473,11 @@ fn check_timers<A: App>(app: &mut A, links: &mut Links<A::Token>, id: LinkId) {
 
 /// Runs what must not fail half-way. A panic outside one link's bytes leaves shared state in doubt: customers
 /// were acknowledged only for what vendors accepted, so ending the process loses nothing, going on might.
-fn guarded(f: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(f)).is_err() {
+fn guarded<O>(f: impl FnOnce() -> O) -> O {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
         tracing::error!("a panic outside one link's bytes: the process ends");
-        std::process::abort();
-    }
+        std::process::abort()
+    })
 }
 
 fn clock() -> Instant {

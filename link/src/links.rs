@@ -17,6 +17,9 @@ use smpp::wire::Frame;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+/// Marks an answer, which may use the room kept for answers. Its size, octets, is small and not needed.
+const ANSWER: usize = 1;
+
 struct Slot<T> {
     generation: u32,
     entry: Option<Entry<T>>,
@@ -75,7 +78,8 @@ impl<T: Copy> Links<T> {
         status: CommandStatus,
         pdu: &Pdu<'_>,
     ) -> Result<(), SendError> {
-        self.say(id, 0, |session, _| session.respond(sequence, status, pdu))
+        let said = self.say(id, ANSWER, |session, _| session.respond(sequence, status, pdu));
+        self.cut_off_if_full(id, said)
     }
 
     /// Answers a request of the peer with a header and no body, as for an error.
@@ -87,7 +91,8 @@ impl<T: Copy> Links<T> {
         sequence: u32,
         status: CommandStatus,
     ) -> Result<(), SendError> {
-        self.say(id, 0, |session, _| session.respond_empty(command, sequence, status))
+        let said = self.say(id, ANSWER, |session, _| session.respond_empty(command, sequence, status));
+        self.cut_off_if_full(id, said)
     }
 
     /// ESME role: asks to bind.
@@ -117,10 +122,15 @@ impl<T: Copy> Links<T> {
         }
     }
 
-    /// Ends the link after one attempt to send what waits. The first reason given is the one reported.
+    /// Ends the link after one attempt to send what waits, none while the peer is too slow already. The first
+    /// reason given is the one reported.
     pub fn close(&mut self, id: LinkId, reason: CloseReason) {
+        let now = self.now;
         let Some(entry) = self.entry(id) else { return };
-        entry.closing.get_or_insert(reason);
+        if entry.closing.is_none() {
+            entry.closing = Some(reason);
+            entry.closing_since = now;
+        }
         self.touch(id);
     }
 
@@ -311,6 +321,15 @@ impl<T: Copy> Links<T> {
         }
     }
 
+    /// An answer that finds no room is never given: the session is worth nothing to its peer any more.
+    fn cut_off_if_full(&mut self, id: LinkId, said: Result<(), SendError>) -> Result<(), SendError> {
+        if said == Err(SendError::OutboxFull) {
+            self.close(id, CloseReason::OutboxFull);
+        }
+        said
+    }
+
+    /// Lets the session append something of this size, octets; 0 is anything small.
     #[inline]
     fn say<O>(
         &mut self,
@@ -324,7 +343,8 @@ impl<T: Copy> Links<T> {
             Some(entry) if slot.generation == id.generation && entry.closing.is_none() => entry,
             _ => return Err(SendError::Closed),
         };
-        if entry.session.outbox_len() + size > limits::OUTBOX_MAX {
+        let room = limits::OUTBOX_MAX + if size == ANSWER { limits::OUTBOX_ANSWERS } else { 0 };
+        if entry.session.outbox_len() + size > room {
             self.counters.outbox_full += 1;
             return Err(SendError::OutboxFull);
         }

@@ -3,7 +3,7 @@
 use link::{App, CloseReason, Closed, Event, Hub, HubOptions, LinkId, Links, SessionConfig};
 use runtime::{Listener, Placement, Runtime, Stream, both_backends};
 use smpp::field::{Address, CommandStatus};
-use smpp::pdu::{Bind, BindKind, Pdu, SubmitSm, SubmitSmResp};
+use smpp::pdu::{Bind, BindKind, DeliverSm, DeliverSmResp, Pdu, SubmitSm, SubmitSmResp};
 use smpp::session::Timers;
 use smpp::tlv::Tlvs;
 use std::cell::RefCell;
@@ -17,7 +17,14 @@ const LOOPBACK: &str = "127.0.0.1:0";
 struct Smsc {
     mood: Mood,
     submits: u32,
+    delivered: u32,
     closed: Vec<CloseReason>,
+}
+
+impl Smsc {
+    fn new(mood: Mood) -> Self {
+        Smsc { mood, submits: 0, delivered: 0, closed: Vec::new() }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -26,7 +33,12 @@ enum Mood {
     Silent,
     Panics,
     ResetsAfter(u32),
+    /// Says more at once than a link may have waiting before it is no longer read.
+    Floods,
 }
+
+/// deliver_sm of a flood; 200 octets each are over 1 MiB.
+const FLOOD: u32 = 6_000;
 
 impl App for Smsc {
     type Token = u32;
@@ -36,6 +48,12 @@ impl App for Smsc {
             Event::BindRequest { sequence, .. } => {
                 links.widen(id, 1_000, 1_000);
                 links.accept_bind(id, sequence, b"smsc").expect("open");
+                if self.mood == Mood::Floods {
+                    links.widen(id, 1_000, FLOOD);
+                    for number in 0..FLOOD {
+                        links.request(id, &deliver_sm(), number).expect("window");
+                    }
+                }
             }
             Event::Request { frame, pdu: Pdu::SubmitSm(_), .. } => {
                 self.submits += 1;
@@ -49,7 +67,13 @@ impl App for Smsc {
                     }
                     Mood::Panics => panic!("a mistake about this peer's bytes"),
                     Mood::ResetsAfter(count) if self.submits >= count => links.reset(id),
-                    Mood::Silent | Mood::ResetsAfter(_) => {}
+                    Mood::Silent | Mood::ResetsAfter(_) | Mood::Floods => {}
+                }
+            }
+            Event::Response { .. } => {
+                self.delivered += 1;
+                if self.delivered == FLOOD {
+                    links.unbind(id);
                 }
             }
             _ => {}
@@ -87,6 +111,10 @@ impl App for Esme {
     fn on_event(&mut self, links: &mut Links<u32>, id: LinkId, event: Event<'_, u32>) {
         match event {
             Event::Bound { .. } => self.fill(links, id),
+            Event::Request { frame, .. } => {
+                let resp = Pdu::DeliverSmResp(DeliverSmResp::default());
+                links.respond(id, frame.sequence_number(), CommandStatus::ESME_ROK, &resp).expect("open");
+            }
             Event::Response { .. } => {
                 self.answered += 1;
                 self.fill(links, id);
@@ -120,6 +148,10 @@ fn submit_sm() -> Pdu<'static> {
     })
 }
 
+fn deliver_sm() -> Pdu<'static> {
+    Pdu::DeliverSm(DeliverSm { short_message: &[b'x'; 150], ..DeliverSm::default() })
+}
+
 /// What a story leaves behind.
 struct Outcome {
     esme: Esme,
@@ -131,8 +163,7 @@ struct Outcome {
 fn story<R: Runtime>(mood: Mood, links: usize, total: u32, window: u32, timers: Timers) -> Outcome {
     let (told, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = R::run(Placement::Floating, "story", move || async move {
-        let smsc: Hub<R, Smsc> =
-            Hub::new(Smsc { mood, submits: 0, closed: Vec::new() }, HubOptions::default());
+        let smsc: Hub<R, Smsc> = Hub::new(Smsc::new(mood), HubOptions::default());
         let listener = Rc::new(R::listen(LOOPBACK.parse().expect("an address")).expect("a free port"));
         R::spawn(accept::<R>(smsc.clone(), listener.clone()));
         let esme: Hub<R, Esme> = Hub::new(Esme { total, ..Esme::default() }, HubOptions::default());
@@ -144,7 +175,8 @@ fn story<R: Runtime>(mood: Mood, links: usize, total: u32, window: u32, timers: 
         let esme_app = esme.with(|app, _| std::mem::take(app));
         let (smsc_app, panics) = smsc.with(|app, links| {
             let closed = std::mem::take(&mut app.closed);
-            (Smsc { mood: app.mood, submits: app.submits, closed }, links.counters().panics)
+            let smsc = Smsc { submits: app.submits, delivered: app.delivered, closed, ..Smsc::new(app.mood) };
+            (smsc, links.counters().panics)
         });
         listener.close();
         esme.stop();
@@ -221,11 +253,24 @@ fn a_reset_gives_back_every_unanswered_request() {
     both_backends!(a_reset_tells_what_was_written);
 }
 
+fn a_flood_does_not_stop_the_reader<R: Runtime>() {
+    let outcome = story::<R>(Mood::Floods, 1, 0, 10, Timers::default());
+    assert_eq!(outcome.smsc.delivered, FLOOD);
+    assert_eq!(outcome.smsc.closed, [CloseReason::Unbound]);
+}
+
+/// Found by review: a reader that a full outbox had stopped was resumed only by the slow writer, not by the flush
+/// that emptied it.
+#[test]
+fn a_link_that_said_much_at_once_is_read_again() {
+    both_backends!(a_flood_does_not_stop_the_reader);
+}
+
 /// Bytes that are not PDUs on one link; another link beside it must not notice.
 fn garbage_closes_one_link<R: Runtime>() {
     let (told, outcome) = std::sync::mpsc::sync_channel(1);
     let thread = R::run(Placement::Floating, "garbage", move || async move {
-        let app = Smsc { mood: Mood::Answers, submits: 0, closed: Vec::new() };
+        let app = Smsc::new(Mood::Answers);
         let smsc: Hub<R, Smsc> = Hub::new(app, HubOptions::default());
         let listener = Rc::new(R::listen(LOOPBACK.parse().expect("an address")).expect("a free port"));
         R::spawn(accept::<R>(smsc.clone(), listener.clone()));

@@ -288,7 +288,7 @@ async fn run_part<R: Runtime>(part: Part) {
         hosted.push(Hosted { site: Site::new(options, now, unix_now_ns), gate, listen });
     }
     let shell = Shell::new(part.shard, hosted, part.sink, part.shared);
-    let hub = Hub::<R, Shell>::new(shell, HubOptions { links_max: LINKS_MAX });
+    let hub = Hub::<R, Shell>::new(shell, HubOptions { links_max: LINKS_MAX, ..HubOptions::default() });
     let gates: Vec<_> = doors.iter().map(|(_, gate)| gate.clone()).collect();
     for (index, (listener, gate)) in doors.into_iter().enumerate() {
         R::spawn(keep_door::<R>(hub.clone(), index, listener, gate, part.stop.clone()));

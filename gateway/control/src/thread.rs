@@ -118,7 +118,15 @@ impl Control {
         for desk in self.desks {
             desks.spawn(desk::serve(desk, self.authenticator.clone(), draining.clone()));
         }
-        self.stop.requested().await;
+        tokio::select! {
+            () = self.stop.requested() => {}
+            Some(_) = desks.join_next() => {
+                // A shard ended unasked: it panicked. What it held is lost to its peers already; ending the process
+                // loses no more, and a restart takes under a second.
+                tracing::error!("a shard ended without being asked: the process ends");
+                std::process::abort();
+            }
+        }
         self.shared.phase.advance(Phase::Draining);
         tokio::time::sleep(self.drain.pre_stop).await;
         start_drain.send_replace(true);

@@ -3,7 +3,7 @@
 
 use crate::backlog::Outgoing;
 use crate::directive::Notice;
-use crate::egress::VendorPeer;
+use crate::egress::{Answer, VendorPeer};
 use crate::ingress::CustomerPeer;
 use crate::mail::Mail;
 use crate::options::{Plan, ShardOptions};
@@ -161,11 +161,11 @@ impl App for ShardApp {
                     None => {}
                 }
             }
-            Event::Response { token: Token::Message(message), frame, sent_at } => {
-                self.on_vendor_answer(links, id, message, frame, sent_at);
+            Event::Response { token: Token::Message(message), frame, status, sent_at } => {
+                self.on_vendor_answer(links, id, message, Answer { frame, status, sent_at });
             }
-            Event::Response { token: Token::Delivery(delivery), frame, .. } => {
-                self.relay.customer_answered(links.now(), delivery, frame.command_status());
+            Event::Response { token: Token::Delivery(delivery), status, .. } => {
+                self.relay.customer_answered(links.now(), delivery, status);
             }
             Event::Expired { token: Token::Message(message), .. } => {
                 self.relay.handle_expired(links.now(), message);

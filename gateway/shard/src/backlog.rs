@@ -4,11 +4,14 @@
 use runtime::{Full, Sender};
 use std::collections::VecDeque;
 
+/// Words that may wait for a reader that does not come; about 150 octets each. More are not asked for.
+pub(crate) const WAITING_MAX: usize = 65_536;
+
 /// A mailbox's sending end.
 pub(crate) struct Outgoing<M> {
     sender: Sender<M>,
-    /// Words that must not be lost, oldest first. Bounded by what asks for them: one answer a question, one
-    /// question an open message.
+    /// Words that must not be lost, oldest first. Between shards bounded by what asks for them: one answer a
+    /// question. Towards the store its user stops at [`WAITING_MAX`].
     waiting: VecDeque<M>,
     pushed: bool,
 }
@@ -23,8 +26,9 @@ impl<M: Send> Outgoing<M> {
         if !self.waiting.is_empty() {
             return Err(word);
         }
+        self.sender.push(word).map_err(|Full(word)| word)?;
         self.pushed = true;
-        self.sender.push(word).map_err(|Full(word)| word)
+        Ok(())
     }
 
     /// Sends in order, keeping the word until there is room.
@@ -39,7 +43,6 @@ impl<M: Send> Outgoing<M> {
         while let Some(word) = self.waiting.pop_front() {
             if let Err(Full(word)) = self.sender.push(word) {
                 self.waiting.push_front(word);
-                self.pushed = true;
                 break;
             }
             self.pushed = true;
@@ -47,6 +50,11 @@ impl<M: Send> Outgoing<M> {
         if std::mem::take(&mut self.pushed) {
             self.sender.ring();
         }
+    }
+
+    /// Whether it is of no use to send: the reader is gone, or far behind.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.sender.is_closed() || self.waiting.len() >= WAITING_MAX
     }
 
     /// Words that wait for room.
@@ -76,5 +84,19 @@ mod tests {
         }
         assert_eq!(got, (0..7).collect::<Vec<_>>());
         assert_eq!(outgoing.waiting(), 0);
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_or_far_behind_is_told() {
+        let (sender, receiver) = mailbox(1);
+        let mut outgoing = Outgoing::new(sender);
+        for word in 0..=WAITING_MAX {
+            assert!(!outgoing.is_stuck());
+            outgoing.keep(word);
+        }
+        assert!(outgoing.is_stuck());
+        let (sender, gone) = mailbox::<usize>(1);
+        drop((receiver, gone));
+        assert!(Outgoing::new(sender).is_stuck());
     }
 }

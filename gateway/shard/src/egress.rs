@@ -10,6 +10,7 @@ use smpp::field::CommandStatus;
 use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::time::Instant;
 use smpp::wire::Frame;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,16 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A link that was bound at least this long begins its back-off anew when it is lost.
 const STEADY: Duration = Duration::from_secs(10);
 
+/// A vendor's answer to a message.
+pub(crate) struct Answer<'a> {
+    /// The PDU.
+    pub(crate) frame: Frame<'a>,
+    /// Its verdict.
+    pub(crate) status: CommandStatus,
+    /// When the message was handed to the link.
+    pub(crate) sent_at: Instant,
+}
+
 /// A vendor's link.
 pub(crate) struct VendorPeer {
     pub(crate) vendor: VendorId,
@@ -26,14 +37,24 @@ pub(crate) struct VendorPeer {
     report: usize,
     window: u32,
     bound: bool,
-    /// Rung when the link is gone.
-    gone: Rc<Bell>,
+    /// When it was bound, if it was.
+    bound_at: Option<Instant>,
+    end: Rc<End>,
+}
+
+/// What a link tells the task that keeps it when it is gone.
+#[derive(Default)]
+struct End {
+    gone: Bell,
+    /// It was bound for at least [`STEADY`].
+    stood: Cell<bool>,
 }
 
 impl ShardApp {
     pub(crate) fn on_vendor_bound(&mut self, links: &mut Links<Token>, id: LinkId, kind: BindKind) {
         let Some(Peer::Vendor(peer)) = self.peer(id) else { return };
         peer.bound = true;
+        peer.bound_at = Some(links.now());
         let (vendor, window, report) = (peer.vendor, peer.window, peer.report);
         self.vendors_links.bound += 1;
         self.vendors[report].links += 1;
@@ -77,17 +98,16 @@ impl ShardApp {
         links: &mut Links<Token>,
         id: LinkId,
         message: MessageKey,
-        frame: Frame<'_>,
-        sent_at: Instant,
+        answer: Answer<'_>,
     ) {
         let now = links.now();
         if let Some(Peer::Vendor(peer)) = self.peer(id) {
             let report = peer.report;
-            self.vendors[report].round_trip.record(now.saturating_since(sent_at));
+            self.vendors[report].round_trip.record(now.saturating_since(answer.sent_at));
         }
         // The id ends at its NUL; an error answer may have no body at all.
-        let message_id = frame.body().split(|octet| *octet == 0).next().unwrap_or_default();
-        self.relay.handle_answer(now, key_of(id), message, frame.command_status(), message_id);
+        let message_id = answer.frame.body().split(|octet| *octet == 0).next().unwrap_or_default();
+        self.relay.handle_answer(now, key_of(id), message, answer.status, message_id);
     }
 
     pub(crate) fn on_vendor_closed(
@@ -97,7 +117,8 @@ impl ShardApp {
         peer: &VendorPeer,
         closed: &Closed<Token>,
     ) {
-        peer.gone.ring();
+        peer.end.stood.set(peer.bound_at.is_some_and(|at| links.now().saturating_since(at) >= STEADY));
+        peer.end.gone.ring();
         self.vendors_links.closed += 1;
         let (written, unsent) = (messages(&closed.written), messages(&closed.unsent));
         tracing::warn!(
@@ -137,14 +158,15 @@ pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, vendor: Rc<Ven
             continue;
         };
         attempt += 1;
-        let began = runtime::monotonic_nanos();
         match connect(&hub, &vendor, address).await {
-            Ok(gone) => gone.rung().await,
+            Ok(end) => {
+                end.gone.rung().await;
+                if end.stood.get() {
+                    backoff.reset();
+                    attempt = 0;
+                }
+            }
             Err(error) => tracing::warn!(vendor = %vendor.name, %address, %error, "cannot connect"),
-        }
-        if runtime::monotonic_nanos() - began > STEADY.as_nanos() as u64 {
-            backoff.reset();
-            attempt = 0;
         }
         R::sleep(backoff.next_wait()).await;
     }
@@ -159,7 +181,7 @@ async fn connect<R: Runtime>(
     hub: &Hub<R, ShardApp>,
     vendor: &VendorOptions,
     address: SocketAddr,
-) -> std::io::Result<Rc<Bell>> {
+) -> std::io::Result<Rc<End>> {
     let config = SessionConfig {
         timers: vendor.timers,
         dialect: vendor.dialect,
@@ -169,20 +191,28 @@ async fn connect<R: Runtime>(
         system_id: vendor.system_id.as_bytes(),
         password: vendor.password.expose().as_bytes(),
         system_type: vendor.system_type.as_bytes(),
+        interface_version: smpp::limits::INTERFACE_VERSION,
         ..Bind::default()
     };
     let id = hub.connect(address, CONNECT_MAX, config, vendor.bind_kind, &bind, vendor.tls.as_ref()).await?;
-    let gone = Rc::new(Bell::default());
-    let rings = gone.clone();
+    let end = Rc::new(End::default());
+    let told = end.clone();
     hub.with(|app, links| {
         let report = app.vendor_report(vendor.id, &vendor.name);
-        let peer = VendorPeer { vendor: vendor.id, report, window: vendor.window, bound: false, gone: rings };
+        let peer = VendorPeer {
+            vendor: vendor.id,
+            report,
+            window: vendor.window,
+            bound: false,
+            bound_at: None,
+            end: told,
+        };
         app.put_peer(id, Peer::Vendor(peer));
         if app.draining {
             links.close(id, CloseReason::Local);
         }
     });
-    Ok(gone)
+    Ok(end)
 }
 
 #[cfg(test)]

@@ -70,7 +70,6 @@ impl ShardApp {
         }
         let Some(peer) = links.peer_address(id) else { return };
         self.put_peer(id, Peer::Customer(CustomerPeer { account, kind, bound: false }));
-        *self.sessions.entry(account).or_default() += 1;
         self.control.keep(Notice::Bind(BindQuestion {
             ticket: Ticket { link: id, sequence },
             account,
@@ -83,6 +82,7 @@ impl ShardApp {
 
     /// What can be told without the password. An unknown system_id is not refused here, so that it takes as
     /// long as a wrong password.
+    /// Sessions are counted once they are bound: strangers with a wrong password must not use up an account's.
     fn may_bind(&self, account: AccountId, kind: BindKind, system_id: &[u8]) -> Result<(), BindRefusal> {
         if self.draining {
             return Err(BindRefusal::Draining);
@@ -117,17 +117,24 @@ impl ShardApp {
     fn accept_bind(&mut self, links: &mut Links<Token>, ticket: Ticket) {
         let Some(Peer::Customer(peer)) = self.peer(ticket.link) else { return };
         let (account, kind) = (peer.account, peer.kind);
-        peer.bound = true;
         let customer = self.plan.customers.iter().find(|customer| customer.account == account);
-        let Some(window) = customer.map(|customer| customer.window) else {
+        let Some((window, binds_max)) = customer.map(|customer| (customer.window, customer.binds_max)) else {
             return self.refuse_bind(links, ticket.link, ticket.sequence, BindRefusal::WrongCredentials);
         };
+        let sessions = self.sessions.entry(account).or_default();
+        if *sessions >= binds_max {
+            return self.refuse_bind(links, ticket.link, ticket.sequence, BindRefusal::TooMany);
+        }
         links.widen(ticket.link, window, window);
         if links.accept_bind(ticket.link, ticket.sequence, &self.options.system_id).is_err() {
             return;
         }
+        *sessions += 1;
         self.customers.binds_accepted += 1;
         self.customers.bound += 1;
+        if let Some(Peer::Customer(peer)) = self.peer(ticket.link) {
+            peer.bound = true;
+        }
         if !self.relay.customer_bound(links.now(), account, key_of(ticket.link), kind, window) {
             links.close(ticket.link, CloseReason::Local);
         }
@@ -163,16 +170,16 @@ impl ShardApp {
         closed: &Closed<Token>,
     ) {
         self.customers.closed += 1;
+        if !peer.bound {
+            return;
+        }
+        self.customers.bound -= 1;
         if let Some(count) = self.sessions.get_mut(&peer.account) {
             *count -= 1;
             if *count == 0 {
                 self.sessions.remove(&peer.account);
             }
         }
-        if !peer.bound {
-            return;
-        }
-        self.customers.bound -= 1;
         tracing::debug!(reason = closed.reason.label(), "customer's link closed");
         let deliveries: Vec<DeliveryKey> =
             closed.written.iter().chain(&closed.unsent).filter_map(delivery_of).collect();

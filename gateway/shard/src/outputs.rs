@@ -3,7 +3,7 @@
 use crate::app::{ShardApp, Token, link_of};
 use crate::mail::Mail;
 use link::Links;
-use relay::{Output, ShardIndex, ShardMessage};
+use relay::{Output, ShardIndex, ShardMessage, StoreOp};
 use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{DataSmResp, DeliverSmResp, Pdu, SubmitSmResp};
 use smpp::text::message_id::GatewayId;
@@ -17,10 +17,7 @@ impl ShardApp {
                 self.carry_out_one(links, output);
             }
             while let Some(op) = self.relay.poll_store() {
-                if let Some(store) = &mut self.store {
-                    store.keep(op);
-                    links.schedule_flush();
-                }
+                self.ask_store(links, op);
             }
             let Some((to, message)) = self.relay.poll_shard() else { return };
             self.send_to_shard(links, to, message);
@@ -55,6 +52,22 @@ impl ShardApp {
                 let _ = links.respond(link_of(link), sequence, status, &pdu);
             }
             Output::Drained => self.drained.ring(),
+        }
+    }
+
+    /// A store that is gone, or so far behind that asking would only cost memory, is answered for.
+    fn ask_store(&mut self, links: &mut Links<Token>, op: StoreOp) {
+        match &mut self.store {
+            Some(store) if !store.is_stuck() => {
+                store.keep(op);
+                links.schedule_flush();
+            }
+            Some(_) => {
+                if let Some(answer) = crate::store::answer_away(op) {
+                    self.relay.handle_store_answer(links.now(), answer);
+                }
+            }
+            None => {}
         }
     }
 

@@ -63,7 +63,7 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     };
     let links_max = options.links_max + binds_here(&options, &plan).count();
     let app = ShardApp::new(options, plan.clone(), lines);
-    let hub: Hub<R, ShardApp> = Hub::new(app, HubOptions { links_max });
+    let hub: Hub<R, ShardApp> = Hub::new(app, HubOptions { links_max, idle_tick: link::limits::TICK_IDLE });
     for (from, receiver) in post.from {
         R::spawn(read_mail::<R>(hub.clone(), from, receiver));
     }

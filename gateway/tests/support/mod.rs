@@ -91,6 +91,8 @@ impl Configuration {
 pub struct Gateway {
     child: Child,
     pub smpp: SocketAddr,
+    /// Where customers bind over TLS, if they may.
+    pub smpp_tls: Option<SocketAddr>,
     pub http: SocketAddr,
     log: PathBuf,
 }
@@ -118,8 +120,9 @@ impl Gateway {
         });
         let address = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse().ok());
         let smpp = address(&ready["listen"]["smpp"]).expect("an SMPP address");
+        let smpp_tls = address(&ready["listen"]["smpp_tls"]);
         let http = address(&ready["http"]).expect("an HTTP address");
-        Gateway { child, smpp, http, log }
+        Gateway { child, smpp, smpp_tls, http, log }
     }
 
     /// kill -9, and waits for the end.

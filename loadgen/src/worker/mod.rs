@@ -97,7 +97,8 @@ impl StartLine {
 pub(crate) async fn drive<R: Runtime>(brief: Brief, report: impl FnOnce(Finished)) {
     let links_max = brief.scenario.accounts.iter().map(|account| account.binds.total()).sum::<usize>() + 1;
     let wait = brief.scenario.wait;
-    let hub = Hub::<R, Generator>::new(Generator::new(brief), HubOptions { links_max });
+    let hub =
+        Hub::<R, Generator>::new(Generator::new(brief), HubOptions { links_max, ..HubOptions::default() });
     loop {
         let turn = hub.with(Generator::turn);
         for slot in turn.connect {

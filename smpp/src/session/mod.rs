@@ -435,9 +435,7 @@ impl<T: Copy> Session<T> {
 
     fn match_response<'a>(&mut self, frame: Frame<'a>, taken: Option<(T, Instant)>) -> Event<'a, T> {
         match taken {
-            Some((token, sent_at)) => {
-                Event::Response { token, frame, status: verdict(frame), sent_at }
-            }
+            Some((token, sent_at)) => Event::Response { token, frame, status: verdict(frame), sent_at },
             None => {
                 self.counters.late_responses += 1;
                 Event::Nothing

@@ -120,7 +120,7 @@ impl Embedded {
     pub(super) fn apply(&mut self, now: u32, op: StoreOp, answers: &mut Vec<StoreAnswer>) {
         if self.away {
             self.counters.outages += 1;
-            return answers.extend(answer_away(op));
+            return answers.extend(super::answer_away(op));
         }
         match op {
             StoreOp::Remember { message, key, correlation } => {
@@ -576,24 +576,5 @@ fn open_error(directory: &Path, error: &fjall::Error) -> OpenError {
         fjall::Error::Locked => OpenError::InUse(directory),
         fjall::Error::InvalidTag((VERSION_TAG, found)) => OpenError::Version { directory, found: *found },
         other => OpenError::Broken { directory, reason: other.to_string() },
-    }
-}
-
-/// The answer to an operation when nothing works.
-fn answer_away(op: StoreOp) -> Option<StoreAnswer> {
-    let away = StoreOutage::Away;
-    match op {
-        StoreOp::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
-        StoreOp::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
-        StoreOp::Park { delivery, pdu, .. } => {
-            Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu })
-        }
-        StoreOp::ParkOrphan { delivery, pdu, .. } => {
-            Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
-        }
-        StoreOp::Unpark { account, .. } => {
-            Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })
-        }
-        StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } => None,
     }
 }

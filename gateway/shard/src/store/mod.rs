@@ -261,3 +261,22 @@ fn spoil(answer: &mut StoreAnswer) {
         StoreAnswer::Found { .. } | StoreAnswer::Unparked { .. } => {}
     }
 }
+
+/// The answer to an operation when nothing works.
+pub(crate) fn answer_away(op: StoreOp) -> Option<StoreAnswer> {
+    let away = StoreOutage::Away;
+    match op {
+        StoreOp::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
+        StoreOp::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
+        StoreOp::Park { delivery, pdu, .. } => {
+            Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu })
+        }
+        StoreOp::ParkOrphan { delivery, pdu, .. } => {
+            Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
+        }
+        StoreOp::Unpark { account, .. } => {
+            Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })
+        }
+        StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } => None,
+    }
+}
