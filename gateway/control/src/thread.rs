@@ -55,7 +55,7 @@ impl ControlThread {
         self.shared.phase.now()
     }
 
-    /// Waits for the end of the drain; true when every shard ended within its time.
+    /// Waits for the end of the drain; true when every shard ended when asked and within its time.
     ///
     /// # Errors
     /// When the thread panicked.
@@ -121,10 +121,11 @@ impl Control {
         tokio::select! {
             () = self.stop.requested() => {}
             Some(_) = desks.join_next() => {
-                // A shard ended unasked: it panicked. What it held is lost to its peers already; ending the process
-                // loses no more, and a restart takes under a second.
-                tracing::error!("a shard ended without being asked: the process ends");
-                std::process::abort();
+                // It panicked. What it held is lost to its peers already; ending the process loses no more, and a
+                // restart takes under a second.
+                tracing::error!("a shard ended without being asked: the node ends");
+                self.shared.phase.advance(Phase::Ended);
+                return false;
             }
         }
         self.shared.phase.advance(Phase::Draining);
