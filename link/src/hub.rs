@@ -483,3 +483,60 @@ fn guarded<O>(f: impl FnOnce() -> O) -> O {
 fn clock() -> Instant {
     Instant::from_nanos(runtime::monotonic_nanos())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smpp::field::CommandStatus;
+    use std::future::Future;
+    use std::os::fd::OwnedFd;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    /// A connection whose kernel takes everything at once.
+    struct Greedy;
+
+    impl Stream for Greedy {
+        async fn read(&self, _: &RefCell<Vec<u8>>) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn shutdown(&self) {}
+
+        fn reset(&self) {}
+
+        fn peer_address(&self) -> SocketAddr {
+            SocketAddr::from(([127, 0, 0, 1], 1))
+        }
+
+        fn into_fd(self) -> io::Result<OwnedFd> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// Found by review: a reader that a full outbox had stopped was resumed by the slow writer only, not by a flush
+    /// that emptied the outbox; the link then stayed deaf.
+    #[test]
+    fn a_flush_that_empties_the_outbox_resumes_the_reader() {
+        let mut links: Links<u32> = Links::new(1, Rc::default());
+        let session = Session::new(SessionConfig::customer_side(1, 1), links.now);
+        let id = links.open(session, Greedy.peer_address(), None).unwrap();
+        let entry = links.entry(id).unwrap();
+        while !entry.must_not_read() {
+            entry.session.nack(CommandStatus::ESME_RINVCMDID);
+        }
+        let resume = entry.resume.clone();
+        assert!(!write_out(&mut links, id, &Greedy), "no slow writer is needed");
+        assert_eq!(links.outbox_len(id), 0);
+        let mut rung = pin!(resume.rung());
+        assert!(rung.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready(), "the reader goes on");
+    }
+}

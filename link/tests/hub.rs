@@ -259,8 +259,7 @@ fn a_flood_does_not_stop_the_reader<R: Runtime>() {
     assert_eq!(outcome.smsc.closed, [CloseReason::Unbound]);
 }
 
-/// Found by review: a reader that a full outbox had stopped was resumed only by the slow writer, not by the flush
-/// that emptied it.
+/// With the kernel taking it in parts; `link/src/hub.rs` tests the flush that hands over everything at once.
 #[test]
 fn a_link_that_said_much_at_once_is_read_again() {
     both_backends!(a_flood_does_not_stop_the_reader);
