@@ -20,10 +20,7 @@ use std::time::SystemTime;
 pub(crate) fn run(config: &Config, built: Built) -> anyhow::Result<()> {
     let selected = runtime::select(config.runtime.backend).context("no back end can be used")?;
     tracing::info!(backend = ?selected.backend, "{}", selected.reason);
-    match selected.backend {
-        Backend::Glommio => run_on::<runtime::glommio::Glommio>(config, built),
-        Backend::Tokio => run_on::<runtime::tokio::Tokio>(config, built),
-    }
+    runtime::on_backend!(selected.backend, run_on(config, built))
 }
 
 /// The most memory that a configuration lets a node take on this machine.

@@ -45,10 +45,7 @@ impl NullSmsc {
     ///
     /// No port, no thread, or no ledger file.
     pub fn start(backend: Backend, options: &NullSmscOptions) -> io::Result<NullSmsc> {
-        match backend {
-            Backend::Glommio => Self::start_on::<runtime::glommio::Glommio>(options),
-            Backend::Tokio => Self::start_on::<runtime::tokio::Tokio>(options),
-        }
+        runtime::on_backend!(backend, Self::start_on(options))
     }
 
     fn start_on<R: Runtime>(options: &NullSmscOptions) -> io::Result<NullSmsc> {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use ledger::{Meta, Writer};
-use runtime::{Backend, BackendChoice, Placement, Runtime, ShardThread, Stop};
+use runtime::{BackendChoice, Placement, Runtime, ShardThread, Stop};
 
 use crate::measure::{Interval, Measure};
 use crate::outcome::Outcome;
@@ -55,10 +55,7 @@ pub fn run(scenario: Scenario, options: Options) -> Outcome {
     };
     tracing::info!(backend = %selected.backend, reason = %selected.reason, "back end");
     outcome.backend = selected.backend.name().to_owned();
-    let result = match selected.backend {
-        Backend::Glommio => carry_out::<runtime::glommio::Glommio>(&scenario, options, &mut outcome),
-        Backend::Tokio => carry_out::<runtime::tokio::Tokio>(&scenario, options, &mut outcome),
-    };
+    let result = runtime::on_backend!(selected.backend, carry_out(&scenario, options, &mut outcome));
     match result {
         Ok(()) => outcome,
         Err(failure) => outcome.failed(failure),

@@ -146,6 +146,18 @@ pub trait Listener: 'static {
     fn close(&self);
 }
 
+/// Calls a function that is generic over [`Runtime`] on the back end that [`select()`] chose:
+/// `on_backend!(selected.backend, start_on(scenario, sink))`. Programs need not name a back end.
+#[macro_export]
+macro_rules! on_backend {
+    ($backend:expr, $($part:ident)::+($($argument:expr),* $(,)?)) => {
+        match $backend {
+            $crate::Backend::Glommio => $($part)::+::<$crate::glommio::Glommio>($($argument),*),
+            $crate::Backend::Tokio => $($part)::+::<$crate::tokio::Tokio>($($argument),*),
+        }
+    };
+}
+
 /// Nanoseconds of the monotonic clock, the same for all threads of the machine.
 pub fn monotonic_nanos() -> u64 {
     clock_nanos(libc::CLOCK_MONOTONIC)

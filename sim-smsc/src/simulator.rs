@@ -56,10 +56,7 @@ impl Simulator {
     pub fn start_with(scenario: Scenario, options: RunOptions) -> io::Result<Running> {
         let selected = runtime::select(scenario.backend)?;
         let sink = create_ledger(&scenario, &options)?;
-        match selected.backend {
-            Backend::Glommio => start_on::<runtime::glommio::Glommio>(scenario, sink, selected.reason),
-            Backend::Tokio => start_on::<runtime::tokio::Tokio>(scenario, sink, selected.reason),
-        }
+        runtime::on_backend!(selected.backend, start_on(scenario, sink, selected.reason))
     }
 }
 
