@@ -13,10 +13,6 @@ pub struct Outbox {
     taken: u64,
 }
 
-/// An emptied buffer larger than this, in octets, is given back instead of kept: an idle session must cost
-/// little (10,000 of them on one shard).
-const KEPT_CAPACITY_MAX: usize = 0;
-
 impl Outbox {
     /// What is to be sent next.
     pub fn bytes(&self) -> &[u8] {
@@ -45,11 +41,7 @@ impl Outbox {
 
     /// Takes the storage away when nothing waits, to be lent to another session; gives an empty one otherwise.
     pub fn lend(&mut self) -> BytesMut {
-        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_CAPACITY_MAX {
-            core::mem::take(&mut self.buffer)
-        } else {
-            BytesMut::new()
-        }
+        if self.buffer.is_empty() { core::mem::take(&mut self.buffer) } else { BytesMut::new() }
     }
 
     /// Whether the session has storage of its own at the moment.
