@@ -3,7 +3,7 @@
 mod support;
 
 use smpp::pdu::BindKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use support::client::Client;
 use support::{Configuration, Gateway, sites, wait_until};
@@ -76,11 +76,15 @@ struct Capture(Child);
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
+        // SIGTERM, on which it ends the process that captures for it; it may have ended already.
+        let process = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
         let _ = self.0.wait();
     }
 }
+
+/// Messages that [`talk`] sends with a receipt requested.
+const MESSAGES: u32 = 60;
 
 /// tshark decodes both legs of a conversation without one malformed SMPP packet.
 #[test]
@@ -101,8 +105,8 @@ fn a_foreign_dissector_finds_nothing_malformed() {
         .route("1", &["Chicago"]);
     let mut gateway = Gateway::start(directory.path(), &configuration);
     let file = directory.path().join("both-legs.pcapng");
-    let ports = format!("tcp port {} or tcp port {}", gateway.smpp.port(), vendor.port());
-    let Some(capture) = start_capture(&file, &ports) else {
+    let ports = [gateway.smpp.port(), vendor.port()];
+    let Some(capture) = start_capture(&file, ports) else {
         println!("SKIPPED: tshark may not capture here");
         return;
     };
@@ -110,34 +114,47 @@ fn a_foreign_dissector_finds_nothing_malformed() {
     talk(&gateway);
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     sim.stop().expect("the simulator ends");
+    // What the capture took is on disk some time later. The gateway unbinds from its vendor last of all, and packets
+    // are written in their order.
+    let unbound = format!("smpp.command_id == 0x80000006 && tcp.srcport == {}", vendor.port());
+    wait_until("the last packet of the conversation is on disk", || {
+        !dissected(&file, ports, &unbound).is_empty()
+    });
     drop(capture);
-    let smpp = |filter: &str| {
-        let decode = |port: u16| format!("tcp.port=={port},smpp");
-        let output = Command::new("tshark")
-            .arg("-r")
-            .arg(&file)
-            .args(["-d", &decode(gateway.smpp.port()), "-d", &decode(vendor.port())])
-            .args(["-Y", filter, "-T", "fields", "-e", "smpp.command_id"])
-            .output()
-            .expect("tshark runs");
-        let found = String::from_utf8_lossy(&output.stdout).into_owned();
-        found.split_whitespace().flat_map(|line| line.split(',')).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let commands = smpp("smpp");
-    for expected in
-        ["0x00000009", "0x80000009", "0x00000004", "0x80000004", "0x00000005", "0x80000005", "0x00000006"]
-    {
-        assert!(commands.iter().any(|command| command == expected), "no {expected} among {commands:?}");
+    let commands = dissected(&file, ports, "smpp");
+    let count = |wanted: &str| commands.iter().filter(|command| *command == wanted).count() as u32;
+    for (command, response) in [("0x00000004", "0x80000004"), ("0x00000005", "0x80000005")] {
+        assert!(count(command) >= 2 * MESSAGES, "{command} on both legs: {}", count(command));
+        assert_eq!(count(command), count(response), "{command} is answered");
     }
-    assert!(commands.len() > 400, "both legs were seen: {}", commands.len());
-    let malformed = smpp("_ws.malformed || smpp.command_status == 0x00000003");
+    for expected in
+        ["0x00000001", "0x80000001", "0x00000009", "0x80000009", "0x00000015", "0x80000015", "0x00000006"]
+    {
+        assert!(count(expected) > 0, "no {expected} among {commands:?}");
+    }
+    let malformed = dissected(&file, ports, "_ws.malformed || smpp.command_status == 0x00000003");
     assert_eq!(malformed, Vec::<String>::new());
 }
 
+/// The commands of all SMPP PDUs that fit the filter, as a foreign dissector reads them.
+fn dissected(file: &Path, ports: [u16; 2], filter: &str) -> Vec<String> {
+    let [customers, vendors] = ports.map(|port| format!("tcp.port=={port},smpp"));
+    let output = Command::new("tshark")
+        .arg("-r")
+        .arg(file)
+        .args(["-d", &customers, "-d", &vendors])
+        .args(["-Y", filter, "-T", "fields", "-e", "smpp.command_id"])
+        .output()
+        .expect("tshark runs");
+    let found = String::from_utf8_lossy(&output.stdout).into_owned();
+    found.split_whitespace().flat_map(|line| line.split(',')).map(str::to_owned).collect()
+}
+
 /// Starts a capture on loopback and waits until it runs; `None` where that is not allowed.
-fn start_capture(file: &std::path::Path, filter: &str) -> Option<Capture> {
+fn start_capture(file: &Path, [customers, vendors]: [u16; 2]) -> Option<Capture> {
+    let filter = format!("tcp port {customers} or tcp port {vendors}");
     let child = Command::new("tshark")
-        .args(["-i", "lo", "-q", "-f", filter, "-w"])
+        .args(["-i", "lo", "-q", "-f", &filter, "-w"])
         .arg(file)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -159,13 +176,17 @@ fn talk(gateway: &Gateway) {
     receiver.send(&smpp::pdu::Pdu::Unbind);
     receiver.hear();
     let mut client = Client::bound(gateway.smpp, BindKind::Transceiver, "bulk");
-    for n in 0..60 {
-        client.submit_and_hear("12025550123", &format!("message number {n} {}", "x".repeat(n)), true);
+    for n in 0..MESSAGES {
+        client.submit_and_hear(
+            "12025550123",
+            &format!("message number {n} {}", "x".repeat(n as usize)),
+            true,
+        );
     }
     client.submit_and_hear("4915550123", "no route", false);
     client.send(&smpp::pdu::Pdu::EnquireLink);
     client.hear();
-    while client.deliveries < 60 {
+    while client.deliveries < MESSAGES {
         client.hear_delivery();
     }
 }
