@@ -6,12 +6,12 @@ use control::config::{Built, Config};
 use control::{ControlOptions, ControlThread, DrainOptions, ShardDesk, metrics::Sources};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
-use shard::store::StoreThread;
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
+use store::StoreThread;
 
 /// Runs the gateway until it was told to stop and has drained.
 ///
@@ -57,7 +57,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     tracing::info!("{memory}");
     let (store, store_ports) = match &built.store {
         Some(options) => {
-            let (thread, ports) = shard::store::start(options, placements.len()).context("the store")?;
+            let (thread, ports) = store::start(options, placements.len()).context("the store")?;
             (Some(thread), ports)
         }
         None => (None, Vec::new()),

@@ -2,6 +2,7 @@
 
 use crate::config::{Built, Config};
 use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
+use store::{STORE_MAILBOX_LENGTH, StoreOptions};
 
 /// Passwords: 1,024 that wait, 20 MiB while one is hashed, and the memory of those that were right, octets.
 const PASSWORDS_OCTETS: u64 = 32 << 20;
@@ -18,7 +19,8 @@ pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
         vendor_binds: vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
         vendor_windows: vendors.iter().map(|vendor| u64::from(vendor.binds) * u64::from(vendor.window)).sum(),
         limits: *built.plan.snapshot.limits(),
-        recent_max: built.store.as_ref().map(|store| store.recent_max as u64),
+        store_octets: built.store.as_ref().map_or(0, StoreOptions::octets_max),
+        store_mailbox: STORE_MAILBOX_LENGTH as u64,
     });
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound

@@ -160,6 +160,27 @@ pub enum StoreOp {
     },
 }
 
+impl StoreOp {
+    /// The answer when there is no store that works; none where none is waited for.
+    pub fn away(self) -> Option<StoreAnswer> {
+        let away = StoreOutage::Away;
+        match self {
+            Self::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
+            Self::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
+            Self::Park { delivery, pdu, .. } => {
+                Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu })
+            }
+            Self::ParkOrphan { delivery, pdu, .. } => {
+                Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
+            }
+            Self::Unpark { account, .. } => {
+                Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })
+            }
+            Self::Forget { .. } | Self::Release { .. } | Self::Return { .. } => None,
+        }
+    }
+}
+
 /// Why a store could not do it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreOutage {

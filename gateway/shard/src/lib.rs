@@ -30,7 +30,6 @@ mod outputs;
 mod placement;
 mod report;
 mod shard;
-pub mod store;
 
 pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
 pub use mail::{Mail, Post, mesh};

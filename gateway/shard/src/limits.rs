@@ -2,7 +2,6 @@
 //! holder. Tables made from the configuration itself (accounts, routes) are not in it: they do not grow with traffic.
 
 use crate::mail::{MAILBOX_CAPACITY, Mail};
-use crate::store::{CACHES_OCTETS, RECENT_ENTRY_OCTETS, STORE_MAILBOX_LENGTH};
 use crate::{Directive, Notice};
 use link::limits::{LENT_CAPACITY_MAX, LENT_MAX, OUTBOX_MAX, RECEIVE_BUFFER, SLOW_WRITE};
 use relay::{Limits, StoreAnswer, StoreOp};
@@ -41,8 +40,10 @@ pub struct NodeSize {
     pub vendor_windows: u64,
     /// One shard's bounds.
     pub limits: Limits,
-    /// Correlations held in memory; none when there is no store.
-    pub recent_max: Option<u64>,
+    /// What the store takes, octets; 0 when there is none.
+    pub store_octets: u64,
+    /// Words that a shard and the store may leave for each other, each way.
+    pub store_mailbox: u64,
 }
 
 /// One holder's part, octets.
@@ -75,11 +76,11 @@ pub fn memory_bound(size: &NodeSize) -> MemoryBound {
     let capacity = pdu.max(PDU_CAPACITY_MIN);
     let outbox = GROWTH * (OUTBOX_MAX as u64 + pdu) + SLOW_WRITE as u64;
     let windows = size.links_max * size.window_max + size.vendor_windows;
-    let store = size.recent_max.map_or(0, |recent| recent * RECENT_ENTRY_OCTETS + CACHES_OCTETS);
-    let store_words = STORE_MAILBOX_LENGTH * (size_of::<StoreOp>() + size_of::<StoreAnswer>());
+    let store_word = (size_of::<StoreOp>() + size_of::<StoreAnswer>()) as u64;
+    let store_words = size.store_mailbox.saturating_mul(store_word);
     let control_words = CONTROL_MAILBOX * (size_of::<Notice>() + size_of::<Directive>());
     let shard_words = shards.saturating_sub(1) * (MAILBOX_CAPACITY * size_of::<Mail>()) as u64;
-    let mailboxes = shards * (shard_words + (store_words + control_words) as u64);
+    let mailboxes = shards * (shard_words + store_words + control_words as u64);
     let same = |holder, octets| Summand { holder, worst: octets, steady: octets };
     let only_worst = |holder, worst| Summand { holder, worst, steady: 0 };
     let summands = vec![
@@ -102,7 +103,7 @@ pub fn memory_bound(size: &NodeSize) -> MemoryBound {
         same("send and receive buffers", shards * (LENT_MAX * LENT_CAPACITY_MAX + RECEIVE_BUFFER) as u64),
         same("mailboxes", mailboxes),
         only_worst("backlogs", shards * (messages + deliveries) * size_of::<StoreOp>() as u64),
-        same("store", store),
+        same("store", size.store_octets),
         only_worst("parked deliveries on their way", size.customers.saturating_mul(PARKED_PAGE * pdu)),
     ];
     MemoryBound { summands }
@@ -153,7 +154,8 @@ mod tests {
             vendor_binds: 4,
             vendor_windows: 400,
             limits: Limits::default(),
-            recent_max: Some(1_000),
+            store_octets: 1_000,
+            store_mailbox: 16,
         }
     }
 
@@ -176,7 +178,8 @@ mod tests {
             ("send and receive buffers", |size| size.shards *= 2),
             ("mailboxes", |size| size.shards *= 2),
             ("backlogs", |size| size.limits.messages_max *= 2),
-            ("store", |size| size.recent_max = Some(2_000)),
+            ("mailboxes", |size| size.store_mailbox *= 2),
+            ("store", |size| size.store_octets *= 2),
             ("parked deliveries on their way", |size| size.customers *= 2),
         ];
         let before = memory_bound(&size());
@@ -211,7 +214,8 @@ mod tests {
             vendor_binds: 4_096_000,
             vendor_windows: 1 << 36,
             limits,
-            recent_max: Some(1 << 32),
+            store_octets: 1 << 40,
+            store_mailbox: 1 << 20,
         });
         assert!(bound.worst() > bound.steady());
         assert!(bound.to_string().contains("open messages"));

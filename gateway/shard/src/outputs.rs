@@ -63,7 +63,7 @@ impl ShardApp {
                 links.schedule_flush();
             }
             Some(_) => {
-                if let Some(answer) = crate::store::answer_away(op) {
+                if let Some(answer) = op.away() {
                     self.relay.handle_store_answer(links.now(), answer);
                 }
             }

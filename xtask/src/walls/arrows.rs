@@ -10,10 +10,11 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("link", &["smpp", "runtime"], &[]),
     ("gateway-relay", &["smpp"], &[]),
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
-    ("gateway-control", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard"], &[]),
+    ("gateway-store", &["runtime", "gateway-relay"], &["smpp"]),
+    ("gateway-control", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store"], &[]),
     (
         "gateway",
-        &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-control"],
+        &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store", "gateway-control"],
         &["loadgen", "sim-smsc", "ledger"],
     ),
     ("ledger", &["smpp"], &[]),

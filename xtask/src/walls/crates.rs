@@ -6,12 +6,13 @@ use crate::project::Metadata;
 /// A crate of others, and the only members that may depend on it.
 const OWNERS: &[(&str, &[&str])] = &[
     ("glommio", &["runtime"]),
-    ("tokio", &["runtime", "gateway-control", "sim-smsc"]),
+    ("tokio", &["runtime", "gateway-store", "gateway-control", "sim-smsc"]),
     ("libc", &["runtime"]),
     ("axum", &["gateway-control", "sim-smsc"]),
     ("hyper", &["gateway-control"]),
     ("tokio-postgres", &["gateway-control"]),
-    ("fred", &["gateway-control"]),
+    ("fred", &["gateway-store"]),
+    ("fjall", &["gateway-store"]),
     ("prometheus-client", &["gateway-control"]),
     ("mio", &["limit"]),
 ];

@@ -8,11 +8,11 @@ use super::{Config, Credential};
 use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
 use relay::{Account, AccountId, Correlate, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor};
-use shard::store::{Durability, StoreOptions};
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{Durability, StoreOptions};
 
 /// What the layers take.
 #[derive(Debug)]

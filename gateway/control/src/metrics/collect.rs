@@ -5,12 +5,12 @@ use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use arc_swap::ArcSwap;
 use relay::{Refusal, Traffic, VendorTraffic};
-use shard::store::StoreCounters;
 use shard::{Latency, LinkTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use store::StoreCounters;
 
 /// Where the figures come from.
 #[derive(Clone)]

@@ -95,10 +95,10 @@ mod tests {
     use super::*;
     use crate::auth::{AuthOptions, Authenticator};
     use arc_swap::ArcSwap;
-    use shard::store::StoreCounters;
     use shard::{Latency, LinkTally, ShardReport, VendorReport, report_slot};
     use std::sync::Arc;
     use std::time::Duration;
+    use store::StoreCounters;
 
     #[test]
     fn buckets_are_the_shards() {

@@ -15,6 +15,7 @@
 //! * Nothing is dropped silently: parked deliveries and orphans are refused with `Full` (the vendor keeps them), and
 //!   what outlives its time to live is counted.
 //! * Every collection is bounded by [`StoreOptions`].
+#![forbid(unsafe_code)]
 
 mod embedded;
 mod memory;
@@ -27,8 +28,7 @@ mod contract;
 #[cfg(test)]
 mod crash;
 
-pub(crate) use embedded::CACHES_OCTETS;
-pub(crate) use service::STORE_MAILBOX_LENGTH;
+pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
 use relay::{StoreAnswer, StoreOp, StoreOutage};
@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A correlation held in memory with its places in the tables, octets.
-pub(crate) const RECENT_ENTRY_OCTETS: u64 = 200;
+const RECENT_ENTRY_OCTETS: u64 = 200;
 
 /// What an entry survives once it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -80,6 +80,13 @@ impl StoreOptions {
             parked_account_max: 1_000_000,
             orphans_max: 100_000,
         }
+    }
+}
+
+impl StoreOptions {
+    /// The most memory that a store with these options takes, octets.
+    pub fn octets_max(&self) -> u64 {
+        self.recent_max as u64 * RECENT_ENTRY_OCTETS + embedded::CACHES_OCTETS
     }
 }
 
@@ -259,24 +266,5 @@ fn spoil(answer: &mut StoreAnswer) {
         | StoreAnswer::Parked { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = Err(StoreOutage::Away),
         StoreAnswer::Found { .. } | StoreAnswer::Unparked { .. } => {}
-    }
-}
-
-/// The answer to an operation when nothing works.
-pub(crate) fn answer_away(op: StoreOp) -> Option<StoreAnswer> {
-    let away = StoreOutage::Away;
-    match op {
-        StoreOp::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
-        StoreOp::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
-        StoreOp::Park { delivery, pdu, .. } => {
-            Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu })
-        }
-        StoreOp::ParkOrphan { delivery, pdu, .. } => {
-            Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
-        }
-        StoreOp::Unpark { account, .. } => {
-            Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })
-        }
-        StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } => None,
     }
 }

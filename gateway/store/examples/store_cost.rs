@@ -1,13 +1,13 @@
 //! What one message costs the embedded store: remember, find and forget together, in processor time of all threads.
 //!
 //! ```text
-//! cargo run --release -p gateway-shard --example store_cost -- [MESSAGES] [OPEN] [TURN]
+//! cargo run --release -p gateway-store --example store_cost -- [MESSAGES] [OPEN] [TURN]
 //! ```
 //!
 //! MESSAGES (default 3,000,000) are remembered in turns of TURN (256) and looked up and forgotten OPEN (100,000) messages
 //! later. Then a million is left open, the process ends without closing the store, and the opening is timed.
 
-use gateway_shard::store::{Batch, Store, StoreOptions};
+use gateway_store::{Batch, Store, StoreOptions};
 use relay::{
     AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, StoreOp, VendorId, VendorMessageId,
 };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Operations and answers that a mailbox holds, each way and shard; about 150 bytes each. A shard whose mailbox is
 /// full waits (see the relay's `store_wait_max`): 16,384 is some 60 ms of the store's work.
-pub(crate) const STORE_MAILBOX_LENGTH: usize = 16_384;
+pub const STORE_MAILBOX_LENGTH: usize = 16_384;
 /// Turns after which a store that was told to end does so: as many as a full mailbox takes, so that a shard that still
 /// asks cannot keep it.
 const LAST_TURNS: usize = STORE_MAILBOX_LENGTH / TURN_OPS_MAX + 1;
@@ -249,8 +249,8 @@ fn unix_seconds() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contract::{correlation, key};
     use super::*;
+    use crate::contract::{correlation, key};
     use relay::MessageKey;
 
     #[test]

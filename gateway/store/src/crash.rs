@@ -20,7 +20,7 @@ fn every_answered_entry_survives_kill_9() {
         let mut child = Command::new(program)
             .args([
                 "--exact",
-                "store::crash::child_writes_until_it_is_killed",
+                "crash::child_writes_until_it_is_killed",
                 "--nocapture",
                 "--test-threads=1",
             ])

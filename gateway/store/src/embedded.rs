@@ -120,7 +120,7 @@ impl Embedded {
     pub(super) fn apply(&mut self, now: u32, op: StoreOp, answers: &mut Vec<StoreAnswer>) {
         if self.away {
             self.counters.outages += 1;
-            return answers.extend(super::answer_away(op));
+            return answers.extend(op.away());
         }
         match op {
             StoreOp::Remember { message, key, correlation } => {
