@@ -9,8 +9,10 @@ use crate::wire::{self, RESPONSE};
 /// Sequence number of the bind; messages follow it.
 const BIND_SEQUENCE: u32 = 1;
 
-/// One bind as a transceiver.
+/// One bind.
 pub(super) struct Customer {
+    /// The command of its bind.
+    kind: u32,
     window: usize,
     in_flight: usize,
     next_sequence: u32,
@@ -37,14 +39,26 @@ struct Slot {
 }
 
 impl Customer {
-    pub(super) fn new(window: usize) -> Customer {
+    pub(super) fn new(window: usize, kind: u32) -> Customer {
         let free = Slot { sequence: 0, index: 0, sent_at: 0 };
         let slots = vec![free; (4 * window).next_power_of_two()];
-        Customer { window, in_flight: 0, next_sequence: BIND_SEQUENCE + 1, slots, state: State::Binding }
+        Customer {
+            kind,
+            window,
+            in_flight: 0,
+            next_sequence: BIND_SEQUENCE + 1,
+            slots,
+            state: State::Binding,
+        }
     }
 
-    pub(super) fn bind(system_id: &str, password: &str) -> Vec<u8> {
-        wire::bind(wire::BIND_TRANSCEIVER, BIND_SEQUENCE, system_id, password)
+    pub(super) fn bind(kind: u32, system_id: &str, password: &str) -> Vec<u8> {
+        wire::bind(kind, BIND_SEQUENCE, system_id, password)
+    }
+
+    /// True for one that gets deliveries only.
+    pub(super) fn is_receiver(&self) -> bool {
+        self.kind == wire::BIND_RECEIVER
     }
 
     /// Fills the window while `left` messages are still to be sent.
@@ -81,7 +95,9 @@ impl Customer {
         out: &mut Vec<u8>,
     ) -> anyhow::Result<()> {
         const SUBMIT_RESP: u32 = wire::SUBMIT_SM | RESPONSE;
-        const BIND_RESP: u32 = wire::BIND_TRANSCEIVER | RESPONSE;
+        const TRANSCEIVER_RESP: u32 = wire::BIND_TRANSCEIVER | RESPONSE;
+        const TRANSMITTER_RESP: u32 = wire::BIND_TRANSMITTER | RESPONSE;
+        const RECEIVER_RESP: u32 = wire::BIND_RECEIVER | RESPONSE;
         const UNBIND_RESP: u32 = wire::UNBIND | RESPONSE;
         match wire::command(pdu) {
             SUBMIT_RESP => self.answered(pdu, tally, now),
@@ -96,8 +112,9 @@ impl Customer {
             wire::ENQUIRE_LINK => {
                 out.extend_from_slice(&wire::pdu(wire::ENQUIRE_LINK | RESPONSE, 0, wire::sequence(pdu), &[]));
             }
-            BIND_RESP if wire::status(pdu) == 0 => self.state = State::Bound,
-            BIND_RESP => self.state = State::Refused,
+            TRANSCEIVER_RESP | TRANSMITTER_RESP | RECEIVER_RESP => {
+                self.state = if wire::status(pdu) == 0 { State::Bound } else { State::Refused };
+            }
             UNBIND_RESP => self.state = State::Unbound,
             wire::UNBIND => bail!("the target unbound"),
             _ => tally.counts.unexpected += 1,
@@ -133,7 +150,7 @@ mod tests {
     #[test]
     fn the_window_bounds_what_is_sent_and_answers_open_it() {
         let (submit, mut tally) = (Submit::new(false), Tally::new(false).unwrap());
-        let (mut customer, mut out, mut left) = (Customer::new(3), Vec::new(), 5);
+        let (mut customer, mut out, mut left) = (Customer::new(3, wire::BIND_TRANSCEIVER), Vec::new(), 5);
         customer.fill(&submit, &mut tally, &mut left, 100, &mut out);
         assert_eq!((customer.in_flight, left), (3, 2));
         let mut sequences = Vec::new();
@@ -156,7 +173,7 @@ mod tests {
     fn an_error_or_an_empty_id_is_a_refusal() {
         for (status, body) in [(0x58, &b""[..]), (0, b"\0"), (0, b"")] {
             let (submit, mut tally) = (Submit::new(false), Tally::new(false).unwrap());
-            let (mut customer, mut out, mut left) = (Customer::new(1), Vec::new(), 1);
+            let (mut customer, mut out, mut left) = (Customer::new(1, wire::BIND_TRANSCEIVER), Vec::new(), 1);
             customer.fill(&submit, &mut tally, &mut left, 1, &mut out);
             let resp = wire::pdu(wire::SUBMIT_SM | RESPONSE, status, 2, body);
             customer.handle(&resp, &mut tally, 2, &mut out).unwrap();

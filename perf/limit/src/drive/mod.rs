@@ -6,8 +6,10 @@
 //!   customers <--receipt---- target <--receipt---- SMSC   (with --receipts)
 //! ```
 //!
-//! Both ends are known, so every message is checked at both: [`tally`] holds the proof.
+//! Both ends are known, so every message is checked at both: [`tally`] holds the proof. With `--absent` no customer
+//! receives while the load runs; receivers bind afterwards and get what was parked ([`absent`]).
 
+mod absent;
 mod customer;
 mod report;
 mod smsc;
@@ -22,7 +24,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use self::customer::{Customer, State};
-use self::report::{Mark, Report};
+use self::report::{Load, Mark, Report};
 use self::smsc::Smsc;
 use self::tally::Tally;
 use self::template::{Receipt, Submit};
@@ -65,6 +67,9 @@ pub(crate) struct Options {
     /// Ask for receipts and send them
     #[arg(long)]
     receipts: bool,
+    /// Bind as transmitters, so that every receipt is parked; print a line, wait for a line, then bind receivers
+    #[arg(long, requires = "receipts")]
+    absent: bool,
     /// Receipts in flight per SMSC connection
     #[arg(long, default_value_t = 1000)]
     receipt_window: usize,
@@ -87,7 +92,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut drive = Drive::new(options)?;
     drive.bind_all()?;
-    let report = drive.load()?;
+    let load = drive.load()?;
+    let release = if options.absent { Some(drive.release()?) } else { None };
+    let report = Report::new(options, &mut drive.world.tally, load, release);
     drive.unbind_all();
     report.print(options.json)?;
     report.verdict()
@@ -192,8 +199,9 @@ impl<'a> Drive<'a> {
             // One connection tries until the target takes it; then the others follow.
             let wanted = if bound == 0 { 1 } else { self.options.binds };
             if customers < wanted && self.world.clock.nanos() >= next_attempt {
+                let kind = if self.options.absent { wire::BIND_TRANSMITTER } else { wire::BIND_TRANSCEIVER };
                 for _ in customers..wanted {
-                    self.connect()?;
+                    self.connect(kind)?;
                 }
                 next_attempt = self.world.clock.nanos() + RETRY_PAUSE.as_nanos() as u64;
             }
@@ -207,11 +215,11 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    fn connect(&mut self) -> anyhow::Result<()> {
+    fn connect(&mut self, kind: u32) -> anyhow::Result<()> {
         let stream = TcpStream::connect(self.options.target)?;
-        let role = Role::Customer(Customer::new(self.options.window));
+        let role = Role::Customer(Customer::new(self.options.window, kind));
         let index = self.add(stream, role)?;
-        let bind = Customer::bind(&self.options.system_id, &self.options.password);
+        let bind = Customer::bind(kind, &self.options.system_id, &self.options.password);
         // Not connected yet: it is written when the writable event comes.
         self.peers[index].conn.out().extend_from_slice(&bind);
         Ok(())
@@ -224,8 +232,8 @@ impl<'a> Drive<'a> {
         Ok(index)
     }
 
-    /// Sends everything, waits for every answer, and reports.
-    fn load(&mut self) -> anyhow::Result<Report> {
+    /// Sends everything and waits for every answer.
+    fn load(&mut self) -> anyhow::Result<Load> {
         let budget = if self.options.seconds.is_some() { u64::MAX } else { self.options.messages };
         self.world.left = budget.saturating_add(self.options.warmup).min(u64::from(u32::MAX));
         self.world.loading = true;
@@ -260,7 +268,7 @@ impl<'a> Drive<'a> {
         self.world.left = 0;
         let end = self.mark();
         let start = start.context("the run ended within its warm-up")?;
-        Ok(Report::new(self.options, &mut self.world.tally, start, end, silence))
+        Ok(Load { start, end, silence })
     }
 
     fn complete(&self) -> bool {

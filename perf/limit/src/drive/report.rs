@@ -17,6 +17,8 @@ pub(super) struct Report {
     latency_p99_us: f64,
     /// CPU seconds of this program in the measured part; absent where the kernel keeps no count.
     cpu_seconds: Option<f64>,
+    /// With `--absent`: receipts parked, and what their release took.
+    release: Option<Release>,
     counts: Counts,
     /// Empty when output equals input.
     faults: Vec<String>,
@@ -30,18 +32,31 @@ pub(super) struct Mark {
     pub(super) answered: u64,
 }
 
+/// The measured part.
+pub(super) struct Load {
+    pub(super) start: Mark,
+    pub(super) end: Mark,
+    /// Why it ended before everything was answered, if it did.
+    pub(super) silence: Option<String>,
+}
+
+/// What was parked for an absent customer, and how it came out.
+#[derive(Clone, serde::Serialize)]
+pub(super) struct Release {
+    /// Receipts that were parked.
+    pub(super) parked: u64,
+    /// From the first receiver's bind to the last receipt.
+    pub(super) seconds: f64,
+    pub(super) receipts_per_second: f64,
+}
+
 impl Report {
-    pub(super) fn new(
-        options: &Options,
-        tally: &mut Tally,
-        start: Mark,
-        end: Mark,
-        extra: Option<String>,
-    ) -> Report {
+    pub(super) fn new(options: &Options, tally: &mut Tally, load: Load, release: Option<Release>) -> Report {
+        let Load { start, end, silence } = load;
         let seconds = (end.at - start.at) as f64 / 1e9;
         let messages = end.answered - start.answered;
         let mut faults = tally.counts.faults(options.receipts);
-        faults.extend(extra);
+        faults.extend(silence);
         Report {
             binds: options.binds,
             window: options.window,
@@ -52,6 +67,7 @@ impl Report {
             latency_p50_us: tally.latency(0.5) as f64 / 1e3,
             latency_p99_us: tally.latency(0.99) as f64 / 1e3,
             cpu_seconds: end.cpu.zip(start.cpu).map(|(end, start)| (end - start) as f64 / 1e9),
+            release,
             counts: tally.counts.clone(),
             faults,
         }
@@ -73,6 +89,11 @@ impl Report {
             self.latency_p99_us,
             self.cpu_seconds.unwrap_or(f64::NAN),
         );
+        if let Some(Release { parked, seconds, receipts_per_second }) = &self.release {
+            println!(
+                "{parked} receipts parked, released in {seconds:.2} s: {receipts_per_second:.0} a second"
+            );
+        }
         Ok(())
     }
 
