@@ -1,7 +1,7 @@
 //! Child processes, ended by their handle on every path.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -169,6 +169,17 @@ impl Program {
     /// What the operating system says.
     pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.0.try_wait()?)
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// When it does not read any more.
+    pub(crate) fn tell(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.child.0.stdin.as_mut().context("no standard input")?;
+        writeln!(stdin, "{line}")
+            .and_then(|()| stdin.flush())
+            .with_context(|| format!("{} does not read", self.name))
     }
 
     /// # Errors

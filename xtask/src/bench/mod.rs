@@ -2,6 +2,7 @@
 
 mod gateway;
 mod idle;
+mod parking;
 mod relay;
 mod result;
 
@@ -23,6 +24,8 @@ enum What {
     Startup(idle::StartupOptions),
     /// Resident memory of idle binds on one shard
     Memory(idle::MemoryOptions),
+    /// Receipts parked for an absent customer and released beside another customer's traffic
+    Parking(parking::Options),
     /// The runtime's own figures: latency beside a firehose, wake-ups, idle CPU, echo
     Runtime(RuntimeOptions),
 }
@@ -41,6 +44,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         What::Relay(options) => relay::run(options),
         What::Startup(options) => idle::startup(options),
         What::Memory(options) => idle::memory(options),
+        What::Parking(options) => parking::run(options),
         What::Runtime(options) => {
             let mut command = project::cargo();
             command.args(["run", "--release", "--package", "runtime", "--bin", "runtime-bench", "--"]);
