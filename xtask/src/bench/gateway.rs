@@ -10,6 +10,8 @@ use crate::host;
 use crate::process::Program;
 use crate::project::Built;
 
+/// Its configuration.
+const FILE: &str = "gateway.toml";
 /// A gateway has this long to open its port.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
 /// The customer that `limit` binds as when it is not told otherwise.
@@ -28,12 +30,18 @@ pub(super) struct Setup {
     pub(super) window: usize,
     pub(super) customer_binds_max: usize,
     pub(super) core: usize,
+    /// Where it listens; port 0 takes a free one.
+    pub(super) listen: SocketAddr,
 }
+
+/// Any free port.
+pub(super) const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 impl Setup {
     /// The configuration file. The numbers are free ports; the rate is unlimited.
     fn file(&self) -> String {
-        let Setup { backend, store, vendor, binds, window, customer_binds_max, core } = self;
+        let Setup { backend, store, vendor, binds, window, customer_binds_max, core, listen } = self;
         format!(
             r#"[node]
 name = "bench"
@@ -46,7 +54,7 @@ shards = 1
 cores = [{core}]
 
 [listen]
-smpp = "127.0.0.1:0"
+smpp = "{listen}"
 http = "127.0.0.1:0"
 
 [store]
@@ -90,8 +98,13 @@ vendors = [{{ name = "limit", weight = 1 }}]
             std::fs::remove_dir_all(folder)?;
         }
         std::fs::create_dir_all(folder)?;
-        let file = folder.join("gateway.toml");
-        std::fs::write(&file, self.file())?;
+        std::fs::write(folder.join(FILE), self.file())?;
+        self.spawn_again(built, folder)
+    }
+
+    /// Starts it in a folder where it ran before, with what it left there.
+    pub(super) fn spawn_again(&self, built: &Built, folder: &Path) -> anyhow::Result<Program> {
+        let file = folder.join(FILE);
         let log = folder.join("gateway.log");
         host::on_core(self.core, || {
             built.start("gateway", &log, |command| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use super::gateway::{PASSWORD, SYSTEM_ID, Setup, listening};
+use super::gateway::{ANY_PORT, PASSWORD, SYSTEM_ID, Setup, listening};
 use super::result::{append, median};
 use crate::host;
 use crate::process::Program;
@@ -112,7 +112,16 @@ fn setup(backend: &'static str, customer_binds_max: usize) -> anyhow::Result<Set
     let core = *host::cores()?.last().context("no core")?;
     // Nobody listens there: these measurements need no vendor.
     let vendor = host::free_address()?;
-    Ok(Setup { backend, store: "embedded", vendor, binds: 1, window: 100, customer_binds_max, core })
+    Ok(Setup {
+        backend,
+        store: "embedded",
+        vendor,
+        binds: 1,
+        window: 100,
+        customer_binds_max,
+        core,
+        listen: ANY_PORT,
+    })
 }
 
 /// Resident memory some time after the last bind.

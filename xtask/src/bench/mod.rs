@@ -4,6 +4,7 @@ mod gateway;
 mod idle;
 mod parking;
 mod relay;
+mod restart;
 mod result;
 
 use clap::{Args, Subcommand};
@@ -26,6 +27,8 @@ enum What {
     Memory(idle::MemoryOptions),
     /// Receipts parked for an absent customer and released beside another customer's traffic
     Parking(parking::Options),
+    /// kill -9 and restart with many open correlations: all found again?
+    Restart(restart::Options),
     /// The runtime's own figures: latency beside a firehose, wake-ups, idle CPU, echo
     Runtime(RuntimeOptions),
 }
@@ -45,6 +48,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         What::Startup(options) => idle::startup(options),
         What::Memory(options) => idle::memory(options),
         What::Parking(options) => parking::run(options),
+        What::Restart(options) => restart::run(options),
         What::Runtime(options) => {
             let mut command = project::cargo();
             command.args(["run", "--release", "--package", "runtime", "--bin", "runtime-bench", "--"]);

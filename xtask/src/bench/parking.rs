@@ -224,7 +224,7 @@ password = "secret"
 binds = {binds}
 window = 500
 reconnect_first = "100ms"
-reconnect_max = "200ms"
+reconnect_max = "1s"
 "#
         )
     };

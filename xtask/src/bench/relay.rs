@@ -163,6 +163,7 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
                 window: case.window,
                 customer_binds_max: case.binds,
                 core: options.server_core,
+                listen: gateway::ANY_PORT,
             };
             setup.start(built, &folder)?
         }

@@ -70,6 +70,10 @@ pub(crate) struct Options {
     /// Bind as transmitters, so that every receipt is parked; print a line, wait for a line, then bind receivers
     #[arg(long, requires = "receipts")]
     absent: bool,
+    /// Send no receipt while the load runs; print a line, wait for a line, then begin anew on new connections and send
+    /// them all: the target may have been killed and started again meanwhile
+    #[arg(long, requires = "receipts", conflicts_with = "absent")]
+    withhold: bool,
     /// Receipts in flight per SMSC connection
     #[arg(long, default_value_t = 1000)]
     receipt_window: usize,
@@ -93,7 +97,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut drive = Drive::new(options)?;
     drive.bind_all()?;
     let load = drive.load()?;
-    let release = if options.absent { Some(drive.release()?) } else { None };
+    let release = match (options.absent, options.withhold) {
+        (true, _) => Some(drive.release_parked()?),
+        (_, true) => Some(drive.send_withheld()?),
+        _ => None,
+    };
     let report = Report::new(options, &mut drive.world.tally, load, release);
     drive.unbind_all();
     report.print(options.json)?;
@@ -135,6 +143,8 @@ struct World<'a> {
     clock: Clock,
     /// Messages still to be sent; 0 outside the load.
     left: u64,
+    /// Messages whose receipts are withheld, in the order of their arrival; bounded by the messages.
+    withheld: Vec<u32>,
     /// A closed connection is a fault only while the load runs.
     loading: bool,
 }
@@ -152,6 +162,7 @@ impl<'a> Drive<'a> {
             tally: Tally::new(options.receipts)?,
             clock: Clock::new(),
             left: 0,
+            withheld: Vec::new(),
             loading: false,
         };
         Ok(Drive {
@@ -199,7 +210,8 @@ impl<'a> Drive<'a> {
             // One connection tries until the target takes it; then the others follow.
             let wanted = if bound == 0 { 1 } else { self.options.binds };
             if customers < wanted && self.world.clock.nanos() >= next_attempt {
-                let kind = if self.options.absent { wire::BIND_TRANSMITTER } else { wire::BIND_TRANSCEIVER };
+                let sends_only = self.options.absent || self.options.withhold;
+                let kind = if sends_only { wire::BIND_TRANSMITTER } else { wire::BIND_TRANSCEIVER };
                 for _ in customers..wanted {
                     self.connect(kind)?;
                 }
@@ -276,6 +288,7 @@ impl<'a> Drive<'a> {
         self.world.left == 0
             && counts.answered + counts.refused == counts.submitted
             && (!self.options.receipts
+                || self.options.withhold
                 || counts.receipts_acknowledged + counts.receipts_refused + counts.refused
                     >= counts.submitted)
     }
@@ -362,6 +375,9 @@ impl Peer {
                     Role::Customer(customer) => customer.handle(pdu, &mut world.tally, now, out)?,
                     Role::Smsc(smsc) => {
                         smsc.handle(pdu, &world.submit, world.options.receipts, &mut world.tally, out);
+                        if world.options.withhold && world.loading {
+                            world.withheld.extend(smsc.take_waiting());
+                        }
                     }
                 }
                 Ok(())

@@ -17,7 +17,7 @@ pub(super) struct Report {
     latency_p99_us: f64,
     /// CPU seconds of this program in the measured part; absent where the kernel keeps no count.
     cpu_seconds: Option<f64>,
-    /// With `--absent`: receipts parked, and what their release took.
+    /// With `--absent` or `--withhold`: the receipts that came afterwards.
     release: Option<Release>,
     counts: Counts,
     /// Empty when output equals input.
@@ -40,12 +40,12 @@ pub(super) struct Load {
     pub(super) silence: Option<String>,
 }
 
-/// What was parked for an absent customer, and how it came out.
+/// Receipts that came after the load.
 #[derive(Clone, serde::Serialize)]
 pub(super) struct Release {
-    /// Receipts that were parked.
-    pub(super) parked: u64,
-    /// From the first receiver's bind to the last receipt.
+    /// How many had to come.
+    pub(super) expected: u64,
+    /// From the receivers' binds to the last receipt.
     pub(super) seconds: f64,
     pub(super) receipts_per_second: f64,
 }
@@ -89,10 +89,8 @@ impl Report {
             self.latency_p99_us,
             self.cpu_seconds.unwrap_or(f64::NAN),
         );
-        if let Some(Release { parked, seconds, receipts_per_second }) = &self.release {
-            println!(
-                "{parked} receipts parked, released in {seconds:.2} s: {receipts_per_second:.0} a second"
-            );
+        if let Some(Release { expected, seconds, receipts_per_second }) = &self.release {
+            println!("{expected} receipts came later, in {seconds:.2} s: {receipts_per_second:.0} a second");
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(super) struct Smsc {
     window: usize,
     in_flight: usize,
     next_sequence: u32,
-    /// Messages whose receipt waits for the window; bounded by what the customers have in flight.
+    /// Messages whose receipt waits for the window; bounded by the messages of the run.
     waiting: VecDeque<u32>,
     pub(super) bound: bool,
     pub(super) unbound: bool,
@@ -79,6 +79,16 @@ impl Smsc {
             _ if command & RESPONSE != 0 => {}
             _ => tally.counts.unexpected += 1,
         }
+    }
+
+    /// Takes away the messages whose receipts wait.
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.waiting.drain(..)
+    }
+
+    /// Sends the receipt of this message too.
+    pub(super) fn add_waiting(&mut self, index: u32) {
+        self.waiting.push_back(index);
     }
 
     /// Sends receipts as far as the window goes.
