@@ -32,7 +32,8 @@ impl Drive<'_> {
         let withheld = std::mem::take(&mut self.world.withheld);
         say_ready("open", withheld.len() as u64);
         self.wait_for_line()?;
-        // A dropped socket leaves the poll by itself.
+        self.world.withholding = false;
+        // What is left of the old connections is not served any more.
         for peer in &mut self.peers {
             peer.alive = false;
         }

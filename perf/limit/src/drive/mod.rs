@@ -145,6 +145,8 @@ struct World<'a> {
     left: u64,
     /// Messages whose receipts are withheld, in the order of their arrival; bounded by the messages.
     withheld: Vec<u32>,
+    /// Receipts are kept back now.
+    withholding: bool,
     /// A closed connection is a fault only while the load runs.
     loading: bool,
 }
@@ -163,6 +165,7 @@ impl<'a> Drive<'a> {
             clock: Clock::new(),
             left: 0,
             withheld: Vec::new(),
+            withholding: options.withhold,
             loading: false,
         };
         Ok(Drive {
@@ -375,7 +378,7 @@ impl Peer {
                     Role::Customer(customer) => customer.handle(pdu, &mut world.tally, now, out)?,
                     Role::Smsc(smsc) => {
                         smsc.handle(pdu, &world.submit, world.options.receipts, &mut world.tally, out);
-                        if world.options.withhold && world.loading {
+                        if world.withholding {
                             world.withheld.extend(smsc.take_waiting());
                         }
                     }
