@@ -9,6 +9,7 @@ mod http;
 mod interrupt;
 mod process;
 mod project;
+mod redis;
 mod step;
 mod test;
 mod walls;

@@ -21,8 +21,7 @@ pub(super) const PASSWORD: &str = "secret";
 /// What differs from one measurement to the next.
 pub(super) struct Setup {
     pub(super) backend: &'static str,
-    /// `embedded` or `none`.
-    pub(super) store: &'static str,
+    pub(super) store: Store,
     /// Where the SMSC listens or will listen.
     pub(super) vendor: SocketAddr,
     pub(super) binds: usize,
@@ -34,6 +33,25 @@ pub(super) struct Setup {
     pub(super) listen: SocketAddr,
 }
 
+/// Where a gateway keeps correlations.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Store {
+    None,
+    Embedded,
+    Redis(SocketAddr),
+}
+
+impl Store {
+    /// The lines of its section.
+    fn lines(self) -> String {
+        match self {
+            Store::None => "kind = \"none\"".to_owned(),
+            Store::Embedded => "kind = \"embedded\"".to_owned(),
+            Store::Redis(address) => format!("kind = \"redis\"\nurl = \"redis://{address}\""),
+        }
+    }
+}
+
 /// Any free port.
 pub(super) const ANY_PORT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -42,6 +60,7 @@ impl Setup {
     /// The configuration file. The numbers are free ports; the rate is unlimited.
     fn file(&self) -> String {
         let Setup { backend, store, vendor, binds, window, customer_binds_max, core, listen } = self;
+        let store = store.lines();
         format!(
             r#"[node]
 name = "bench"
@@ -58,7 +77,7 @@ smpp = "{listen}"
 http = "127.0.0.1:0"
 
 [store]
-kind = "{store}"
+{store}
 
 [[customer]]
 system_id = "{SYSTEM_ID}"

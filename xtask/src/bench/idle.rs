@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use super::gateway::{ANY_PORT, PASSWORD, SYSTEM_ID, Setup, listening};
+use super::gateway::{ANY_PORT, PASSWORD, SYSTEM_ID, Setup, Store, listening};
 use super::result::{append, median};
 use crate::host;
 use crate::process::Program;
@@ -114,7 +114,7 @@ fn setup(backend: &'static str, customer_binds_max: usize) -> anyhow::Result<Set
     let vendor = host::free_address()?;
     Ok(Setup {
         backend,
-        store: "embedded",
+        store: Store::Embedded,
         vendor,
         binds: 1,
         window: 100,

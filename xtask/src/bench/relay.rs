@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::gateway::{self, Setup};
+use super::gateway::{self, Setup, Store};
 use super::result::{Figures, Row, append, print_table};
 use crate::host;
 use crate::project::{Built, Profile};
@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Only the case with receipts and the embedded store
     #[arg(long)]
     receipts: bool,
+    /// Only the case with receipts and a Redis beside the gateway, which needs the package redis-server
+    #[arg(long, conflicts_with = "receipts")]
+    redis: bool,
     /// Only the servers with these names
     #[arg(long, value_enum)]
     only: Vec<Server>,
@@ -72,6 +75,8 @@ struct Case {
     binds: usize,
     window: usize,
     receipts: bool,
+    /// Correlations lie in Redis, not in the embedded store.
+    redis: bool,
     /// What the gateway is to reach: messages a second, and a share of the yardstick.
     goal_rate: f64,
     goal_share: f64,
@@ -79,12 +84,13 @@ struct Case {
     warmup: u64,
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         name: "8x500",
         binds: 8,
         window: 500,
         receipts: false,
+        redis: false,
         goal_rate: 300_000.0,
         goal_share: 1.0 / 20.0,
         warmup: 100_000,
@@ -94,6 +100,7 @@ const CASES: [Case; 3] = [
         binds: 16,
         window: 10,
         receipts: false,
+        redis: false,
         goal_rate: 0.0,
         goal_share: 1.0 / 4.0,
         warmup: 20_000,
@@ -103,7 +110,18 @@ const CASES: [Case; 3] = [
         binds: 8,
         window: 500,
         receipts: true,
+        redis: false,
         goal_rate: 100_000.0,
+        goal_share: 0.0,
+        warmup: 50_000,
+    },
+    Case {
+        name: "8x500 redis",
+        binds: 8,
+        window: 500,
+        receipts: true,
+        redis: true,
+        goal_rate: 60_000.0,
         goal_share: 0.0,
         warmup: 50_000,
     },
@@ -122,7 +140,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let packages: &[&str] = if only_yardstick { &["limit"] } else { &["gateway", "limit"] };
     let built = Built::new(packages, Profile::Release)?;
     let facts = host::facts();
-    let cases = CASES.iter().filter(|case| case.receipts || !options.receipts);
+    let cases =
+        CASES.iter().filter(|case| (case.receipts || !options.receipts) && case.redis == options.redis);
     let servers =
         Server::ALL.iter().filter(|server| options.only.is_empty() || options.only.contains(server));
     let mut rows: Vec<Row> = cases
@@ -142,6 +161,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     }
     print_table(&rows, Server::Yardstick.name());
     print_goals(&rows);
+    if options.redis {
+        print_ceilings(&rows);
+    }
     let result = json!({
         "bench": "relay", "machine": facts, "rounds": options.rounds, "seconds": options.seconds,
         "rows": rows.iter().map(Row::json).collect::<Vec<Value>>(),
@@ -152,12 +174,21 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
 fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyhow::Result<Figures> {
     let folder = built.target.join("bench").join(server.name());
     let smsc = host::free_address()?;
+    let redis = if case.redis && server != Server::Yardstick {
+        Some(crate::redis::start(&built.target.join("bench/redis")).context("a Redis of our own")?)
+    } else {
+        None
+    };
     let (program, address) = match server {
         Server::Yardstick => yardstick(case, smsc, options.server_core, built, &folder)?,
         Server::Glommio | Server::Tokio => {
             let setup = Setup {
                 backend: server.name(),
-                store: if case.receipts { "embedded" } else { "none" },
+                store: match &redis {
+                    Some(redis) => Store::Redis(redis.address),
+                    None if case.receipts => Store::Embedded,
+                    None => Store::None,
+                },
                 vendor: smsc,
                 binds: case.binds,
                 window: case.window,
@@ -171,6 +202,7 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
     let before = host::cpu_seconds(program.id())?;
     let report = drive(case, address, smsc, options, built, &folder)?;
     let cpu_seconds = host::cpu_seconds(program.id())? - before;
+    let redis_seconds = redis.as_ref().map(|redis| host::cpu_seconds(redis.program.id())).transpose()?;
     match server {
         // The yardstick knows no orderly end.
         Server::Yardstick => drop(program),
@@ -184,6 +216,8 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
         p50_us: number("latency_p50_us")?,
         p99_us: number("latency_p99_us")?,
         cpu_us_per_message: cpu_seconds * 1e6 / all,
+        redis_cpu_us_per_message: redis_seconds.unwrap_or_default() * 1e6 / all,
+        load_cpu_us_per_message: number("cpu_seconds")? * 1e6 / number("messages")?,
     })
 }
 
@@ -251,5 +285,23 @@ fn print_goals(rows: &[Row]) {
                 goal("share of the yardstick".to_owned(), rate / yardstick, case.goal_share);
             }
         }
+    }
+}
+
+/// Where every process shares two cores, their CPU time a message is the ceiling.
+fn print_ceilings(rows: &[Row]) {
+    for row in rows.iter().filter(|row| row.server != Server::Yardstick.name()) {
+        let Figures {
+            cpu_us_per_message: gateway,
+            redis_cpu_us_per_message: redis,
+            load_cpu_us_per_message: load,
+            ..
+        } = row.median();
+        println!(
+            "{:<15} {:<8} CPU us a message: gateway {gateway:.2}, Redis {redis:.2}, load and SMSC {load:.2}; two cores carry {:.0}/s at most",
+            row.case,
+            row.server,
+            2e6 / (gateway + redis + load)
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::gateway::{PASSWORD, SYSTEM_ID, Setup, listening};
+use super::gateway::{PASSWORD, SYSTEM_ID, Setup, Store, listening};
 use super::result::{append, median};
 use crate::host;
 use crate::project::{Built, Profile};
@@ -16,6 +16,8 @@ const BACKENDS: [&str; 2] = ["glommio", "tokio"];
 const BINDS: usize = 4;
 /// Goal for the start until the gateway is ready, seconds.
 const READY_GOAL: f64 = 2.0;
+/// Goal for one open message in Redis, octets.
+const REDIS_GOAL: f64 = 140.0;
 /// Everything else takes at most this long.
 const PATIENCE: Duration = Duration::from_secs(300);
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +27,9 @@ pub(super) struct Options {
     /// Correlations open at the kill
     #[arg(long, default_value_t = 1_000_000)]
     open: u64,
+    /// Keep the correlations in a Redis beside the gateway (package redis-server), and measure its memory
+    #[arg(long)]
+    redis: bool,
     /// Runs on each back end
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -69,9 +74,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
 fn one_run(backend: &'static str, options: &Options, built: &Built) -> anyhow::Result<(f64, f64)> {
     let folder = built.target.join("bench/restart");
     let smsc = host::free_address()?;
+    let redis = options.redis.then(|| crate::redis::start(&built.target.join("bench/redis"))).transpose()?;
     let setup = Setup {
         backend,
-        store: "embedded",
+        store: redis.as_ref().map_or(Store::Embedded, |redis| Store::Redis(redis.address)),
         vendor: smsc,
         binds: BINDS,
         window: 500,
@@ -80,6 +86,8 @@ fn one_run(backend: &'static str, options: &Options, built: &Built) -> anyhow::R
         listen: host::free_address()?,
     };
     let (gateway, target) = setup.start(built, &folder)?;
+    let memory = |redis: &crate::redis::Redis| redis.info("used_memory");
+    let before = redis.as_ref().map(memory).transpose()?;
     let mut drive = host::on_core(options.load_core, || {
         built.start("limit", &folder.join("drive.log"), |command| {
             command.args(["drive", "--json", "--receipts", "--withhold"]);
@@ -91,6 +99,11 @@ fn one_run(backend: &'static str, options: &Options, built: &Built) -> anyhow::R
     })?;
     let open = drive.ready(PATIENCE)?;
     ensure!(open["open"] == options.open, "not everything was accepted: {open}");
+    if let (Some(redis), Some(before)) = (&redis, before) {
+        let octets = memory(redis)?.saturating_sub(before) as f64 / options.open as f64;
+        let word = if octets <= REDIS_GOAL { "reached" } else { "NOT REACHED" };
+        println!("Redis: {octets:.1} octets for an open message, goal {REDIS_GOAL} {word}");
+    }
     drop(gateway); // kill -9
     let started = Instant::now();
     let mut gateway = setup.spawn_again(built, &folder)?;

@@ -18,6 +18,10 @@ pub(super) struct Figures {
     pub(super) p99_us: f64,
     /// CPU time of the whole server process, microseconds a message: steadier than the rate on a busy machine.
     pub(super) cpu_us_per_message: f64,
+    /// The same of a Redis beside it; 0 without one.
+    pub(super) redis_cpu_us_per_message: f64,
+    /// The same of load and SMSC, in the measured part.
+    pub(super) load_cpu_us_per_message: f64,
 }
 
 /// All rounds of one case on one server.
@@ -44,6 +48,8 @@ impl Row {
             p50_us: of(|figures| figures.p50_us),
             p99_us: of(|figures| figures.p99_us),
             cpu_us_per_message: of(|figures| figures.cpu_us_per_message),
+            redis_cpu_us_per_message: of(|figures| figures.redis_cpu_us_per_message),
+            load_cpu_us_per_message: of(|figures| figures.load_cpu_us_per_message),
         }
     }
 
@@ -52,6 +58,8 @@ impl Row {
         json!({
             "case": self.case, "server": self.server, "messages_per_second": median.rate,
             "p50_us": median.p50_us, "p99_us": median.p99_us, "cpu_us_per_message": median.cpu_us_per_message,
+            "redis_cpu_us_per_message": median.redis_cpu_us_per_message,
+            "load_cpu_us_per_message": median.load_cpu_us_per_message,
             "rounds": self.rounds.iter().map(|figures| figures.rate).collect::<Vec<_>>(),
         })
     }
