@@ -29,11 +29,12 @@ impl Store {
                 let outcome = up.map(|()| self.correlations.get(&key).copied());
                 StoreAnswer::Found { delivery, outcome }
             }
-            StoreOp::Forget { key } => {
-                self.correlations.remove(&key);
+            StoreOp::Forget { key, submitted_at } => {
+                let forgotten = self.correlations.remove(&key);
+                assert!(forgotten.is_none_or(|kept| kept.submitted_at == submitted_at));
                 return None;
             }
-            StoreOp::Park { delivery, account, pdu } => {
+            StoreOp::Park { delivery, account, urgent: _, pdu } => {
                 if up.is_ok() {
                     self.last += 1;
                     self.parked.insert((account, ParkedId(self.last)), pdu.clone());
