@@ -3,7 +3,8 @@
 use crate::arena::{Arena, List};
 use crate::limit::Bucket;
 use crate::message::{AccountId, Key, LinkKey, ShardIndex};
-use crate::snapshot::{Snapshot, UnknownOutcome};
+use crate::snapshot::{Deduplicate, Snapshot, UnknownOutcome};
+use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -44,6 +45,8 @@ pub(crate) struct AccountState {
     pub(crate) bucket: Bucket,
     pub(crate) unknown_outcome: UnknownOutcome,
     pub(crate) unknown_status: CommandStatus,
+    pub(crate) deduplicate: Deduplicate,
+    pub(crate) deduplicate_window: Duration,
     /// Sessions here that may receive, in the order of binding.
     pub(crate) receivers: Vec<Key>,
     /// Where the round over `receivers` goes on.
@@ -128,6 +131,8 @@ impl AccountState {
             self.bucket.set(account.rate, account.burst);
             self.unknown_outcome = account.unknown_outcome;
             self.unknown_status = account.unknown_status;
+            self.deduplicate = account.deduplicate;
+            self.deduplicate_window = account.deduplicate_window;
         }
     }
 
@@ -191,6 +196,8 @@ impl Accounts {
             bucket: Bucket::default(),
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
+            deduplicate: Deduplicate::Off,
+            deduplicate_window: Duration::ZERO,
             receivers: Vec::new(),
             turn: 0,
             elsewhere: SmallVec::new(),

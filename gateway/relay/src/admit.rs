@@ -4,8 +4,9 @@ use crate::account::Session;
 use crate::refusal::Refusal;
 use crate::snapshot::Limits;
 use smpp::field::time::Time;
-use smpp::field::{CommandId, RegisteredDelivery};
+use smpp::field::{CommandId, DataCoding, EsmClass, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
+use smpp::tlv::Tlvs;
 
 /// Lowest priority_flag above what bulk traffic has (SMPP 3.4 §5.2.14).
 const PRIORITY_URGENT: u8 = 1;
@@ -14,31 +15,46 @@ const PRIORITY_URGENT: u8 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Submission<'a> {
     pub(crate) command: CommandId,
+    pub(crate) source: &'a [u8],
     pub(crate) destination: &'a [u8],
     pub(crate) validity_period: &'a [u8],
     pub(crate) registered_delivery: RegisteredDelivery,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
+    pub(crate) esm_class: EsmClass,
+    pub(crate) data_coding: DataCoding,
+    pub(crate) short_message: &'a [u8],
+    pub(crate) tlvs: Tlvs<'a>,
 }
 
 impl<'a> Submission<'a> {
     pub(crate) fn of_submit(pdu: &SubmitSm<'a>) -> Self {
         Self {
             command: CommandId::SUBMIT_SM,
+            source: pdu.source.digits,
             destination: pdu.destination.digits,
             validity_period: pdu.validity_period,
             registered_delivery: pdu.registered_delivery,
             urgent: pdu.priority_flag >= PRIORITY_URGENT,
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding,
+            short_message: pdu.short_message,
+            tlvs: pdu.tlvs,
         }
     }
 
     pub(crate) fn of_data(pdu: &DataSm<'a>) -> Self {
         Self {
             command: CommandId::DATA_SM,
+            source: pdu.source.digits,
             destination: pdu.destination.digits,
             validity_period: &[],
             registered_delivery: pdu.registered_delivery,
             urgent: false, // data_sm has no priority
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding,
+            short_message: &[],
+            tlvs: pdu.tlvs,
         }
     }
 
@@ -89,18 +105,17 @@ fn is_ahead(validity_period: &[u8], unix_seconds: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smpp::field::Address;
 
     const NOW: u64 = 1_767_225_600; // 2026-01-01T00:00:00Z
 
     fn check(change: impl FnOnce(&mut Session, &mut Submission<'_>), expected: Result<(), Refusal>) {
         let mut session = Session { may_submit: true, ..Session::default() };
-        let mut submission = Submission {
-            command: CommandId::SUBMIT_SM,
-            destination: b"12025550100",
-            validity_period: b"",
-            registered_delivery: RegisteredDelivery(0),
-            urgent: false,
+        let submit = SubmitSm {
+            destination: Address { digits: b"12025550100", ..Address::default() },
+            ..SubmitSm::default()
         };
+        let mut submission = Submission::of_submit(&submit);
         change(&mut session, &mut submission);
         assert_eq!(admit(&session, false, 100, NOW, &submission, &Limits::default()), expected);
     }
@@ -120,13 +135,11 @@ mod tests {
         );
         check(|_, submission| submission.validity_period = b"tomorrow", Err(Refusal::ValidityInvalid));
         let session = Session { may_submit: true, ..Session::default() };
-        let submission = Submission {
-            command: CommandId::DATA_SM,
-            destination: b"1",
-            validity_period: b"",
+        let submission = Submission::of_data(&DataSm {
+            destination: Address { digits: b"1", ..Address::default() },
             registered_delivery: RegisteredDelivery(0x10),
-            urgent: false,
-        };
+            ..DataSm::default()
+        });
         assert!(submission.wants_receipt());
         let limits = Limits { pdu_size_max: 64, ..Limits::default() };
         assert_eq!(admit(&session, true, 65, NOW, &submission, &limits), Err(Refusal::WindowOver));

@@ -9,7 +9,9 @@ use smpp::time::Instant;
 impl Relay {
     pub(crate) fn shard_said(&mut self, now: Instant, from: ShardIndex, message: ShardMessage) {
         match message {
-            ShardMessage::Submit { message, vendor, pdu } => self.serve(now, from, message, vendor, pdu),
+            ShardMessage::Submit { message, vendor, addresses, pdu } => {
+                self.serve(now, from, message, vendor, addresses, pdu);
+            }
             ShardMessage::SubmitDone { message, outcome, pdu } => {
                 self.submit_done(now, from, message.0, outcome, pdu);
             }
@@ -39,6 +41,16 @@ impl Relay {
                 if let Some(place) = self.accounts.place(&self.snapshot, account) {
                     self.note_parked(now, place);
                 }
+            }
+            ShardMessage::Unresolved { vendor, addresses, gateway_id } => {
+                self.unresolved_elsewhere(now, from, vendor, addresses, gateway_id);
+            }
+            ShardMessage::Settled { vendor, gateway_id } => self.settled_elsewhere(vendor, gateway_id),
+            ShardMessage::Contested { vendor, gateway_id, is_contested } => {
+                self.contested_elsewhere(from, vendor, gateway_id, is_contested);
+            }
+            ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id } => {
+                self.receipt_fits(now, vendor, gateway_id, vendor_message_id);
             }
         }
     }
@@ -97,7 +109,7 @@ impl Relay {
         self.announce(|| ShardMessage::AccountState { account, receivers });
     }
 
-    fn announce(&mut self, message: impl Fn() -> ShardMessage) {
+    pub(crate) fn announce(&mut self, message: impl Fn() -> ShardMessage) {
         for shard in (0..self.options.shards).map(ShardIndex).filter(|shard| *shard != self.options.shard) {
             self.shard_messages.push_back((shard, message()));
         }

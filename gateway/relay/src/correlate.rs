@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::Relay;
 use crate::shard_message::{ShardMessage, SubmitOutcome};
-use crate::snapshot::Correlate;
+use crate::snapshot::{Correlate, UnknownOutcome};
 use crate::store_op::{Correlation, CorrelationKey, StoreOp, VendorMessageId};
 use smpp::field::{CommandStatus, StatusClass};
 use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX};
@@ -17,6 +17,7 @@ impl Relay {
     /// A vendor's bind of ours answered.
     #[inline]
     pub(crate) fn answered(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
+        self.leave_link(key);
         let message = &mut self.messages[key];
         let (vendor, link) = (message.vendor, message.link);
         message.place = Place::Hands;
@@ -64,14 +65,20 @@ impl Relay {
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
         match status.class() {
             StatusClass::Ok => {
-                self.messages[key].step(MessageEvent::Accept);
+                let message = &mut self.messages[key];
+                message.step(MessageEvent::Accept);
+                self.counters.traffic.submits_maybe_twice += u64::from(message.maybe_sent);
                 return self.correlate(now, key, id);
             }
             StatusClass::Temporary | StatusClass::Throttled => {
                 let message = &mut self.messages[key];
                 let vendor = message.vendor;
                 message.remember_try(vendor);
-                if message.tries < self.snapshot.limits().attempts_max && !message.pdu.is_empty() {
+                // A copy that may be with a vendor is followed by another only where the policy says so.
+                let may_go_on = !message.maybe_sent || self.policy(key) == UnknownOutcome::RetryOther;
+                let message = &self.messages[key];
+                let attempts_max = self.snapshot.limits().attempts_max;
+                if may_go_on && message.attempts() < attempts_max && !message.pdu.is_empty() {
                     let choice = self.choose(now, key);
                     if !matches!(choice, Choice::Full | Choice::Down) {
                         self.messages[key].step(MessageEvent::TryOther);
@@ -107,11 +114,16 @@ impl Relay {
         if !self.messages[key].wants_receipt || order == Correlate::None {
             return self.accept(key);
         }
-        let message = &self.messages[key];
-        let Some(kept_under) = self.correlation_key(message.vendor, id) else {
+        let Some(kept_under) = self.correlation_key(self.messages[key].vendor, id) else {
             self.counters.traffic.correlations_lost += 1;
             return self.accept(key);
         };
+        self.remember(now, key, kept_under, order);
+    }
+
+    /// Has the store keep what the receipts of an accepted message need, and answers in the order that is configured.
+    pub(crate) fn remember(&mut self, now: Instant, key: Key, kept_under: CorrelationKey, order: Correlate) {
+        let message = &self.messages[key];
         let correlation = Correlation {
             account: self.accounts[message.account].id,
             gateway_id: message.gateway_id,
@@ -222,7 +234,7 @@ impl Relay {
         message.returns = message.returns.saturating_add(1);
         if vendor.links.is_empty() || message.returns > attempts_max {
             message.remember_try(message.vendor);
-            if message.tries >= attempts_max {
+            if message.stays || message.attempts() >= attempts_max {
                 return self.refuse(key, Refusal::QueueFull);
             }
         } else {
@@ -252,7 +264,7 @@ impl Relay {
     }
 
     #[inline]
-    fn accept(&mut self, key: Key) {
+    pub(crate) fn accept(&mut self, key: Key) {
         assert!(self.messages[key].state == MessageState::Acked);
         self.counters.traffic.submits_accepted += 1;
         let id = self.messages[key].gateway_id;
@@ -327,6 +339,9 @@ impl Relay {
 
     #[inline]
     pub(crate) fn close_message(&mut self, key: Key) {
+        if self.messages[key].resubmit != Key::NONE {
+            self.resubmits.end(&self.messages[key]);
+        }
         trim(&mut self.messages[key].pdu);
         self.messages.close(key);
     }

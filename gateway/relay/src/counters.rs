@@ -40,6 +40,10 @@ counters! {
         submits_unknown,
         /// No answer could be given: the customer's session had gone.
         submits_abandoned,
+        /// Answered with the id of an earlier message, of which the customer submitted a copy.
+        submits_duplicate,
+        /// Among the accepted: an earlier copy may be with a vendor too, so that the recipient may get two.
+        submits_maybe_twice,
         /// Copies handed to vendors' links on this shard.
         vendor_sends,
         /// Answers of vendors that matched an open message.
@@ -52,8 +56,20 @@ counters! {
         vendor_unsent,
         /// Copies whose outcome nobody knows.
         vendor_unknown,
-        /// Second copies sent because the account's policy allows them.
+        /// Second copies sent because the policy allows them.
         unknown_retries,
+        /// Messages of unknown outcome whose customer waits for a receipt to tell it.
+        unknowns_held,
+        /// Of those, accepted because a receipt told it.
+        unknowns_accepted,
+        /// Unknown outcomes that a receipt ended, whether or not the customer still waited.
+        unknowns_resolved,
+        /// Receipts that could be about an unknown outcome, but also about another message.
+        unknowns_ambiguous,
+        /// Unknown outcomes that a receipt can no longer end: the table was full.
+        unknowns_forgotten,
+        /// Submits that will not be recognised when they come again: the table was full.
+        resubmits_forgotten,
         /// Events for messages that were closed already.
         stale_events,
         /// Messages that waited for a window slot.
@@ -102,6 +118,12 @@ counters! {
         deliveries_open,
         /// Gauge: messages in wait queues.
         queue_length,
+        /// Gauge: messages that wait for a receipt to tell their outcome.
+        held_open,
+        /// Gauge: unknown outcomes of this shard and the others that a receipt may end.
+        unresolved_open,
+        /// Gauge: submits that are recognised when they come again.
+        resubmits_open,
     }
 }
 

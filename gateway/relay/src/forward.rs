@@ -1,17 +1,20 @@
 //! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
 
 use crate::admit::{Submission, admit};
+use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
 use crate::input::Arrival;
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::open::{Message, Origin, Place};
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
+use crate::resubmit::Novelty;
 use crate::route::{Chooser, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
-use crate::snapshot::UnknownOutcome;
+use crate::snapshot::Correlate;
 use crate::vendor::Way;
-use smpp::field::CommandId;
+use smpp::field::{CommandId, CommandStatus};
+use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
 
@@ -30,24 +33,37 @@ pub(crate) enum Choice {
     Down,
 }
 
+/// What became of a request that was let in.
+enum Entered {
+    /// A message.
+    New(Key),
+    /// Nothing: it is an earlier one, accepted under this id.
+    Duplicate(GatewayId),
+}
+
 impl Relay {
     /// A customer's request, from its first check to its place. One answer follows, now or later.
     #[inline]
     pub(crate) fn submit(&mut self, arrival: Arrival, frame: Frame<'_>, submission: &Submission<'_>) {
         self.counters.traffic.submits += 1;
-        match self.enter(&arrival, frame, submission) {
-            Ok(key) => self.settle(arrival.now, key),
+        let (status, message_id) = match self.enter(&arrival, frame, submission) {
+            Ok(Entered::New(key)) => return self.settle(arrival.now, key),
+            Ok(Entered::Duplicate(id)) => {
+                self.counters.traffic.submits_duplicate += 1;
+                (CommandStatus::ESME_ROK, Some(id))
+            }
             Err(refusal) => {
                 self.count_refusal(refusal);
-                self.outputs.push_back(Output::AnswerSubmit {
-                    link: arrival.link,
-                    sequence: frame.sequence_number(),
-                    command: submission.command.response(),
-                    status: refusal.status(),
-                    message_id: None,
-                });
+                (refusal.status(), None)
             }
-        }
+        };
+        self.outputs.push_back(Output::AnswerSubmit {
+            link: arrival.link,
+            sequence: frame.sequence_number(),
+            command: submission.command.response(),
+            status,
+            message_id,
+        });
     }
 
     /// Everything before the first choice of a vendor.
@@ -57,7 +73,7 @@ impl Relay {
         arrival: &Arrival,
         frame: Frame<'_>,
         submission: &Submission<'_>,
-    ) -> Result<Key, Refusal> {
+    ) -> Result<Entered, Refusal> {
         let Some(Party::Customer(session_key)) = self.parties.get(&arrival.link).copied() else {
             return Err(Refusal::MayNotSubmit);
         };
@@ -79,7 +95,14 @@ impl Relay {
         if !account.bucket.take(arrival.now) {
             return Err(Refusal::RateOver);
         }
-        let plan = self.snapshot.routes().find(account.id, submission.destination);
+        let account = account.id;
+        let (novelty, fingerprint) = self.novelty(arrival.now, place, submission);
+        match novelty {
+            Novelty::New => {}
+            Novelty::Open => return Err(Refusal::DuplicateOpen),
+            Novelty::Accepted(id) => return Ok(Entered::Duplicate(id)),
+        }
+        let plan = self.snapshot.routes().find(account, submission.destination);
         let plan = plan.ok_or(Refusal::NoRoute)?;
         let (key, message) = self.messages.insert().ok_or(Refusal::MessagesFull)?;
         self.drawn = self.drawn.wrapping_add(1);
@@ -93,7 +116,15 @@ impl Relay {
         message.maybe_sent = false;
         message.tries = 0;
         message.returns = 0;
+        message.again = 0;
+        message.stays = false;
         message.account = place;
+        message.addresses = NO_ADDRESSES;
+        if message.wants_receipt && self.snapshot.correlate() != Correlate::None {
+            message.addresses = addresses(submission.source, submission.destination);
+        }
+        message.unresolved = Key::NONE;
+        message.resubmit = Key::NONE;
         message.plan = plan;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
@@ -102,7 +133,10 @@ impl Relay {
         message.deadline = Instant::default();
         self.spare.fill(&mut message.pdu, frame.bytes());
         message.step(MessageEvent::Admit);
-        Ok(key)
+        if let Some(fingerprint) = fingerprint {
+            self.remember_submit(arrival.now, key, fingerprint);
+        }
+        Ok(Entered::New(key))
     }
 
     /// Another shard's submit on one of our binds.
@@ -112,6 +146,7 @@ impl Relay {
         from: ShardIndex,
         asked: MessageKey,
         vendor: crate::message::VendorId,
+        addresses: u64,
         pdu: Vec<u8>,
     ) {
         self.counters.traffic.remote_served += 1;
@@ -129,7 +164,12 @@ impl Relay {
         message.maybe_sent = false;
         message.tries = 0;
         message.returns = 0;
+        message.again = 0;
+        message.stays = false;
         message.vendor = vendor;
+        message.addresses = addresses;
+        message.unresolved = Key::NONE;
+        message.resubmit = Key::NONE;
         message.deadline = Instant::default();
         self.spare.swap(&mut message.pdu, pdu);
         message.step(MessageEvent::Admit);
@@ -163,6 +203,10 @@ impl Relay {
             };
         }
         let roams = message.returns < snapshot.limits().attempts_max;
+        if message.stays {
+            let vendor = message.vendor;
+            return vendors[vendor].way_of(now, vendor_links, queue_max, vendor, roams).1;
+        }
         let mut second = Choice::Down;
         for snapshot_place in Chooser::new(snapshot.routes().plan(message.plan), message.draw) {
             let Some(vendor) = vendors.at(snapshot_place).filter(|vendor| !message.tried().contains(vendor))
@@ -184,14 +228,14 @@ impl Relay {
     }
 
     /// A new snapshot came since the message was routed.
-    fn route_again(&mut self, key: Key) {
+    pub(crate) fn route_again(&mut self, key: Key) {
         let message = &mut self.messages[key];
         message.epoch = self.epoch;
         if let Origin::Shard { .. } = message.origin {
             return;
         }
         let account = &self.accounts[message.account];
-        let plan = self.snapshot.routes().find(account.id, destination_in(&message.pdu));
+        let plan = self.snapshot.routes().find(account.id, addresses_in(&message.pdu).1);
         message.plan = plan.unwrap_or(self.snapshot.routes().nowhere());
     }
 
@@ -224,6 +268,7 @@ impl Relay {
         self.vendors[vendor].traffic.sends += 1;
         self.counters.traffic.vendor_sends += 1;
         self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
+        self.enter_link(key);
     }
 
     fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
@@ -253,10 +298,11 @@ impl Relay {
         message.place = Place::Shard(shard);
         message.vendor = vendor;
         message.deadline = deadline;
+        let addresses = message.addresses;
         let pdu = core::mem::take(&mut message.pdu);
         self.messages.push_back(&mut self.remote_waits, key);
         self.counters.traffic.remote_submits += 1;
-        let submit = ShardMessage::Submit { message: MessageKey(key), vendor: id, pdu };
+        let submit = ShardMessage::Submit { message: MessageKey(key), vendor: id, addresses, pdu };
         self.shard_messages.push_back((shard, submit));
     }
 
@@ -277,7 +323,7 @@ impl Relay {
     }
 
     /// True when the customer's session has gone: it will send again what it got no answer for.
-    fn is_abandoned(&self, key: Key) -> bool {
+    pub(crate) fn is_abandoned(&self, key: Key) -> bool {
         match self.messages[key].origin {
             Origin::Customer { session, .. } => self.sessions.get(session).is_none(),
             Origin::Shard { .. } => false,
@@ -323,6 +369,7 @@ impl Relay {
     /// A message comes back from a link that provably did not send it: to the head of the queue, so that order is
     /// kept, or elsewhere when the vendor has no bind here any more.
     pub(crate) fn take_back(&mut self, now: Instant, key: Key) {
+        self.leave_link(key);
         let message = &mut self.messages[key];
         message.step(MessageEvent::ProveUnsent);
         message.place = Place::Hands;
@@ -343,6 +390,7 @@ impl Relay {
             match output {
                 Output::SendSubmit { message, .. } if self.written_on(message) == Some(link) => {
                     self.free_slot(link);
+                    self.leave_link(message.0);
                     let open = &mut self.messages[message.0];
                     open.step(MessageEvent::ProveUnsent);
                     let vendor = open.vendor;
@@ -362,6 +410,9 @@ impl Relay {
 
     /// The outcome of a written message will never be known.
     pub(crate) fn lose(&mut self, now: Instant, key: Key) {
+        if self.messages[key].place == Place::Link {
+            self.leave_link(key);
+        }
         let message = &mut self.messages[key];
         message.step(MessageEvent::Lose);
         message.place = Place::Hands;
@@ -370,25 +421,7 @@ impl Relay {
         message.maybe_sent = true;
         self.vendors[vendor].traffic.unknown += 1;
         self.counters.traffic.vendor_unknown += 1;
-        if self.may_copy(key) {
-            let choice = self.choose(now, key);
-            if !matches!(choice, Choice::Full | Choice::Down) {
-                self.messages[key].step(MessageEvent::RetryUnknown);
-                self.messages[key].deadline = Instant::default();
-                self.counters.traffic.unknown_retries += 1;
-                return self.put(now, key, choice);
-            }
-        }
-        self.answer_unknown(key);
-    }
-
-    /// Whether the account's policy and the bound of attempts allow another copy.
-    fn may_copy(&self, key: Key) -> bool {
-        let message = &self.messages[key];
-        matches!(message.origin, Origin::Customer { .. })
-            && !message.pdu.is_empty()
-            && message.tries < self.snapshot.limits().attempts_max
-            && self.accounts[message.account].unknown_outcome == UnknownOutcome::RetryOther
+        self.follow_policy(now, key);
     }
 
     /// The link that carries a message, when `message` is written on one.
@@ -461,34 +494,5 @@ impl Relay {
         for key in self.messages.keys_of(is_there) {
             self.lose(now, key);
         }
-    }
-}
-
-/// Destination digits of a submit_sm or data_sm, which begin alike: service_type, source, destination (SMPP 3.4
-/// §4.4.1, §4.7.1). Empty when cut, which the decoder has ruled out.
-fn destination_in(pdu: &[u8]) -> &[u8] {
-    const HEADER_LENGTH: usize = 16;
-    let find = |rest: &[u8]| rest.iter().position(|octet| *octet == 0);
-    let body = pdu.get(HEADER_LENGTH..).unwrap_or_default();
-    let after_service = find(body).and_then(|end| body.get(end + 3..)).unwrap_or_default();
-    let rest = find(after_service).and_then(|end| after_service.get(end + 3..)).unwrap_or_default();
-    &rest[..find(rest).unwrap_or(0)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_destination_is_found_behind_the_source() {
-        let check = |body: &[u8], expected: &[u8]| {
-            let mut pdu = vec![0; 16];
-            pdu.extend_from_slice(body);
-            assert_eq!(destination_in(&pdu), expected);
-        };
-        check(b"\0\x01\x0112025550100\0\x01\x01442071234567\0\0\0", b"442071234567");
-        check(b"CMT\0\x05\0ACME\0\x01\x014420\0", b"4420");
-        check(b"CMT\0\x05\0ACME", b"");
-        check(b"", b"");
     }
 }

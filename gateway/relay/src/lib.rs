@@ -34,6 +34,7 @@ mod correlate;
 mod counters;
 mod deliver;
 mod forward;
+mod in_flight;
 mod input;
 mod limit;
 mod message;
@@ -42,11 +43,14 @@ mod output;
 mod receipt;
 mod refusal;
 mod relay;
+mod resubmit;
 mod route;
 mod shard_message;
 mod snapshot;
 mod store_op;
+mod unknown;
 mod unpark;
+mod unresolved;
 mod vendor;
 
 pub use counters::{Counters, Traffic, VendorTraffic};
@@ -61,8 +65,8 @@ pub use relay::{Relay, RelayOptions};
 pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor};
 pub use shard_message::{DeliverOutcome, ShardMessage, SubmitOutcome};
 pub use snapshot::{
-    Account, Correlate, Limits, Mistake, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput, UnknownOutcome,
-    VENDORS_MAX, Vendor,
+    Account, Correlate, Deduplicate, Limits, Mistake, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput,
+    UnknownOutcome, VENDORS_MAX, Vendor,
 };
 pub use store_op::{
     Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage, VendorMessageId,

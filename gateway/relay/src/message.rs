@@ -118,7 +118,7 @@ pub enum MessageState {
     Nacked,
     /// Nobody waits for it any more or its time ran out, and it was never sent.
     ExpiredUnsent,
-    /// Written, and no answer will come: the vendor may or may not have it.
+    /// Written, and no answer will come: the vendor may or may not have it. A policy may hold it here for a while.
     Unknown,
 }
 
@@ -145,6 +145,8 @@ pub enum MessageEvent {
     Lose,
     /// The customer's policy allows another copy after an unknown outcome.
     RetryUnknown,
+    /// A receipt shows that the vendor has it.
+    Resolve,
 }
 
 impl MessageState {
@@ -174,6 +176,7 @@ impl MessageState {
             (Self::Admitted | Self::Queued, E::Expire) => Self::ExpiredUnsent,
             (Self::Written, E::Lose) => Self::Unknown,
             (Self::Unknown, E::RetryUnknown) => Self::Admitted,
+            (Self::Unknown, E::Resolve) => Self::Acked,
             _ => return None,
         })
     }
@@ -186,7 +189,7 @@ impl MessageState {
 
 impl MessageEvent {
     /// All events, in the order of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Admit,
         Self::Wait,
         Self::Hand,
@@ -197,6 +200,7 @@ impl MessageEvent {
         Self::Expire,
         Self::Lose,
         Self::RetryUnknown,
+        Self::Resolve,
     ];
 }
 

@@ -201,6 +201,7 @@ impl Relay {
         delivery.place = DeliveryPlace::Early;
         delivery.deadline = now + *wait;
         self.deliveries.push_back(&mut self.early[round], key);
+        self.look_among_unresolved(now, key);
     }
 
     /// Looks again for the receipts whose wait is over.

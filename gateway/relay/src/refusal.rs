@@ -31,11 +31,13 @@ pub enum Refusal {
     MessagesFull,
     /// A receipt is wanted, and what it needs cannot be kept now.
     ReceiptsFull,
+    /// The customer submits again what is not answered yet, and wants that to be noticed.
+    DuplicateOpen,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -49,6 +51,7 @@ impl Refusal {
         Self::QueueExpired,
         Self::MessagesFull,
         Self::ReceiptsFull,
+        Self::DuplicateOpen,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -72,6 +75,7 @@ impl Refusal {
             Self::QueueExpired => "queue_expired",
             Self::MessagesFull => "messages_full",
             Self::ReceiptsFull => "receipts_full",
+            Self::DuplicateOpen => "duplicate_open",
         }
     }
 
@@ -88,7 +92,8 @@ impl Refusal {
             | Self::QueueFull
             | Self::QueueExpired
             | Self::MessagesFull
-            | Self::ReceiptsFull => CommandStatus::ESME_RMSGQFUL,
+            | Self::ReceiptsFull
+            | Self::DuplicateOpen => CommandStatus::ESME_RMSGQFUL,
         }
     }
 }

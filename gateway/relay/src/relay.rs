@@ -4,14 +4,17 @@ use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
 use crate::counters::{Counters, VendorTraffic};
+use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
+use crate::resubmit::Resubmits;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
 use crate::store_op::{StoreAnswer, StoreOp};
+use crate::unresolved::UnresolvedTable;
 use crate::vendor::{VendorLink, Vendors, pace};
 use bytes::BytesMut;
 use foldhash::fast::FixedState;
@@ -73,6 +76,11 @@ pub struct Relay {
     pub(crate) store_waits: List,
     /// Messages with other shards, by deadline.
     pub(crate) remote_waits: List,
+    /// Messages of unknown outcome that wait for a receipt, by deadline.
+    pub(crate) held: List,
+    pub(crate) in_flight: InFlight,
+    pub(crate) unresolved: UnresolvedTable,
+    pub(crate) resubmits: Resubmits,
 
     pub(crate) deliveries: Arena<Delivery>,
     /// Deliveries that wait for the store, by deadline.
@@ -130,6 +138,10 @@ impl Relay {
             messages: Arena::new(limits.messages_max),
             store_waits: List::default(),
             remote_waits: List::default(),
+            held: List::default(),
+            in_flight: InFlight::new(),
+            unresolved: UnresolvedTable::new(options.seed),
+            resubmits: Resubmits::new(options.seed),
             deliveries: Arena::new(limits.deliveries_max),
             delivery_store_waits: List::default(),
             remote_deliveries: List::default(),
@@ -372,6 +384,8 @@ impl Relay {
         self.expire_waits(now);
         self.expire_delivery_waits(now);
         self.retry_early(now);
+        self.expire_held(now);
+        self.resubmits.expire(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -458,6 +472,9 @@ impl Relay {
         let mut counters = self.counters;
         counters.traffic.messages_open = u64::from(self.messages.open());
         counters.traffic.deliveries_open = u64::from(self.deliveries.open());
+        counters.traffic.held_open = u64::from(self.held.len());
+        counters.traffic.unresolved_open = u64::from(self.unresolved.len());
+        counters.traffic.resubmits_open = u64::from(self.resubmits.len());
         counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();
         counters
     }

@@ -3,11 +3,13 @@
 //!
 //! A `Submit` or `Deliver` that finds the mailbox full goes back into [`crate::Relay::handle_undelivered`].
 //! Everything else must be kept by the shard until there is room: answers are as many as there were
-//! questions, announcements as many as there are vendors and accounts.
+//! questions, announcements as many as there are vendors and accounts, words about unknown outcomes a few for each
+//! message that was lost.
 
 use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
 use crate::store_op::VendorMessageId;
 use smpp::field::CommandStatus;
+use smpp::text::message_id::GatewayId;
 
 /// One word between shards. Buffers travel with the question and come back with the answer, so that no
 /// buffer is made per message.
@@ -19,6 +21,8 @@ pub enum ShardMessage {
         message: MessageKey,
         /// The vendor it chose.
         vendor: VendorId,
+        /// Source and destination as one number, 0 where no receipt is wanted.
+        addresses: u64,
         /// The whole PDU, sequence number to be patched.
         pdu: Vec<u8>,
     },
@@ -69,6 +73,40 @@ pub enum ShardMessage {
     ParkedFor {
         /// The account.
         account: AccountId,
+    },
+    /// The sender does not know whether a vendor has a message. A receipt may come in on a bind of yours.
+    Unresolved {
+        /// The vendor.
+        vendor: VendorId,
+        /// Source and destination of the message as one number.
+        addresses: u64,
+        /// The message.
+        gateway_id: GatewayId,
+    },
+    /// The sender knows by now what became of it.
+    Settled {
+        /// The vendor.
+        vendor: VendorId,
+        /// The message.
+        gateway_id: GatewayId,
+    },
+    /// Whether another message of these addresses is on a link of the sender's, so that a receipt may be about that one.
+    Contested {
+        /// The vendor.
+        vendor: VendorId,
+        /// The message that the receiver told of.
+        gateway_id: GatewayId,
+        /// False when it is no more.
+        is_contested: bool,
+    },
+    /// A receipt that nobody knows fits the message and no other. Said at two looks in a row, it is about it.
+    ReceiptFits {
+        /// The vendor.
+        vendor: VendorId,
+        /// The message that the receiver told of.
+        gateway_id: GatewayId,
+        /// The id in the receipt, normalised.
+        vendor_message_id: VendorMessageId,
     },
 }
 

@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smpp::field::CommandStatus;
 use smpp::text::message_id::IdRule;
+use smpp::tlv::Tag;
 
 /// A customer's rights, as far as its messages are concerned.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct Account {
     pub unknown_outcome: UnknownOutcome,
     /// Status of the answer for an unknown outcome; never used for a definite no. Not ESME_ROK.
     pub unknown_status: CommandStatus,
+    /// How a message that the customer submits again is recognised.
+    pub deduplicate: Deduplicate,
+    /// How long after its submit an accepted message is recognised.
+    pub deduplicate_window: Duration,
     /// MO to these destinations belong to this account; digits, a leading `+` is skipped.
     pub numbers: Vec<Box<str>>,
 }
@@ -38,6 +43,8 @@ impl Account {
             burst: 0,
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
+            deduplicate: Deduplicate::Off,
+            deduplicate_window: Duration::from_secs(60),
             numbers: Vec::new(),
         }
     }
@@ -51,6 +58,22 @@ pub enum UnknownOutcome {
     Fail,
     /// Send another copy to another vendor, within the bound of attempts.
     RetryOther,
+    /// Send another copy to the same vendor, on any bind of it, within the bound of attempts.
+    RetrySame,
+    /// Let the customer wait for a receipt that tells the outcome, [`Limits::hold_max`] at most. Never a second copy.
+    Hold,
+}
+
+/// How a message that a customer submits again is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Deduplicate {
+    /// Not at all: every submit is a new message.
+    #[default]
+    Off,
+    /// By the value of this TLV; a message without it is a new one.
+    Tlv(Tag),
+    /// By source, destination, esm_class, data_coding and body, the numbers of a segment included.
+    Content,
 }
 
 /// A vendor, as far as messages are concerned.
@@ -119,8 +142,12 @@ pub struct Limits {
     pub remote_wait_max: Duration,
     /// Longest PDU accepted from a customer or vendor, octets with header.
     pub pdu_size_max: u32,
-    /// Vendors tried for one message, the first included; 1..=8.
+    /// Tries of one message, the first included; 1..=8. Vendors, and copies to one of them that has one already.
     pub attempts_max: u8,
+    /// How long a message of unknown outcome waits for a receipt under [`UnknownOutcome::Hold`].
+    pub hold_max: Duration,
+    /// How long a receipt may still end an unknown outcome; zero = never.
+    pub unknown_window: Duration,
 }
 
 impl Limits {
@@ -130,6 +157,11 @@ impl Limits {
     pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
     /// What buffers kept for later take at most, octets.
     pub const SPARE_OCTETS_MAX: u64 = (crate::open::SPARE_BUFFERS_MAX * crate::open::BUFFER_KEPT_MAX) as u64;
+    /// What a shard keeps of unknown outcomes at most, octets.
+    pub const UNKNOWN_OCTETS_MAX: u64 =
+        crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS;
+    /// What a shard remembers of submits that may come again at most, octets.
+    pub const RESUBMIT_OCTETS_MAX: u64 = crate::resubmit::RESUBMITS_OCTETS;
 }
 
 impl Default for Limits {
@@ -145,6 +177,8 @@ impl Default for Limits {
             remote_wait_max: Duration::from_secs(25), // response 10 s, queue 5 s, delivery 5 s, and air
             pdu_size_max: 65_536,
             attempts_max: 4,
+            hold_max: Duration::from_secs(15), // after a vendor's 10 s, within the usual 30 s of customers
+            unknown_window: Duration::from_secs(3600),
         }
     }
 }
@@ -424,6 +458,7 @@ fn check_limits(limits: &Limits, mistakes: &mut Vec<Mistake>) {
         ("store_wait_max", limits.store_wait_max > zero),
         ("remote_wait_max", limits.remote_wait_max > zero),
         ("pdu_size_max", limits.pdu_size_max >= 64),
+        ("hold_max", limits.hold_max > zero),
         ("attempts_max", (1..=8).contains(&limits.attempts_max)),
     ];
     for (field, valid) in checks {

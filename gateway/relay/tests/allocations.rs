@@ -26,6 +26,7 @@ fn relay(correlate: Correlate) -> Relay {
         prefix: "1".into(),
         account: None,
         priority: 1,
+        unknown_outcome: None,
         vendors: vec![WeightedVendor { vendor: north, weight: 1 }],
     };
     let input = SnapshotInput {

@@ -24,6 +24,7 @@ fn relay(vendors: &[&str], correlate: Correlate, limits: Limits) -> Relay {
         prefix: "".into(),
         account: None,
         priority: priority as u32,
+        unknown_outcome: None,
         vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
     };
     let input = SnapshotInput {

@@ -18,6 +18,7 @@ fn large() -> Snapshot {
             prefix: digits(number).into(),
             account: None,
             priority: 1,
+            unknown_outcome: None,
             vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
         }
     });

@@ -26,6 +26,7 @@ fn relay(rate_per_bind: u32, window: u32) -> Relay {
             prefix: "".into(),
             account: None,
             priority: 0,
+            unknown_outcome: None,
             vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"vendor"), weight: 1 }],
         }],
         correlate: relay::Correlate::None,

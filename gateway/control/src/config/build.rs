@@ -96,6 +96,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         queue_wait_max: config.relay.queue_wait_max,
         messages_max: config.relay.messages_max,
         deliveries_max: config.relay.deliveries_max,
+        hold_max: config.relay.hold_max,
+        unknown_window: config.relay.unknown_window,
         remote_wait_max: defaults
             .remote_wait_max
             .max(slowest_vendor + config.relay.queue_wait_max + REMOTE_AIR),
@@ -106,6 +108,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         rate: customer.rate.value,
         burst: customer.burst,
         unknown_outcome: customer.unknown_outcome,
+        deduplicate: customer.deduplicate,
+        deduplicate_window: customer.deduplicate_window,
         numbers: customer.numbers.iter().map(|number| number.value.as_str().into()).collect(),
         ..Account::new(&customer.system_id.value)
     };
@@ -119,6 +123,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         prefix: route.prefix.value.as_str().into(),
         account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
         priority: route.priority,
+        unknown_outcome: route.unknown_outcome,
         vendors: route
             .vendors
             .iter()

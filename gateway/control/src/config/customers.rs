@@ -4,9 +4,11 @@ use super::mistake::{At, Place};
 use super::reader::Section;
 use super::secret::{Credential, Secret};
 use super::setting::{Fallback, Kind, SectionKind, Setting};
-use relay::UnknownOutcome;
+use relay::{Deduplicate, UnknownOutcome};
 use shard::BindKinds;
+use smpp::tlv::Tag;
 use std::path::Path;
+use std::time::Duration;
 
 /// A customer: an account with its credentials and rights.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub struct Customer {
     pub burst: u32,
     /// What to do when nobody knows whether a vendor has a message.
     pub unknown_outcome: UnknownOutcome,
+    /// How what it submits again is recognised.
+    pub deduplicate: Deduplicate,
+    /// How long after its submit.
+    pub deduplicate_window: Duration,
     /// MO to these destinations are its own.
     pub numbers: Vec<At<String>>,
     /// Where it is written.
@@ -94,9 +100,27 @@ pub(crate) static SECTION: SectionKind = SectionKind {
         },
         Setting {
             key: "unknown_outcome",
-            kind: Kind::Choice(&["fail", "retry_other"]),
+            kind: Kind::Choice(UNKNOWN_OUTCOMES),
             default: Fallback::Value("fail"),
-            help: "When a vendor's link is lost before it answered: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, so that the recipient may get two.",
+            help: "When a vendor's link is lost before it answered, or it does not answer in time: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, `retry_same` to the same vendor on any bind of it, so that the recipient may get two; `hold` lets the customer wait, `hold_max` at most, for a receipt that tells the outcome.",
+        },
+        Setting {
+            key: "deduplicate",
+            kind: Kind::Choice(&["off", "tlv", "content"]),
+            default: Fallback::Value("off"),
+            help: "How a message that the customer submits again is recognised: not at all; by the value of the TLV `deduplicate_tlv`; by source, destination, esm_class, data_coding and body. While the first one is open, the second is refused with ESME_RMSGQFUL; once it was accepted, the second is answered with its id and not sent. With `content`, two equal messages that are meant as two become one.",
+        },
+        Setting {
+            key: "deduplicate_window",
+            kind: Kind::Time { min: Duration::from_secs(1), max: Duration::from_secs(3_600) },
+            default: Fallback::Value("60s"),
+            help: "How long after its submit an accepted message is recognised. Shorter where the customer sends so much that a shard's memory of 262,144 messages (53 MiB) is full before.",
+        },
+        Setting {
+            key: "deduplicate_tlv",
+            kind: Kind::Whole { min: 1, max: 0xFFFF },
+            default: Fallback::Absent,
+            help: "Tag of the TLV that names a message, such as 516 (user_message_reference) or one of 5120 to 16383 (the vendor-specific ones); with `deduplicate = \"tlv\"` alone. A message without it is a new one.",
         },
         Setting {
             key: "numbers",
@@ -131,12 +155,43 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         window: section.whole_u32("window"),
         rate: At::new(rate, section.place_of("rate")),
         burst: if section.has("burst") { section.whole_u32("burst") } else { rate },
-        unknown_outcome: match section.text("unknown_outcome").as_str() {
-            "retry_other" => UnknownOutcome::RetryOther,
-            _ => UnknownOutcome::Fail,
-        },
+        unknown_outcome: unknown_outcome(&section.text("unknown_outcome")),
+        deduplicate: deduplicate(section),
+        deduplicate_window: section.time("deduplicate_window"),
         numbers: section.texts("numbers"),
         place: section.place.clone(),
+    }
+}
+
+/// The policies, as they are written.
+pub(crate) const UNKNOWN_OUTCOMES: &[&str] = &["fail", "retry_other", "retry_same", "hold"];
+
+pub(crate) fn unknown_outcome(text: &str) -> UnknownOutcome {
+    match text {
+        "retry_other" => UnknownOutcome::RetryOther,
+        "retry_same" => UnknownOutcome::RetrySame,
+        "hold" => UnknownOutcome::Hold,
+        _ => UnknownOutcome::Fail,
+    }
+}
+
+fn deduplicate(section: &Section<'_>) -> Deduplicate {
+    let kind = section.text("deduplicate");
+    let has_tag = section.has("deduplicate_tlv");
+    if has_tag && kind != "tlv" {
+        let what = "deduplicate_tlv stands beside another way to recognise messages";
+        section.mistake("deduplicate_tlv", what, "write deduplicate = \"tlv\", or remove it");
+    }
+    match kind.as_str() {
+        "content" => Deduplicate::Content,
+        "tlv" if has_tag => Deduplicate::Tlv(Tag(section.whole_u32("deduplicate_tlv") as u16)), // its bound
+        "tlv" => {
+            if !section.was_refused("deduplicate_tlv") {
+                section.mistake("deduplicate", "there is no deduplicate_tlv", "name the tag, such as 516");
+            }
+            Deduplicate::Off
+        }
+        _ => Deduplicate::Off,
     }
 }
 

@@ -1,9 +1,10 @@
 //! `[[route]]`: which vendors take which messages.
 
-use super::customers::check_digits;
+use super::customers::{UNKNOWN_OUTCOMES, check_digits, unknown_outcome};
 use super::mistake::{At, Place};
 use super::reader::Section;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
+use relay::UnknownOutcome;
 
 /// One rule: destinations, and who takes them.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Route {
     pub customer: Option<At<String>>,
     /// Lower is tried first.
     pub priority: u32,
+    /// Policy for unknown outcomes; the customer's when it is not given.
+    pub unknown_outcome: Option<UnknownOutcome>,
     /// Who takes it.
     pub vendors: Vec<RouteVendor>,
     /// Where it is written.
@@ -51,6 +54,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Whole { min: 0, max: 1_000_000 },
             default: Fallback::Value("10"),
             help: "Lower is tried first; the next one when every vendor of it is down, full or fails for a while.",
+        },
+        Setting {
+            key: "unknown_outcome",
+            kind: Kind::Choice(UNKNOWN_OUTCOMES),
+            default: Fallback::Absent,
+            help: "As for customers; wins over the customer's for messages that this route led to a vendor.",
         },
         Setting {
             key: "vendors",
@@ -102,6 +111,7 @@ pub(crate) fn read(section: &Section<'_>) -> Route {
         prefix,
         customer: section.text_at("customer"),
         priority: section.whole_u32("priority"),
+        unknown_outcome: section.text_if("unknown_outcome").map(|text| unknown_outcome(&text)),
         vendors,
         place: section.place.clone(),
     }

@@ -117,6 +117,12 @@ fn mistakes_of_each_kind() {
             "inactivity = \"10s\"",
             "gw.toml:2:14: [session]: inactivity closes a link before enquire_link can ask; make inactivity longer than enquire_link, or 0s",
         ),
+        ("relay", "hold_max = \"0s\"", "gw.toml:2:12: [relay]: hold_max is \"0s\"; use duration, 1ms to 5m"),
+        (
+            "relay",
+            "unknown_window = \"2d\"",
+            "gw.toml:2:18: [relay]: unknown_window is \"2d\"; use duration, 1s to 1d",
+        ),
         (
             "node",
             "name = ",
@@ -133,6 +139,69 @@ fn mistakes_of_each_kind() {
             assert_eq!(found, [expected]);
         }
     }
+}
+
+#[test]
+fn policies_for_unknown_outcomes_and_resubmits() {
+    use ::relay::{AccountId, Deduplicate, UnknownOutcome};
+    let of = |customer: &str, route: &str| {
+        let text = GOOD
+            .replace("rate = 1000", customer)
+            .replace("prefix = \"1\"", &format!("prefix = \"1\"\n{route}"));
+        let config = parse_with(&text, &[]).unwrap();
+        let built = build(&config).unwrap();
+        let account = AccountId::of_name(b"acme");
+        let snapshot = &built.plan.snapshot;
+        let plan = snapshot.routes().find(account, b"12025550100").unwrap();
+        let found = snapshot.account(account).unwrap();
+        let of_route = snapshot.routes().plan(plan)[0].unknown_outcome;
+        (found.unknown_outcome, of_route, found.deduplicate, found.deduplicate_window.as_secs())
+    };
+    assert_eq!(of("", ""), (UnknownOutcome::Fail, None, Deduplicate::Off, 60));
+    assert_eq!(
+        of("unknown_outcome = \"hold\"\ndeduplicate = \"content\"", "unknown_outcome = \"retry_same\""),
+        (UnknownOutcome::Hold, Some(UnknownOutcome::RetrySame), Deduplicate::Content, 60)
+    );
+    assert_eq!(
+        of(
+            "unknown_outcome = \"retry_same\"\ndeduplicate = \"tlv\"\ndeduplicate_tlv = 516\ndeduplicate_window = \"5s\"",
+            "unknown_outcome = \"fail\""
+        ),
+        (
+            UnknownOutcome::RetrySame,
+            Some(UnknownOutcome::Fail),
+            Deduplicate::Tlv(smpp::tlv::Tag::USER_MESSAGE_REFERENCE),
+            5
+        )
+    );
+    let config = parse_with("[relay]\nhold_max = \"7s\"\nunknown_window = \"5m\"\n", &[]).unwrap();
+    let limits = *build(&config).unwrap().plan.snapshot.limits();
+    assert_eq!((limits.hold_max.as_secs(), limits.unknown_window.as_secs()), (7, 300));
+}
+
+#[test]
+fn a_tag_and_its_use_belong_together() {
+    let customer = |rest: &str| format!("[[customer]]\nsystem_id = \"a\"\npassword = \"x\"\n{rest}\n");
+    check(
+        &customer("deduplicate = \"tlv\""),
+        &["gw.toml:4:15: customer \"a\": there is no deduplicate_tlv; name the tag, such as 516"],
+    );
+    check(
+        &customer("deduplicate_tlv = 516"),
+        &[
+            "gw.toml:4:19: customer \"a\": deduplicate_tlv stands beside another way to recognise messages; write deduplicate = \"tlv\", or remove it",
+        ],
+    );
+    check(
+        &customer("deduplicate = \"tlv\"\ndeduplicate_tlv = 70000"),
+        &["gw.toml:5:19: customer \"a\": deduplicate_tlv is 70000; use whole number, 1 to 65535"],
+    );
+    check(
+        &customer("unknown_outcome = \"retry\""),
+        &[
+            "gw.toml:4:19: customer \"a\": unknown_outcome is \"retry\"; use one of \"fail\", \"retry_other\", \"retry_same\" or \"hold\"",
+        ],
+    );
 }
 
 #[test]

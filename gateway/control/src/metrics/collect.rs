@@ -209,6 +209,8 @@ impl Totals {
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
             messages_open, deliveries_open, queue_length,
+            submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
+            unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
         } = traffic;
         self.count(&n::SUBMITS, &[], *submits);
         for (result, count) in [
@@ -217,8 +219,17 @@ impl Totals {
             ("refused", submits_refused),
             ("unknown", submits_unknown),
             ("abandoned", submits_abandoned),
+            ("duplicate", submits_duplicate),
         ] {
             self.count(&n::SUBMIT_RESULTS, &[result], *count);
+        }
+        for (result, count) in [
+            ("held", unknowns_held),
+            ("accepted", unknowns_accepted),
+            ("resolved", unknowns_resolved),
+            ("forgotten", unknowns_forgotten),
+        ] {
+            self.count(&n::UNKNOWNS, &[result], *count);
         }
         for (result, count) in [
             ("taken", deliveries_taken),
@@ -242,6 +253,12 @@ impl Totals {
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
             (&n::UNKNOWN_RETRIES, unknown_retries),
+            (&n::MAYBE_TWICE, submits_maybe_twice),
+            (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
+            (&n::HELD_OPEN, held_open),
+            (&n::UNRESOLVED_OPEN, unresolved_open),
+            (&n::RESUBMITS_OPEN, resubmits_open),
+            (&n::RESUBMITS_FORGOTTEN, resubmits_forgotten),
             (&n::STALE_EVENTS, stale_events),
             (&n::CORRELATIONS, correlations),
             (&n::CORRELATIONS_LOST, correlations_lost),

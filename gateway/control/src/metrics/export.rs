@@ -155,6 +155,8 @@ mod tests {
                 submits_refused: 1,
                 submits_unknown: 1,
                 submits_abandoned: 1,
+                submits_duplicate: 1,
+                submits_maybe_twice: 1,
                 vendor_sends: 1,
                 vendor_answers: 1,
                 vendor_throttled: 1,
@@ -162,6 +164,12 @@ mod tests {
                 vendor_unsent: 1,
                 vendor_unknown: 1,
                 unknown_retries: 1,
+                unknowns_held: 1,
+                unknowns_accepted: 1,
+                unknowns_resolved: 1,
+                unknowns_ambiguous: 1,
+                unknowns_forgotten: 1,
+                resubmits_forgotten: 1,
                 stale_events: 1,
                 queued: 1,
                 queue_full: 1,
@@ -186,6 +194,9 @@ mod tests {
                 messages_open: 1,
                 deliveries_open: 1,
                 queue_length: 1,
+                held_open: 1,
+                unresolved_open: 1,
+                resubmits_open: 1,
             });
         }
         let traffic = relay::VendorTraffic {

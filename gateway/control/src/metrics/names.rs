@@ -81,7 +81,14 @@ metrics! {
     QUEUE_FULL "queue_full" Counter [] "Times a vendor's wait queue was full.";
     REROUTED "rerouted" Counter [] "Messages given to another vendor after a temporary error.";
     UNSENT "unsent" Counter [] "Messages taken back from a lost link, provably unsent.";
-    UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's policy allows them.";
+    UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's or route's policy allows them.";
+    MAYBE_TWICE "maybe_twice" Counter [] "Messages accepted of which another copy may be with a vendor too: possible duplicates.";
+    UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: held (the customer waits for a receipt), accepted (of those, a receipt came in time), resolved (a receipt told it, whether or not the customer still waited), forgotten (given up, the table was full).";
+    UNKNOWNS_AMBIGUOUS "unknowns_ambiguous" Counter [] "Looks at a receipt that may be about an unknown outcome, but also about another message: not used.";
+    HELD_OPEN "held_open" Gauge [] "Messages that wait for a receipt to tell their outcome.";
+    UNRESOLVED_OPEN "unresolved_open" Gauge [] "Unknown outcomes that a receipt may end, as each shard knows them: one counts once for each shard.";
+    RESUBMITS_OPEN "resubmits_open" Gauge [] "Submits that are recognised when they come again.";
+    RESUBMITS_FORGOTTEN "resubmits_forgotten" Counter [] "Submits that will not be recognised any more: the table was full.";
     STALE_EVENTS "stale_events" Counter [] "Answers for messages that were closed already.";
     REMOTE "remote" Counter ["kind"] "Messages and deliveries that crossed shards, by kind.";
     MESSAGES_OPEN "messages_open" Gauge [] "Submits not answered yet.";

@@ -74,7 +74,8 @@ mod tests {
         let mut plan = Vec::new();
         for level in levels {
             for weight in *level {
-                plan.push(Candidate { vendor, level_length: level.len() as u16, weight: *weight });
+                let level_length = level.len() as u16;
+                plan.push(Candidate { vendor, level_length, weight: *weight, unknown_outcome: None });
                 vendor += 1;
             }
         }

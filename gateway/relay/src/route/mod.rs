@@ -9,6 +9,7 @@ pub(crate) use choose::mix;
 pub use table::{Candidate, PlanIndex, RouteTable, VENDORS_PER_PLAN_MAX};
 
 use crate::message::{AccountId, VendorId};
+use crate::snapshot::UnknownOutcome;
 
 /// One rule, as configured.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Route {
     pub account: Option<AccountId>,
     /// Lower is tried first.
     pub priority: u32,
+    /// What to do with unknown outcomes of messages that it led to a vendor; where it says nothing, the account does.
+    pub unknown_outcome: Option<UnknownOutcome>,
     /// Who takes it, share by weight. Routes of one prefix, account and priority are taken together.
     pub vendors: Vec<WeightedVendor>,
 }

@@ -3,7 +3,7 @@
 use super::trie::{NONE, Trie};
 use super::{Route, without_plus};
 use crate::message::{AccountId, VendorId};
-use crate::snapshot::{Mistake, NUMBER_LENGTH_MAX};
+use crate::snapshot::{Mistake, NUMBER_LENGTH_MAX, UnknownOutcome};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Candidate {
     pub(super) level_length: u16,
     /// Share within its priority.
     pub weight: u32,
+    /// What its route says of unknown outcomes, where it says something.
+    pub unknown_outcome: Option<UnknownOutcome>,
 }
 
 /// What stands at one prefix: a plan for all, and plans for single accounts, sorted.
@@ -48,8 +50,8 @@ struct Set {
 
 /// Routes that are taken together: by prefix, then account (none first), then priority.
 type Groups<'a> = BTreeMap<&'a [u8], ByAccount>;
-/// Account -> priority -> vendors and their weights.
-type ByAccount = BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32)>>>;
+/// Account -> priority -> vendors, their weights and policies.
+type ByAccount = BTreeMap<Option<AccountId>, BTreeMap<u32, Vec<(u16, u32, Option<UnknownOutcome>)>>>;
 
 impl RouteTable {
     pub(crate) fn compile(
@@ -83,10 +85,8 @@ impl RouteTable {
             let first = self.candidates.len() as u32;
             for level in levels.into_values() {
                 let level_length = level.len() as u16;
-                self.candidates.extend(level.into_iter().map(|(vendor, weight)| Candidate {
-                    vendor,
-                    level_length,
-                    weight,
+                self.candidates.extend(level.into_iter().map(|(vendor, weight, unknown_outcome)| {
+                    Candidate { vendor, level_length, weight, unknown_outcome }
                 }));
             }
             let plan = self.plans.len() as u32;
@@ -165,10 +165,10 @@ fn gather<'a>(
             continue;
         };
         let level = levels.entry(route.priority).or_default();
-        if level.iter().any(|(other, _)| *other == vendor) {
+        if level.iter().any(|(other, ..)| *other == vendor) {
             mistakes.push(Mistake::RouteVendorTwice { route: place, vendor: index });
         } else {
-            level.push((vendor, weighted.weight));
+            level.push((vendor, weighted.weight, route.unknown_outcome));
         }
     }
     if levels.values().map(Vec::len).sum::<usize>() > VENDORS_PER_PLAN_MAX {
@@ -189,6 +189,7 @@ mod tests {
             prefix: prefix.into(),
             account: account.map(|name| AccountId::of_name(name.as_bytes())),
             priority,
+            unknown_outcome: None,
             vendors: vendors
                 .iter()
                 .map(|name| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 })

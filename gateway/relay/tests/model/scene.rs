@@ -114,8 +114,13 @@ pub(crate) struct Upward {
 
 pub(crate) fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
     let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
-    let route =
-        |prefix: &str, priority, vendors| Route { prefix: prefix.into(), account: None, priority, vendors };
+    let route = |prefix: &str, priority, vendors| Route {
+        prefix: prefix.into(),
+        account: None,
+        priority,
+        unknown_outcome: None,
+        vendors,
+    };
     let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
     let accounts = ACCOUNTS.iter().zip(NUMBERS).map(|(name, number)| Account {
         unknown_outcome: if *name == "initech" { UnknownOutcome::RetryOther } else { UnknownOutcome::Fail },

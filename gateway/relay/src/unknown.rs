@@ -1,0 +1,300 @@
+//! Unknown outcomes: what the policy allows once nobody knows whether a vendor has a message, and how a later receipt
+//! tells it after all.
+//!
+//! A receipt says nothing of the message that it is about but the vendor's id, which never came, and the addresses. It is
+//! taken for the message only when no other one fits: at two looks in a row (see [`crate::receipt`]) the store knows no
+//! correlation for it, exactly one unknown outcome of this vendor has these addresses, and no message with these
+//! addresses is on a link of this vendor, on any shard. Between the two looks the answer of a message that was on a link
+//! at the first has come and its correlation is kept, or it is an unknown outcome itself.
+
+use crate::forward::Choice;
+use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
+use crate::message::{Key, MessageEvent, ShardIndex, VendorId};
+use crate::open::{Origin, Place};
+use crate::relay::Relay;
+use crate::shard_message::ShardMessage;
+use crate::snapshot::{Correlate, UnknownOutcome};
+use crate::store_op::{CorrelationKey, VendorMessageId};
+use crate::unresolved::{Fit, Owner};
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+use smpp::text::message_id::GatewayId;
+use smpp::time::Instant;
+
+impl Relay {
+    /// A message is in state Unknown: what now?
+    pub(crate) fn follow_policy(&mut self, now: Instant, key: Key) {
+        if let Origin::Shard { .. } = self.messages[key].origin {
+            return self.answer_unknown(key);
+        }
+        self.note_unresolved(now, key);
+        match self.policy(key) {
+            UnknownOutcome::Fail => self.answer_unknown(key),
+            UnknownOutcome::RetryOther => self.retry_unknown(now, key, false),
+            UnknownOutcome::RetrySame => self.retry_unknown(now, key, true),
+            UnknownOutcome::Hold => self.hold(now, key),
+        }
+    }
+
+    /// The policy of the route that led to the message's vendor, else the customer's.
+    pub(crate) fn policy(&mut self, key: Key) -> UnknownOutcome {
+        if self.messages[key].epoch != self.epoch {
+            self.route_again(key);
+        }
+        let message = &self.messages[key];
+        let plan = self.snapshot.routes().plan(message.plan);
+        let place = self.vendors[message.vendor].snapshot_place;
+        let of_route = plan.iter().find(|one| Some(one.vendor) == place).and_then(|one| one.unknown_outcome);
+        of_route.unwrap_or(self.accounts[message.account].unknown_outcome)
+    }
+
+    /// Another copy, where there is room for one at once or after a wait.
+    fn retry_unknown(&mut self, now: Instant, key: Key, same_vendor: bool) {
+        let message = &mut self.messages[key];
+        message.stays = same_vendor;
+        if !message.pdu.is_empty() && message.attempts() < self.snapshot.limits().attempts_max {
+            let choice = self.choose(now, key);
+            if !matches!(choice, Choice::Full | Choice::Down) {
+                let message = &mut self.messages[key];
+                message.step(MessageEvent::RetryUnknown);
+                message.deadline = Instant::default();
+                message.again += u8::from(same_vendor);
+                self.counters.traffic.unknown_retries += 1;
+                return self.put(now, key, choice);
+            }
+        }
+        self.answer_unknown(key);
+    }
+
+    /// Lets the customer wait, where a receipt can come.
+    fn hold(&mut self, now: Instant, key: Key) {
+        let hopeless = self.unresolved.get(self.messages[key].unresolved).is_none();
+        if hopeless || self.draining || self.is_abandoned(key) {
+            return self.answer_unknown(key);
+        }
+        let message = &mut self.messages[key];
+        message.place = Place::Held;
+        message.deadline = now + self.snapshot.limits().hold_max;
+        self.messages.push_back(&mut self.held, key);
+        self.counters.traffic.unknowns_held += 1;
+    }
+
+    /// Answers those that waited long enough for a receipt; in a drain, all of them: no receipt is taken any more.
+    pub(crate) fn expire_held(&mut self, now: Instant) {
+        while let Some(key) = self.messages.first(&self.held)
+            && (self.draining || self.messages[key].deadline <= now)
+        {
+            self.leave_hold(key);
+            self.answer_unknown(key);
+        }
+        while let Some(entry) = self.unresolved.overdue(now) {
+            self.unresolved.remove(entry);
+        }
+    }
+
+    fn leave_hold(&mut self, key: Key) {
+        self.messages.remove(&mut self.held, key);
+        self.messages[key].place = Place::Hands;
+    }
+
+    /// Remembers that a vendor may have a message, here and on the other shards. Once for a message and vendor: which
+    /// of its copies a receipt is about makes no difference.
+    fn note_unresolved(&mut self, now: Instant, key: Key) {
+        let window = self.snapshot.limits().unknown_window;
+        let message = &self.messages[key];
+        let (addresses, gateway_id) = (message.addresses, message.gateway_id);
+        let owner = Owner::Here { message: key, resubmit: message.resubmit };
+        let vendor = self.vendors[message.vendor].id;
+        if addresses == NO_ADDRESSES || window.is_zero() {
+            return;
+        }
+        if let Some(entry) = self.unresolved.find(vendor, gateway_id) {
+            self.messages[key].unresolved = entry;
+            return;
+        }
+        self.make_room_for_unresolved();
+        let entry = self.unresolved.insert(vendor, addresses, gateway_id, owner, now + window);
+        self.messages[key].unresolved = entry;
+        self.announce(|| ShardMessage::Unresolved { vendor, addresses, gateway_id });
+    }
+
+    /// The oldest goes; a customer that waits for it is told now, for nothing else will come.
+    fn make_room_for_unresolved(&mut self) {
+        let Some(oldest) = self.unresolved.surplus() else { return };
+        let owner = self.unresolved.get(oldest).map(|entry| entry.owner);
+        self.unresolved.remove(oldest);
+        let Some(Owner::Here { message, .. }) = owner else { return };
+        self.counters.traffic.unknowns_forgotten += 1;
+        if self.messages.get(message).is_some_and(|open| open.place == Place::Held) {
+            self.leave_hold(message);
+            self.answer_unknown(message);
+        }
+    }
+
+    /// A message is handed to a link, or leaves it: other messages with its addresses are contested, or no more.
+    pub(crate) fn contest(&mut self, vendor: VendorId, addresses: u64, is_contested: bool) {
+        if let Fit::One(entry) = self.unresolved.fit(vendor, addresses)
+            && let Some(entry) = self.unresolved.get(entry)
+            && let Owner::Shard(shard) = entry.owner
+        {
+            let gateway_id = entry.gateway_id;
+            let contested = ShardMessage::Contested { vendor, gateway_id, is_contested };
+            self.shard_messages.push_back((shard, contested));
+        }
+    }
+
+    /// A message goes onto its link.
+    #[inline]
+    pub(crate) fn enter_link(&mut self, key: Key) {
+        let message = &self.messages[key];
+        if message.addresses != NO_ADDRESSES {
+            let (vendor, addresses) = (self.vendors[message.vendor].id, message.addresses);
+            self.in_flight.add(vendor, addresses);
+            if !self.unresolved.is_empty() {
+                self.contest(vendor, addresses, true);
+            }
+        }
+    }
+
+    /// A message leaves its link, however that ended.
+    #[inline]
+    pub(crate) fn leave_link(&mut self, key: Key) {
+        let message = &self.messages[key];
+        debug_assert!(message.place == Place::Link);
+        if message.addresses != NO_ADDRESSES {
+            let (vendor, addresses) = (self.vendors[message.vendor].id, message.addresses);
+            self.in_flight.remove(vendor, addresses);
+            if !self.unresolved.is_empty() && !self.in_flight.may_hold(vendor, addresses) {
+                self.contest(vendor, addresses, false);
+            }
+        }
+    }
+
+    /// Another shard lost a message.
+    pub(crate) fn unresolved_elsewhere(
+        &mut self,
+        now: Instant,
+        from: ShardIndex,
+        vendor: VendorId,
+        addresses: u64,
+        gateway_id: GatewayId,
+    ) {
+        if self.unresolved.find(vendor, gateway_id).is_some() {
+            return; // it was forgotten there, and lost once more
+        }
+        self.make_room_for_unresolved();
+        let deadline = now + self.snapshot.limits().unknown_window;
+        self.unresolved.insert(vendor, addresses, gateway_id, Owner::Shard(from), deadline);
+        if self.in_flight.may_hold(vendor, addresses) {
+            self.contest(vendor, addresses, true);
+        }
+    }
+
+    pub(crate) fn settled_elsewhere(&mut self, vendor: VendorId, gateway_id: GatewayId) {
+        if let Some(entry) = self.unresolved.find(vendor, gateway_id) {
+            self.unresolved.remove(entry);
+        }
+    }
+
+    pub(crate) fn contested_elsewhere(
+        &mut self,
+        from: ShardIndex,
+        vendor: VendorId,
+        gateway_id: GatewayId,
+        is_contested: bool,
+    ) {
+        let entry = self.unresolved.find(vendor, gateway_id);
+        if let Some(entry) = entry.and_then(|entry| self.unresolved.get_mut(entry)) {
+            entry.contest(from, is_contested);
+        }
+    }
+
+    /// The store knows nothing of a receipt that will be looked for again: is it about an unknown outcome? Its source
+    /// is the message's destination.
+    pub(crate) fn look_among_unresolved(&mut self, now: Instant, delivery: Key) {
+        if self.unresolved.is_empty() {
+            return;
+        }
+        let open = &self.deliveries[delivery];
+        let Some(CorrelationKey { vendor, id }) = open.key else { return };
+        let (source, destination) = addresses_in(&open.pdu);
+        match self.unresolved.fit(vendor, addresses(destination, source)) {
+            Fit::None => {}
+            Fit::Several => {
+                // Counted once, at the first look.
+                self.counters.traffic.unknowns_ambiguous += u64::from(open.early_round == 1);
+            }
+            Fit::One(entry) => {
+                let Some(entry) = self.unresolved.get(entry) else { return };
+                let gateway_id = entry.gateway_id;
+                match entry.owner {
+                    Owner::Here { .. } => self.receipt_fits(now, vendor, gateway_id, id),
+                    Owner::Shard(shard) => {
+                        let fits = ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id };
+                        self.shard_messages.push_back((shard, fits));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A receipt fits an outcome of ours. The first time it is noted, the second time believed.
+    pub(crate) fn receipt_fits(
+        &mut self,
+        now: Instant,
+        vendor: VendorId,
+        gateway_id: GatewayId,
+        id: VendorMessageId,
+    ) {
+        let Some(key) = self.unresolved.find(vendor, gateway_id) else {
+            self.counters.traffic.stale_events += 1;
+            return;
+        };
+        let Some(entry) = self.unresolved.get(key) else { return };
+        let addresses = entry.addresses;
+        let is_alone = self.unresolved.fit(vendor, addresses) == Fit::One(key);
+        let may_be_another = entry.is_contested() || self.in_flight.may_hold(vendor, addresses);
+        let Some(entry) = self.unresolved.get_mut(key) else { return };
+        if !is_alone || may_be_another {
+            entry.claim = NO_CLAIM;
+            self.counters.traffic.unknowns_ambiguous += 1;
+            return;
+        }
+        let claim = claim_of(&id);
+        if entry.claim == claim {
+            self.resolve(now, key, id);
+        } else {
+            entry.claim = claim;
+        }
+    }
+
+    /// The vendor has the message. Whoever waits for it is told; else it is for our records.
+    fn resolve(&mut self, now: Instant, entry: Key, id: VendorMessageId) {
+        let Some(resolved) = self.unresolved.get(entry) else { return };
+        let (vendor, gateway_id, owner) = (resolved.vendor, resolved.gateway_id, resolved.owner);
+        self.unresolved.remove(entry);
+        self.announce(|| ShardMessage::Settled { vendor, gateway_id });
+        self.counters.traffic.unknowns_resolved += 1;
+        let Owner::Here { message: key, resubmit } = owner else { return };
+        self.resubmits.resolve(resubmit);
+        if self.messages.get(key).is_some_and(|message| message.place == Place::Held) {
+            self.leave_hold(key);
+            let message = &mut self.messages[key];
+            message.step(MessageEvent::Resolve);
+            self.counters.traffic.unknowns_accepted += 1;
+            self.counters.traffic.submits_maybe_twice += u64::from(message.attempts() > 1);
+            match self.snapshot.correlate() {
+                Correlate::None => self.accept(key),
+                order => self.remember(now, key, CorrelationKey { vendor, id }, order),
+            }
+        }
+    }
+}
+
+/// No receipt fitted at the last look.
+const NO_CLAIM: u64 = 0;
+
+fn claim_of(id: &VendorMessageId) -> u64 {
+    const SEED: u64 = 0x5eed_0f2e_1a7e_0004;
+    FixedState::with_seed(SEED).hash_one(id.as_bytes()).max(NO_CLAIM + 1)
+}
