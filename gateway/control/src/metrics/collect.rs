@@ -206,7 +206,7 @@ impl Totals {
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
             vendor_failovers, vendor_unsent, unknown_retries, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
-            receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
+            receipts_uncorrelated, receipts_early, mo, mo_parts, mo_reassembled, mo_incomplete, mo_gather_full, orphans, deliveries_taken, deliveries_rejected,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
             messages_open, deliveries_open, queue_length,
         } = traffic;
@@ -249,6 +249,10 @@ impl Totals {
             (&n::RECEIPTS_UNCORRELATED, receipts_uncorrelated),
             (&n::RECEIPTS_EARLY, receipts_early),
             (&n::MO, mo),
+            (&n::MO_PARTS, mo_parts),
+            (&n::MO_REASSEMBLED, mo_reassembled),
+            (&n::MO_INCOMPLETE, mo_incomplete),
+            (&n::MO_GATHER_FULL, mo_gather_full),
             (&n::ORPHANS, orphans),
             (&n::PARKED, parked),
             (&n::UNPARKED, unparked),
