@@ -32,10 +32,13 @@ use smpp::time::Instant;
 use smpp::tlv::Tlvs;
 use smpp::wire::Frame;
 
-/// How long parts wait for the others of their message, and how long a message is remembered afterwards. Vendors' own
-/// timers are of this order: waiting longer would only bring the parts a second time.
+/// How long parts wait for the others of their message. Vendors' own timers are of this order: waiting longer would only
+/// bring the parts a second time.
 pub const MO_GATHER_MAX: Duration = Duration::from_secs(10);
-/// MO that one shard gathers or remembers; each costs about 1.6 kB at most. Memory yields to what waits; when all wait,
+/// How long a message is remembered after its last part, for what comes late or again: longer than vendors wait for an
+/// answer, shorter than it takes a handset to come round to the same reference.
+pub const MO_REMEMBER_MAX: Duration = Duration::from_secs(30);
+/// MO that one shard gathers or remembers; each costs about 2 kB at most. Memory yields to what waits; when all wait,
 /// a part of one more is delivered alone.
 pub const MO_GATHERED_MAX: u32 = 8192;
 /// Octets of the parts that wait on one shard; they are among its open deliveries. Over it a message is delivered part
@@ -46,10 +49,11 @@ const SOURCE_LENGTH_MAX: usize = 64;
 /// The same on every shard, or parts of one message would be gathered on several.
 const HASHES: FixedState = FixedState::with_seed(0x5eed_0f2e_1a7e_0002);
 
-/// What the table and its index take at most, octets; the parts themselves are open deliveries.
+/// What the table and its index take at most, octets; the parts themselves are open deliveries. A hash table that is
+/// always full and always changing settles at up to four places for each entry.
 pub(crate) const TABLE_OCTETS_MAX: usize = MO_GATHERED_MAX as usize
     * (2 * slot_octets::<Gathering>()
-        + 2 * size_of::<(MessageName, Key)>()
+        + 4 * size_of::<(MessageName, Key)>()
         + PARTS_MAX.next_power_of_two() * size_of::<u32>());
 
 /// What the parts of one message have in common.
@@ -242,7 +246,7 @@ impl Gather {
         self.leave(key);
         let message = &mut self.messages[key];
         message.stage = stage;
-        message.deadline = now + MO_GATHER_MAX;
+        message.deadline = now + MO_REMEMBER_MAX;
         self.messages.push_back(&mut self.remembered, key);
     }
 

@@ -55,7 +55,7 @@ mod unpark;
 mod vendor;
 
 pub use counters::{Counters, Traffic, VendorTraffic};
-pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX};
+pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::Scope;

@@ -63,3 +63,32 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(has_header: bool, payload: &[u8], text: Option<(&[u8], bool)>, is_part: bool) {
+        let mo = Mo {
+            frame: payload,
+            source: b"",
+            destination: b"",
+            has_header,
+            data_coding: DataCoding::DEFAULT,
+            payload,
+            tlvs: Tlvs::default(),
+        };
+        assert_eq!((mo.text(), mo.part().is_some()), (text, is_part), "{payload:02x?}");
+    }
+
+    #[test]
+    fn the_text_begins_behind_the_header() {
+        check(false, b"\x05\0\x03\x01\x02\x01win", Some((b"\x05\0\x03\x01\x02\x01win", true)), false);
+        check(true, b"\x05\0\x03\x01\x02\x01win", Some((b"win", true)), true);
+        check(true, b"\x06\x08\x04\x01\x01\x02\x01win", Some((b"win", true)), true);
+        check(true, b"\x03\x24\x01\x01win", Some((b"win", false)), false);
+        check(true, b"\x05\0\x03\x01\x02\x01", Some((b"", true)), true);
+        check(true, b"\x05win", None, false); // a header longer than the payload
+        check(true, b"", None, false);
+    }
+}
