@@ -21,6 +21,10 @@ impl Relay {
             ShardMessage::DeliverDone { delivery, outcome, pdu } => {
                 self.deliver_done(now, delivery.0, outcome, pdu);
             }
+            ShardMessage::Part { delivery, vendor, part, pdu } => {
+                self.serve_part(now, from, delivery, vendor, &part, pdu);
+            }
+            ShardMessage::PartDone { delivery, status, pdu } => self.part_done(delivery.0, status, pdu),
             ShardMessage::VendorState { vendor, links, window } => {
                 if let Some(place) = self.vendors.place_any(vendor) {
                     let other = self.vendors[place].elsewhere_mut(from);
@@ -61,6 +65,7 @@ impl Relay {
             ShardMessage::Deliver { delivery, pdu, .. } => {
                 self.deliver_done(now, delivery.0, crate::DeliverOutcome::Undelivered, pdu);
             }
+            ShardMessage::Part { delivery, pdu, .. } => self.part_undelivered(delivery.0, pdu),
             // The shard keeps these until there is room; a closed mailbox ends with `shard_gone`.
             _ => self.counters.traffic.stale_events += 1,
         }
@@ -92,6 +97,7 @@ impl Relay {
             self.deliveries.remove(&mut self.remote_deliveries, key);
             self.refuse_delivery(key, crate::DeliveryRefusal::NotParked);
         }
+        self.forget_parts_elsewhere();
     }
 
     /// Tells all others how many binds we have for a vendor.

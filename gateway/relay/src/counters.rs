@@ -94,6 +94,14 @@ counters! {
         receipts_early,
         /// MO from vendors.
         mo,
+        /// Parts of MO that were gathered, on the shard that gathered them.
+        mo_parts,
+        /// MO delivered as one made of their parts.
+        mo_reassembled,
+        /// MO of which parts were missing when the time was over, or whose reference was used again.
+        mo_incomplete,
+        /// Parts that found no room among those gathered, and were delivered alone.
+        mo_gather_full,
         /// Receipts and MO without an owner, parked apart.
         orphans,
         /// Receipts and MO that a customer took.

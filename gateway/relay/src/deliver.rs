@@ -2,7 +2,7 @@
 
 use crate::account::Receiver;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, ShardIndex};
-use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Sender, trim};
+use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Gathered, Sender, trim};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
@@ -64,7 +64,7 @@ impl Relay {
     fn deliver_elsewhere(&mut self, now: Instant, key: Key, place: u32) {
         let delivery = &self.deliveries[key];
         let account = &mut self.accounts[place];
-        let from_vendor = matches!(delivery.sender, Sender::Vendor { .. });
+        let from_vendor = matches!(delivery.sender, Sender::Vendor { .. } | Sender::Part { .. });
         let shard = if from_vendor { account.shard_with_receivers() } else { None };
         let Some(shard) = shard else { return self.undeliverable(now, key) };
         let owner = account.id;
@@ -123,6 +123,7 @@ impl Relay {
         delivery.urgent = false; // it is not parked from here
         delivery.session = Key::NONE;
         delivery.tries = 0;
+        delivery.gathered = Gathered::default();
         Some(key)
     }
 
@@ -230,7 +231,7 @@ impl Relay {
         let delivery = &mut self.deliveries[key];
         delivery.place = DeliveryPlace::Hands;
         match delivery.sender {
-            Sender::Vendor { .. } => {
+            Sender::Vendor { .. } | Sender::Part { .. } => {
                 let owner = self.accounts[delivery.account].id;
                 self.park(now, key, owner);
             }
@@ -283,16 +284,31 @@ impl Relay {
         self.answer_vendor(key, refusal.status());
     }
 
-    /// The one place where a vendor's open delivery is answered.
-    fn answer_vendor(&mut self, key: Key, status: CommandStatus) {
-        let delivery = &self.deliveries[key];
-        if let Sender::Vendor { link, sequence } = delivery.sender
-            && let Some(bind) = self.vendor_links.get(link)
-        {
-            let command = delivery.command.response();
-            self.outputs.push_back(Output::AnswerDeliver { link: bind.link, sequence, command, status });
+    /// The one place where a vendor's open delivery is answered, and what hangs on it.
+    pub(crate) fn answer_vendor(&mut self, key: Key, status: CommandStatus) {
+        let whole = self.deliveries[key].gathered.whole;
+        let mut next = key;
+        while next != Key::NONE {
+            let delivery = &mut self.deliveries[next];
+            let (sender, command, twin) = (delivery.sender, delivery.command, delivery.gathered.twin);
+            match sender {
+                Sender::Vendor { link, sequence } => {
+                    if let Some(bind) = self.vendor_links.get(link) {
+                        let (link, command) = (bind.link, command.response());
+                        self.outputs.push_back(Output::AnswerDeliver { link, sequence, command, status });
+                    }
+                }
+                Sender::Part { shard, delivery: asked } => {
+                    let pdu = core::mem::take(&mut delivery.pdu);
+                    let done = ShardMessage::PartDone { delivery: asked, status, pdu };
+                    self.shard_messages.push_back((shard, done));
+                }
+                Sender::Shard { .. } | Sender::Parked(_) => {}
+            }
+            self.close_delivery(next);
+            next = twin;
         }
-        self.close_delivery(key);
+        self.whole_answered(whole, status);
     }
 
     fn finish_delivery_served(&mut self, key: Key, outcome: DeliverOutcome) {

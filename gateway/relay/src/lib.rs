@@ -17,7 +17,7 @@
 //! vendor's deliver_sm -> receipt? -> store: Find -> rewrite the id -> session of the account, here or on another
 //!      |                                   |              |          shard -> its answer -> vendor's answer
 //!      +-> MO? -> owner of the number -----|--------------+-> nobody there -> store: Park -> vendor's answer
-//!                                          +-> not there (yet): wait, retry, then parked as an orphan
+//!                 or its first word        +-> not there (yet): wait, retry, then parked as an orphan
 //! ```
 //!
 //! Guarantees: one answer for each request on a surviving session; status 0 only when a vendor answered 0; a
@@ -35,11 +35,16 @@ mod counters;
 mod deliver;
 mod forward;
 mod in_flight;
+mod gather;
 mod input;
+mod keyword;
 mod limit;
 mod message;
+mod mo;
+mod numbers;
 mod open;
 mod output;
+mod part;
 mod receipt;
 mod refusal;
 mod relay;
@@ -54,12 +59,16 @@ mod unresolved;
 mod vendor;
 
 pub use counters::{Counters, Traffic, VendorTraffic};
+pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use input::Arrival;
+pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::Scope;
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };
+pub use numbers::{KeywordRule, Number};
 pub use output::Output;
+pub use part::MoPart;
 pub use refusal::{DeliveryRefusal, Refusal};
 pub use relay::{Relay, RelayOptions};
 pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor};

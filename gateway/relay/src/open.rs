@@ -153,6 +153,8 @@ pub(crate) enum Sender {
     Vendor { link: Key, sequence: u32 },
     /// Another shard, by its key.
     Shard { shard: ShardIndex, delivery: crate::message::DeliveryKey },
+    /// Another shard, by its key, for a part that is gathered here: it gets the vendor's answer.
+    Part { shard: ShardIndex, delivery: crate::message::DeliveryKey },
     /// The store, which handed it out.
     Parked(ParkedId),
 }
@@ -176,6 +178,31 @@ pub(crate) enum DeliveryPlace {
     Parking,
     /// For the store to park it as an orphan; in the list of store waits.
     Orphaning,
+    /// For other parts of its message; in the list of that message.
+    Gathering,
+    /// For the answer to the delivery that it hangs on; in no list.
+    Twin,
+    /// With the shard that gathers its message; in the list of parts elsewhere.
+    PartElsewhere,
+}
+
+/// What is kept of a part of an MO that is gathered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gathered {
+    /// Which part it is; 0 = it is none.
+    pub(crate) number: u8,
+    /// Where its text lies in the PDU.
+    pub(crate) text: (u32, u32),
+    /// The next delivery that the vendor's answer to this one answers too: a copy, or a part of the same message.
+    pub(crate) twin: Key,
+    /// The message that this delivery carries whole.
+    pub(crate) whole: Key,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { number: 0, text: (0, 0), twin: Key::NONE, whole: Key::NONE }
+    }
 }
 
 /// One open delivery.
@@ -200,6 +227,7 @@ pub(crate) struct Delivery {
     pub(crate) tries: u8,
     /// The first `tries` are sessions that failed.
     pub(crate) tried: [Key; DELIVERY_TRIES_MAX],
+    pub(crate) gathered: Gathered,
     /// When its wait at `place` ends.
     pub(crate) deadline: Instant,
     pub(crate) pdu: Vec<u8>,
@@ -228,6 +256,7 @@ impl Default for Delivery {
             session: Key::NONE,
             tries: 0,
             tried: [Key::NONE; DELIVERY_TRIES_MAX],
+            gathered: Gathered::default(),
             deadline: Instant::default(),
             pdu: Vec::new(),
         }

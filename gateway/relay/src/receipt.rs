@@ -3,7 +3,8 @@
 use crate::account::NO_ACCOUNT;
 use crate::input::Arrival;
 use crate::message::{DeliveryKey, Key};
-use crate::open::{DeliveryPlace, Sender};
+use crate::mo::Mo;
+use crate::open::{DeliveryPlace, Gathered, Sender};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
@@ -45,7 +46,7 @@ impl Shape {
 }
 
 /// Where `part` stands in `whole` and how long it is; the end, and nothing, when it is empty or from elsewhere.
-fn place_in(whole: &[u8], part: &[u8]) -> (u32, u32) {
+pub(crate) fn place_in(whole: &[u8], part: &[u8]) -> (u32, u32) {
     let at = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match at.checked_add(part.len()) {
         Some(end) if end <= whole.len() && !part.is_empty() => (at as u32, part.len() as u32),
@@ -56,7 +57,7 @@ fn place_in(whole: &[u8], part: &[u8]) -> (u32, u32) {
 /// What deliver_sm and data_sm from a vendor have in common.
 struct Delivered<'a> {
     command: CommandId,
-    destination: &'a [u8],
+    mo: Mo<'a>,
     receipt: Option<ReceiptView<'a>>,
     shape: Shape,
 }
@@ -70,7 +71,15 @@ impl Relay {
             frame,
             Delivered {
                 command: CommandId::DELIVER_SM,
-                destination: pdu.destination.digits,
+                mo: Mo {
+                    frame: frame.bytes(),
+                    source: pdu.source.digits,
+                    destination: pdu.destination.digits,
+                    has_header,
+                    data_coding: pdu.data_coding,
+                    payload: pdu.payload(),
+                    tlvs: pdu.tlvs,
+                },
                 receipt: receipt_of(pdu),
                 shape,
             },
@@ -85,7 +94,15 @@ impl Relay {
             frame,
             Delivered {
                 command: CommandId::DATA_SM,
-                destination: pdu.destination.digits,
+                mo: Mo {
+                    frame: frame.bytes(),
+                    source: pdu.source.digits,
+                    destination: pdu.destination.digits,
+                    has_header,
+                    data_coding: pdu.data_coding,
+                    payload: pdu.payload(),
+                    tlvs: pdu.tlvs,
+                },
                 receipt: receipt_of_data(pdu),
                 shape,
             },
@@ -135,10 +152,11 @@ impl Relay {
         delivery.early_round = 0;
         delivery.session = Key::NONE;
         delivery.tries = 0;
+        delivery.gathered = Gathered::default();
         self.spare.fill(&mut delivery.pdu, frame.bytes());
         match &delivered.receipt {
             Some(view) => self.find(arrival.now, key, view),
-            None => self.find_owner(arrival.now, key, delivered.destination),
+            None => self.find_owner(arrival.now, key, &delivered.mo),
         }
     }
 
@@ -216,16 +234,8 @@ impl Relay {
         }
     }
 
-    /// An MO belongs to the account that owns its destination.
-    fn find_owner(&mut self, now: Instant, key: Key, destination: &[u8]) {
-        match self.snapshot.owner(destination) {
-            Some(account) => self.give_to(now, key, account),
-            None => self.orphan(now, key),
-        }
-    }
-
     /// Nobody owns it: kept apart, never guessed.
-    fn orphan(&mut self, now: Instant, key: Key) {
+    pub(crate) fn orphan(&mut self, now: Instant, key: Key) {
         self.counters.traffic.orphans += 1;
         if self.snapshot.correlate() == Correlate::None {
             return self.refuse_delivery(key, DeliveryRefusal::NoOwner);

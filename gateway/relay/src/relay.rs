@@ -5,6 +5,7 @@ use crate::admit::Submission;
 use crate::arena::{Arena, List};
 use crate::counters::{Counters, VendorTraffic};
 use crate::in_flight::InFlight;
+use crate::gather::Gather;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
@@ -90,6 +91,9 @@ pub struct Relay {
     /// Early receipts by round, by deadline.
     pub(crate) early: [List; EARLY_WAITS.len()],
 
+    /// Parts of MO whose message is not whole.
+    pub(crate) gather: Gather,
+
     pub(crate) spare: SpareBuffers,
     /// Working space of the rewriting.
     pub(crate) text: BytesMut,
@@ -146,6 +150,7 @@ impl Relay {
             delivery_store_waits: List::default(),
             remote_deliveries: List::default(),
             early: Default::default(),
+            gather: Gather::new(options.seed),
             spare: SpareBuffers::default(),
             text: BytesMut::new(),
             rewritten: Vec::new(),
@@ -369,7 +374,7 @@ impl Relay {
         self.shard_said(now, from, message);
     }
 
-    /// A `Submit` or `Deliver` for `to` found its mailbox full or closed: it comes back unsent.
+    /// A `Submit`, `Deliver` or `Part` for `to` found its mailbox full or closed: it comes back unsent.
     pub fn handle_undelivered(&mut self, now: Instant, to: ShardIndex, message: ShardMessage) {
         self.came_back(now, to, message);
     }
@@ -386,6 +391,7 @@ impl Relay {
         self.retry_early(now);
         self.expire_held(now);
         self.resubmits.expire(now);
+        self.expire_gathers(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -427,6 +433,7 @@ impl Relay {
     /// No new submits and deliveries from now on; `Output::Drained` follows when nothing is open.
     pub fn drain(&mut self, now: Instant) {
         self.draining = true;
+        self.refuse_gathered();
         self.handle_tick(now); // what is over by now shall not hold the end up
     }
 

@@ -1,12 +1,13 @@
 //! All that the relays of one node's shards say to one another. The shard carries it in batches; order between
 //! two shards is kept.
 //!
-//! A `Submit` or `Deliver` that finds the mailbox full goes back into [`crate::Relay::handle_undelivered`].
+//! A `Submit`, `Deliver` or `Part` that finds the mailbox full goes back into [`crate::Relay::handle_undelivered`].
 //! Everything else must be kept by the shard until there is room: answers are as many as there were
 //! questions, announcements as many as there are vendors and accounts, words about unknown outcomes a few for each
 //! message that was lost.
 
 use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
+use crate::part::MoPart;
 use crate::store_op::VendorMessageId;
 use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
@@ -51,6 +52,26 @@ pub enum ShardMessage {
         /// What became of it.
         outcome: DeliverOutcome,
         /// The buffer of the question.
+        pdu: Vec<u8>,
+    },
+    /// Gather this part of an MO and deliver its message; answered by `PartDone`.
+    Part {
+        /// The asking shard's key.
+        delivery: DeliveryKey,
+        /// Whence it came.
+        vendor: VendorId,
+        /// Which part it is.
+        part: MoPart,
+        /// The PDU as the vendor sent it.
+        pdu: Vec<u8>,
+    },
+    /// How the vendor of a `Part` is to be answered.
+    PartDone {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// The verdict.
+        status: CommandStatus,
+        /// The buffer of the question; its content is not looked at.
         pdu: Vec<u8>,
     },
     /// How many binds that may submit, and how many window slots on them, the sender has for a vendor.
@@ -108,6 +129,14 @@ pub enum ShardMessage {
         /// The id in the receipt, normalised.
         vendor_message_id: VendorMessageId,
     },
+}
+
+impl ShardMessage {
+    /// Whether it goes back into [`crate::Relay::handle_undelivered`] when its mailbox is full; all else is kept
+    /// until there is room.
+    pub const fn may_come_back(&self) -> bool {
+        matches!(self, Self::Submit { .. } | Self::Deliver { .. } | Self::Part { .. })
+    }
 }
 
 /// What became of a submit on another shard.

@@ -2,6 +2,7 @@
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
 use crate::message::{AccountId, VendorId};
+use crate::numbers::{self, KeywordRule, Number, Numbers};
 use crate::route::{Route, RouteTable};
 use core::time::Duration;
 use foldhash::fast::FixedState;
@@ -29,8 +30,11 @@ pub struct Account {
     pub deduplicate: Deduplicate,
     /// How long after its submit an accepted message is recognised.
     pub deduplicate_window: Duration,
-    /// MO to these destinations belong to this account; digits, a leading `+` is skipped.
+    /// MO to these destinations belong to this account, unless a keyword says otherwise; digits, a leading `+` is
+    /// skipped.
     pub numbers: Vec<Box<str>>,
+    /// MO in parts are delivered as one, with the whole text in message_payload.
+    pub reassemble: bool,
 }
 
 impl Account {
@@ -46,6 +50,7 @@ impl Account {
             deduplicate: Deduplicate::Off,
             deduplicate_window: Duration::from_secs(60),
             numbers: Vec::new(),
+            reassemble: false,
         }
     }
 }
@@ -155,6 +160,8 @@ impl Limits {
     pub const MESSAGE_OCTETS: usize = crate::arena::slot_octets::<crate::open::Message>();
     /// What an open delivery takes beside its PDU, octets.
     pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
+    /// What the table of gathered MO takes at most, octets; their parts are open deliveries.
+    pub const GATHER_OCTETS_MAX: u64 = crate::gather::TABLE_OCTETS_MAX as u64;
     /// What buffers kept for later take at most, octets.
     pub const SPARE_OCTETS_MAX: u64 = (crate::open::SPARE_BUFFERS_MAX * crate::open::BUFFER_KEPT_MAX) as u64;
     /// What a shard keeps of unknown outcomes at most, octets.
@@ -194,6 +201,8 @@ pub struct SnapshotInput {
     pub vendors: Vec<Vendor>,
     /// The routes.
     pub routes: Vec<Route>,
+    /// Keywords of numbers that customers share.
+    pub keywords: Vec<KeywordRule>,
     /// The bounds.
     pub limits: Limits,
     /// Whether and how receipts are matched.
@@ -208,7 +217,7 @@ pub struct Snapshot {
     vendors: Vec<Vendor>,
     account_places: HashMap<AccountId, u32, FixedState>,
     vendor_places: HashMap<VendorId, u32, FixedState>,
-    numbers: HashMap<Box<[u8]>, AccountId, FixedState>,
+    numbers: Numbers,
     routes: RouteTable,
     limits: Limits,
     correlate: Correlate,
@@ -259,6 +268,26 @@ pub enum Mistake {
         account: usize,
         /// Which of its numbers.
         number: usize,
+    },
+    /// A keyword's number is not 1 to 20 digits.
+    KeywordNumberInvalid {
+        /// The rule.
+        rule: usize,
+    },
+    /// A keyword is not 1 to 20 characters, or holds white space or a control character.
+    KeywordInvalid {
+        /// The rule.
+        rule: usize,
+    },
+    /// A number has this keyword already.
+    KeywordTwice {
+        /// The rule that came later.
+        rule: usize,
+    },
+    /// A keyword's account does not exist.
+    KeywordAccountUnknown {
+        /// The rule.
+        rule: usize,
     },
     /// An error map turns an error into success, or success into an error.
     ErrorMapOk {
@@ -349,7 +378,8 @@ impl Snapshot {
                 mistakes.push(Mistake::ErrorMapOk { vendor: place });
             }
         }
-        let numbers = owners(&input.accounts, &mut mistakes);
+        let mut numbers = owners(&input.accounts, &mut mistakes);
+        numbers::add_keywords(&mut numbers, &input.keywords, &account_places, &mut mistakes);
         check_limits(&input.limits, &mut mistakes);
         let routes = RouteTable::compile(&input.routes, &account_places, &vendor_places, &mut mistakes);
         if !mistakes.is_empty() {
@@ -398,9 +428,15 @@ impl Snapshot {
         self.vendor_places.get(&id).map(|place| *place as u16) // VENDORS_MAX is below 2^16
     }
 
-    /// Who owns a destination of MO. A leading `+` is skipped; anything but digits is owned by nobody.
+    /// Who owns a destination of MO where no keyword fits. A leading `+` is skipped; anything but digits is owned by
+    /// nobody.
     pub fn owner(&self, destination: &[u8]) -> Option<AccountId> {
-        self.numbers.get(crate::route::without_plus(destination)).copied()
+        self.number(destination).and_then(Number::default_owner)
+    }
+
+    /// What is known of a destination of MO. A leading `+` is skipped.
+    pub fn number(&self, destination: &[u8]) -> Option<&Number> {
+        self.numbers.get(crate::route::without_plus(destination))
     }
 
     /// The compiled routes.
@@ -424,8 +460,8 @@ fn hash() -> FixedState {
     FixedState::with_seed(0x5eed_0f2e_1a7e_0001)
 }
 
-fn owners(accounts: &[Account], mistakes: &mut Vec<Mistake>) -> HashMap<Box<[u8]>, AccountId, FixedState> {
-    let mut numbers: HashMap<Box<[u8]>, AccountId, FixedState> = HashMap::with_hasher(hash());
+fn owners(accounts: &[Account], mistakes: &mut Vec<Mistake>) -> Numbers {
+    let mut numbers = Numbers::with_hasher(hash());
     for (place, account) in accounts.iter().enumerate() {
         if account.rate > 0 && account.burst == 0 {
             mistakes.push(Mistake::BurstZero { account: place });
@@ -434,12 +470,12 @@ fn owners(accounts: &[Account], mistakes: &mut Vec<Mistake>) -> HashMap<Box<[u8]
             mistakes.push(Mistake::UnknownStatusOk { account: place });
         }
         for (index, number) in account.numbers.iter().enumerate() {
-            let digits = crate::route::without_plus(number.as_bytes());
-            let valid = (1..=NUMBER_LENGTH_MAX).contains(&digits.len());
-            if !valid || !digits.iter().all(u8::is_ascii_digit) {
-                mistakes.push(Mistake::NumberInvalid { account: place, number: index });
-            } else if numbers.insert(digits.into(), account.id).is_some() {
-                mistakes.push(Mistake::NumberTwice { account: place, number: index });
+            match numbers::digits_of(number) {
+                None => mistakes.push(Mistake::NumberInvalid { account: place, number: index }),
+                Some(digits) if !numbers::give(&mut numbers, digits, account) => {
+                    mistakes.push(Mistake::NumberTwice { account: place, number: index });
+                }
+                Some(_) => {}
             }
         }
     }

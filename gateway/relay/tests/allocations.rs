@@ -1,8 +1,9 @@
 //! The steady state allocates nothing: counted, for submits alone and for the whole cycle with receipts.
 
 use gateway_relay::{
-    Account, AccountId, Arrival, Correlate, Correlation, LinkKey, Output, Relay, RelayOptions, Route,
-    ShardIndex, Snapshot, SnapshotInput, StoreAnswer, StoreOp, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Correlation, LinkKey, MO_GATHERED_MAX, Output, Relay,
+    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, StoreAnswer, StoreOp, Vendor, VendorId,
+    WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
@@ -30,7 +31,11 @@ fn relay(correlate: Correlate) -> Relay {
         vendors: vec![WeightedVendor { vendor: north, weight: 1 }],
     };
     let input = SnapshotInput {
-        accounts: vec![Account::new("acme")],
+        accounts: vec![Account {
+            numbers: vec!["12025550100".into()],
+            reassemble: true,
+            ..Account::new("acme")
+        }],
         vendors: vec![Vendor::new("north")],
         routes: vec![route],
         correlate,
@@ -128,6 +133,52 @@ fn the_steady_state_allocates_nothing() {
     assert_eq!(counted, 0);
     assert_eq!(full.counters().traffic.deliveries_taken, at * 50);
     assert!(full.is_empty());
+
+    let mut gathering = relay(Correlate::Strict);
+    let mut parts = [encode_part(1), encode_part(2)];
+    let mut reference = 0;
+    let mut gather_some = |count: u32| {
+        for _ in 0..count {
+            reference += 1;
+            gather(&mut gathering, &mut parts, reference);
+        }
+    };
+    gather_some(4 * MO_GATHERED_MAX); // until its table is as large as it gets
+    assert_eq!(least_allocations(|| gather_some(1000)), 0);
+    assert_eq!(gathering.counters().traffic.mo_reassembled, u64::from(reference));
+}
+
+fn encode_part(number: u8) -> bytes::BytesMut {
+    let mut out = bytes::BytesMut::new();
+    DeliverSm {
+        source: address(b"13125550111"),
+        destination: address(b"12025550100"),
+        esm_class: EsmClass(EsmClass::UDHI),
+        short_message: &[&[6, 8, 4, 0, 0, 2, number], &[b'x'; 100][..]].concat(),
+        ..DeliverSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, 9, &mut out);
+    out
+}
+
+/// Two parts, their message, its answer.
+fn gather(relay: &mut Relay, parts: &mut [bytes::BytesMut; 2], reference: u32) {
+    let now = Instant::from_nanos(u64::from(reference));
+    for part in parts {
+        let at = part.len() - 104; // the reference stands in the header before 100 octets of text
+        part[at..at + 2].copy_from_slice(&(reference as u16).to_be_bytes());
+        let frame = Frame::whole(part).unwrap();
+        let pdu = DeliverSm::decode(frame, &Dialect::strict()).unwrap();
+        let arrival = Arrival { now, unix_seconds: 1_800_000_000, link: VENDOR, over_window: false };
+        relay.handle_deliver(arrival, frame, &pdu);
+    }
+    let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a whole message") };
+    assert!(relay.delivery_bytes(delivery).len() > 200);
+    relay.customer_answered(now, delivery, CommandStatus::ESME_ROK);
+    for _ in 0..2 {
+        let answer = relay.poll();
+        assert!(matches!(answer, Some(Output::AnswerDeliver { status: CommandStatus::ESME_ROK, .. })));
+    }
 }
 
 /// The count is of the whole process, and the test harness has a thread of its own that allocates now and then: the

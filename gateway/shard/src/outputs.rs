@@ -76,7 +76,7 @@ impl ShardApp {
             return self.relay.handle_undelivered(links.now(), to, message);
         };
         links.schedule_flush();
-        if matches!(message, ShardMessage::Submit { .. } | ShardMessage::Deliver { .. }) {
+        if message.may_come_back() {
             if let Err(Mail::Relay(message)) = outgoing.offer(Mail::Relay(message)) {
                 self.relay.handle_undelivered(links.now(), to, message);
             }

@@ -256,6 +256,34 @@ impl Part {
     }
 }
 
+/// Appends the TLVs of the message that parts make up: those of its first part, without the mark of a part and its
+/// text, then message_payload with all `texts` in order. False, and nothing appended, when the text is longer than
+/// a TLV holds.
+pub fn write_whole<'a>(
+    first: &Tlvs<'_>,
+    texts: impl Iterator<Item = &'a [u8]> + Clone,
+    out: &mut BytesMut,
+) -> bool {
+    let length: usize = texts.clone().map(<[u8]>::len).sum();
+    let Ok(length) = u16::try_from(length) else { return false };
+    for tlv in first.iter().filter(|tlv| !BELONGS_TO_PART.contains(&tlv.tag)) {
+        write_tlv(out, tlv.tag, tlv.value);
+    }
+    out.extend_from_slice(&Tag::MESSAGE_PAYLOAD.0.to_be_bytes());
+    out.extend_from_slice(&length.to_be_bytes());
+    texts.for_each(|text| out.extend_from_slice(text));
+    true
+}
+
+/// What is true of a part and not of its message.
+const BELONGS_TO_PART: [Tag; 5] = [
+    Tag::MESSAGE_PAYLOAD,
+    Tag::SAR_MSG_REF_NUM,
+    Tag::SAR_TOTAL_SEGMENTS,
+    Tag::SAR_SEGMENT_SEQNUM,
+    Tag::MORE_MESSAGES_TO_SEND,
+];
+
 impl PartSet {
     /// An empty set of `total` parts.
     pub fn new(total: u8) -> PartSet {
@@ -272,6 +300,11 @@ impl PartSet {
         let new = *word & bit == 0;
         *word |= bit;
         new
+    }
+
+    /// Whether this part is there.
+    pub fn contains(&self, number: u8) -> bool {
+        self.seen[usize::from(number / 64)] & (1 << (number % 64)) != 0
     }
 
     /// Whether every part is there.
@@ -377,6 +410,29 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_message_keeps_all_but_the_marks_of_its_parts() {
+        let mut part = BytesMut::new();
+        write_tlv(&mut part, Tag(0x1403), b"own");
+        Part { marking: Marking::Sar, reference: 7, total: 2, number: 1 }.write_sar(&mut part);
+        write_tlv(&mut part, Tag::MESSAGE_PAYLOAD, b"hello ");
+        write_tlv(&mut part, Tag::USER_MESSAGE_REFERENCE, &[0, 9]);
+        let mut out = BytesMut::new();
+        assert!(write_whole(&Tlvs::new(&part), [&b"hello "[..], b"world"].into_iter(), &mut out));
+        let whole = Tlvs::new(&out);
+        let found: Vec<_> = whole.iter().map(|tlv| (tlv.tag, tlv.value)).collect();
+        let expected: [(Tag, &[u8]); 3] = [
+            (Tag(0x1403), b"own"),
+            (Tag::USER_MESSAGE_REFERENCE, &[0, 9]),
+            (Tag::MESSAGE_PAYLOAD, b"hello world"),
+        ];
+        assert_eq!(found, expected);
+        let long = [b'x'; 40_000];
+        let mut none = BytesMut::new();
+        assert!(!write_whole(&whole, [&long[..], &long].into_iter(), &mut none));
+        assert!(none.is_empty());
+    }
+
+    #[test]
     fn a_set_is_complete_by_count() {
         let mut set = PartSet::new(255);
         for number in (2..=255).rev() {
@@ -385,8 +441,9 @@ mod tests {
         }
         assert!(!set.insert(255));
         assert!(!set.insert(0));
+        assert!(!set.contains(1) && set.contains(255));
         assert!(set.insert(1));
-        assert!(set.is_complete());
+        assert!(set.contains(1) && set.is_complete());
         assert!(!PartSet::new(3).insert(4));
     }
 }

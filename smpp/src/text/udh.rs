@@ -51,6 +51,12 @@ impl<'a> Udh<'a> {
         self.elements().filter_map(concatenation).last()
     }
 
+    /// Whether it says nothing but the place of a part, so that nothing is lost when parts are joined without it.
+    pub fn is_only_part(&self) -> bool {
+        let mut elements = self.elements();
+        elements.by_ref().all(|element| concatenation(element).is_some()) && !elements.is_cut()
+    }
+
     /// The ports of either width.
     pub fn ports(&self) -> Option<Ports> {
         let ports = |element: Element<'_>| match (element.id, element.data) {
@@ -151,6 +157,20 @@ mod tests {
         check_udh(&[6, 0, 3, 9, 2, 1], None); // header longer than the payload
         check_udh(&[10, 0, 3, 9, 2, 1, 0, 3, 8, 2, 2], Some((Udh8, 8, 2, 2))); // the last wins
         check_udh(&[9, 0, 3, 9, 2, 1, 5, 4, 0, 1], Some((Udh8, 9, 2, 1))); // cut behind it
+    }
+
+    #[test]
+    fn a_header_of_a_part_alone_is_told_from_others() {
+        let check = |payload: &[u8], expected| {
+            let (udh, _) = Udh::split(payload).unwrap();
+            assert_eq!(udh.is_only_part(), expected, "{payload:02x?}");
+        };
+        check(&[5, 0, 3, 9, 2, 1], true);
+        check(&[6, 8, 4, 1, 2, 3, 3], true);
+        check(&[0], true);
+        check(&[8, 0, 3, 9, 2, 1, 0x24, 1, 1], false); // another alphabet
+        check(&[11, 5, 4, 0x0B, 0x84, 0x23, 0xF0, 0, 3, 9, 2, 2], false); // ports
+        check(&[7, 0, 3, 9, 2, 1, 5, 4], false); // cut
     }
 
     #[test]

@@ -7,7 +7,9 @@ use super::vendors::Vendor;
 use super::{Config, Credential};
 use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
-use relay::{Account, AccountId, Correlate, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor};
+use relay::{
+    Account, AccountId, Correlate, KeywordRule, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor,
+};
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
 use std::sync::Arc;
@@ -111,6 +113,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         deduplicate: customer.deduplicate,
         deduplicate_window: customer.deduplicate_window,
         numbers: customer.numbers.iter().map(|number| number.value.as_str().into()).collect(),
+        reassemble: customer.reassemble,
         ..Account::new(&customer.system_id.value)
     };
     let vendor = |vendor: &Vendor| relay::Vendor {
@@ -138,6 +141,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         accounts: config.customers.iter().map(account).collect(),
         vendors: config.vendors.iter().map(vendor).collect(),
         routes: config.routes.iter().map(route).collect(),
+        keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
         limits,
         correlate: match (config.store.kind, config.store.write_order) {
             (StoreKind::None, _) => Correlate::None,
@@ -145,6 +149,17 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             (StoreKind::Embedded, WriteOrder::Relaxed) => Correlate::Relaxed,
         },
     }
+}
+
+/// The keywords of all numbers, each with its place, in the order that the relay's compiler counts them in.
+fn keyword_places(config: &Config) -> impl Iterator<Item = (KeywordRule, &Place)> + '_ {
+    config.mo_routes.iter().flat_map(|route| {
+        let account = AccountId::of_name(route.customer.value.as_bytes());
+        route.keywords.iter().map(move |keyword| {
+            let (number, place) = (route.number.value.as_str().into(), &keyword.place);
+            (KeywordRule { number, keyword: keyword.value.as_str().into(), account }, place)
+        })
+    })
 }
 
 fn customer_options(customer: &super::Customer) -> CustomerOptions {
@@ -247,6 +262,14 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
                     .and_then(|numbers| numbers.get(*number))
                     .map_or(customer(*account), |found| &found.place);
                 noted.add(place, "the number is none, or belongs to another customer", "correct it");
+            }
+            M::KeywordNumberInvalid { rule }
+            | M::KeywordInvalid { rule }
+            | M::KeywordTwice { rule }
+            | M::KeywordAccountUnknown { rule } => {
+                let place = keyword_places(config).nth(*rule).map_or(&Place::Default, |(_, place)| place);
+                let what = "the keyword, its number or its customer does not fit, or it is there twice";
+                noted.add(place, what, "correct it");
             }
             M::ErrorMapOk { vendor: at } => {
                 noted.add(vendor(*at), "the error map makes success of an error", "correct it")

@@ -11,6 +11,7 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     let vendors = once("vendor", config.vendors.iter().map(|vendor| &vendor.name), mistakes);
     check_routes(config, &customers, &vendors, mistakes);
     check_numbers(config, mistakes);
+    check_mo_routes(config, &customers, mistakes);
     for vendor in config.vendors.iter().filter(|vendor| vendor.response_timeout >= REMOTE_WAIT_MAX) {
         let what =
             format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
@@ -82,6 +83,27 @@ fn check_numbers(config: &Config, mistakes: &Mistakes) {
             if let Some(owner) = owners.insert(digits, &customer.system_id.value) {
                 let what = format!("number {digits} belongs to \"{owner}\" already");
                 mistakes.add(&number.place, what, "give it to one customer");
+            }
+        }
+    }
+}
+
+fn check_mo_routes(config: &Config, customers: &BTreeMap<&str, &Place>, mistakes: &Mistakes) {
+    let mut seen: BTreeMap<(&str, String), &Place> = BTreeMap::new();
+    for route in &config.mo_routes {
+        let (number, customer) = (&route.number, &route.customer);
+        if !customer.value.is_empty() && !customers.contains_key(customer.value.as_str()) {
+            let what = format!("mo_route: no customer \"{}\"", customer.value);
+            let remedy = remedy_for_unknown(&customer.value, customers.keys().copied());
+            mistakes.add(&customer.place, what, remedy);
+        }
+        let digits = number.value.strip_prefix('+').unwrap_or(&number.value);
+        for keyword in &route.keywords {
+            let folded = keyword.value.to_ascii_lowercase();
+            if let Some(first) = seen.insert((digits, folded), &keyword.place) {
+                let what =
+                    format!("mo_route: {digits} has the keyword \"{}\" already (at {first})", keyword.value);
+                mistakes.add(&keyword.place, what, "remove one of them; ASCII case does not count");
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Customer {
     pub deduplicate_window: Duration,
     /// MO to these destinations are its own.
     pub numbers: Vec<At<String>>,
+    /// MO in parts come as one.
+    pub reassemble: bool,
     /// Where it is written.
     pub place: Place,
 }
@@ -126,7 +128,13 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "numbers",
             kind: Kind::Texts { bytes_max: 21 },
             default: Fallback::Absent,
-            help: "Messages from handsets to these destinations belong to this customer. Digits; a leading + is skipped.",
+            help: "Messages from handsets to these destinations belong to this customer, unless a keyword of an `[[mo_route]]` says otherwise. Digits; a leading + is skipped.",
+        },
+        Setting {
+            key: "reassemble",
+            kind: Kind::Flag,
+            default: Fallback::Value("false"),
+            help: "Messages from handsets that come in parts are delivered as one deliver_sm, the whole text in message_payload. The vendor waits for the answer until all parts are there, 10 s at most; then the parts go out one by one.",
         },
     ],
 };
@@ -159,6 +167,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         deduplicate: deduplicate(section),
         deduplicate_window: section.time("deduplicate_window"),
         numbers: section.texts("numbers"),
+        reassemble: section.flag("reassemble"),
         place: section.place.clone(),
     }
 }

@@ -16,6 +16,7 @@ mod document;
 mod environment;
 mod listen;
 mod mistake;
+mod mo_routes;
 mod node;
 mod reader;
 mod relay;
@@ -37,6 +38,7 @@ pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
+pub use mo_routes::MoRoute;
 pub use node::Node;
 pub use relay::Relay;
 pub use routes::{Route, RouteVendor};
@@ -77,6 +79,8 @@ pub struct Config {
     pub vendors: Vec<Vendor>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
+    /// `[[mo_route]]`.
+    pub mo_routes: Vec<MoRoute>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -168,7 +172,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 9] = [
+pub(crate) static SECTIONS: [&SectionKind; 10] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -178,6 +182,7 @@ pub(crate) static SECTIONS: [&SectionKind; 9] = [
     &customers::SECTION,
     &vendors::SECTION,
     &routes::SECTION,
+    &mo_routes::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -201,5 +206,6 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
             .collect(),
         vendors: entries(&vendors::SECTION).iter().map(|entry| vendors::read(entry, directory)).collect(),
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
+        mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
     }
 }

@@ -311,3 +311,42 @@ fn what_two_routes_share_is_told_with_its_place() {
     let expected = "gw.toml:26:21: another route of this prefix, customer and priority names this vendor too; name it once, or give one route another priority";
     assert_eq!(found.iter().map(Mistake::to_string).collect::<Vec<_>>(), [expected]);
 }
+
+#[test]
+fn keywords_lead_to_customers() {
+    let text = format!(
+        "{GOOD}[[customer]]\nsystem_id = \"shop\"\npassword = \"p\"\nreassemble = true\n\
+         [[mo_route]]\nnumber = \"+12025550100\"\nkeywords = [\"Win\", \"ПРИЗ\"]\ncustomer = \"shop\"\n"
+    );
+    let built = build(&parse_with(&text, &[]).unwrap()).unwrap();
+    let snapshot = &built.plan.snapshot;
+    let owner = |text: &[u8]| {
+        let number = snapshot.number(b"12025550100").unwrap();
+        let owner = number.owner(smpp::field::DataCoding(0), text).unwrap();
+        snapshot.account(owner).unwrap()
+    };
+    assert_eq!((&*owner(b"WIN it").name, &*owner(b"hello").name), ("shop", "acme"));
+    assert!(owner(b"win").reassemble && !owner(b"hello").reassemble);
+}
+
+#[test]
+fn mistakes_in_keywords_are_told_at_once() {
+    let text = format!(
+        "{GOOD}[[mo_route]]\nnumber = \"12x\"\nkeywords = [\"two words\", \"\"]\ncustomer = \"acne\"\n\
+         [[mo_route]]\nnumber = \"12\"\nkeywords = [\"win\", \"WIN\"]\ncustomer = \"acme\"\n\
+         [[mo_route]]\nnumber = \"12\"\nkeywords = []\n[[mo_route]]\nnumber = \"+12\"\nkeywords = [\"Win\"]\ncustomer = \"acme\"\n"
+    );
+    check(
+        &text,
+        &[
+            "gw.toml:24:10: mo_route: \"12x\" is no number; write 1 to 20 digits",
+            "gw.toml:25:13: mo_route: \"two words\" is no keyword; write 1 to 20 characters without white space",
+            "gw.toml:25:26: mo_route: \"\" is no keyword; write 1 to 20 characters without white space",
+            "gw.toml:26:12: mo_route: no customer \"acne\"; did you mean \"acme\"?",
+            "gw.toml:29:20: mo_route: 12 has the keyword \"WIN\" already (at gw.toml:29:13); remove one of them; ASCII case does not count",
+            "gw.toml:31:1: mo_route: customer is missing; give it (text, at most 15 bytes)",
+            "gw.toml:33:12: mo_route: keywords is an empty list; name at least one",
+            "gw.toml:36:13: mo_route: 12 has the keyword \"Win\" already (at gw.toml:29:20); remove one of them; ASCII case does not count",
+        ],
+    );
+}

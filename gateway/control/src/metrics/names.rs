@@ -109,6 +109,10 @@ metrics! {
     RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";
     RECEIPTS_UNCORRELATED "receipts_uncorrelated" Counter [] "Receipts dropped because there is no store.";
     MO "mo" Counter [] "Messages from handsets.";
+    MO_PARTS "mo_parts" Counter [] "Parts of messages from handsets that were gathered.";
+    MO_REASSEMBLED "mo_reassembled" Counter [] "Messages from handsets delivered as one made of their parts.";
+    MO_INCOMPLETE "mo_incomplete" Counter [] "Messages from handsets given up with parts missing, and delivered part by part.";
+    MO_GATHER_FULL "mo_gather_full" Counter [] "Parts that found no room to wait for the others.";
     ORPHANS "orphans" Counter [] "Receipts and MO without an owner, kept apart.";
     DELIVERIES "deliveries" Counter ["result"] "Receipts and MO towards customers, by result.";
     PARKED "parked" Counter [] "Deliveries parked for an absent customer.";

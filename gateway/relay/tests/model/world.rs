@@ -4,9 +4,7 @@ use crate::random::Random;
 use crate::scene::*;
 use crate::store::Store;
 use crate::wire;
-use gateway_relay::{
-    AccountId, Arrival, LinkKey, Relay, RelayOptions, ShardIndex, ShardMessage, Snapshot, VendorId,
-};
+use gateway_relay::{AccountId, Arrival, LinkKey, Relay, RelayOptions, ShardIndex, Snapshot, VendorId};
 use smpp::dialect::Dialect;
 use smpp::field::CommandId;
 use smpp::pdu::{BindKind, Pdu};
@@ -292,7 +290,7 @@ impl World {
         let now = self.now();
         match event {
             Event::Mail { from, to, message } => {
-                let refusable = matches!(message, ShardMessage::Submit { .. } | ShardMessage::Deliver { .. });
+                let refusable = message.may_come_back();
                 if self.gone.contains(&to) {
                     return; // in the box of a shard that ended: lost with it
                 }
