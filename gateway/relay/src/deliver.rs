@@ -64,8 +64,8 @@ impl Relay {
     fn deliver_elsewhere(&mut self, now: Instant, key: Key, place: u32) {
         let delivery = &self.deliveries[key];
         let account = &mut self.accounts[place];
-        let from_vendor = matches!(delivery.sender, Sender::Vendor { .. });
-        let shard = if from_vendor { account.shard_with_receivers() } else { None };
+        let may_cross = matches!(delivery.sender, Sender::Vendor { .. } | Sender::Spool { .. });
+        let shard = if may_cross { account.shard_with_receivers() } else { None };
         let Some(shard) = shard else { return self.undeliverable(now, key) };
         let owner = account.id;
         let delivery = &mut self.deliveries[key];
@@ -228,7 +228,7 @@ impl Relay {
         let delivery = &mut self.deliveries[key];
         delivery.place = DeliveryPlace::Hands;
         match delivery.sender {
-            Sender::Vendor { .. } => {
+            Sender::Vendor { .. } | Sender::Spool { .. } => {
                 let owner = self.accounts[delivery.account].id;
                 self.park(now, key, owner);
             }
@@ -280,7 +280,7 @@ impl Relay {
         self.answer_vendor(key, refusal.status());
     }
 
-    /// The one place where a vendor's open delivery is answered.
+    /// The one place where an open delivery of a vendor, or of the spool, is answered.
     fn answer_vendor(&mut self, key: Key, status: CommandStatus) {
         let delivery = &self.deliveries[key];
         if let Sender::Vendor { link, sequence } = delivery.sender
@@ -288,6 +288,9 @@ impl Relay {
         {
             let command = delivery.command.response();
             self.outputs.push_back(Output::AnswerDeliver { link: bind.link, sequence, command, status });
+        }
+        if let Sender::Spool { gateway_id, tries, fate } = delivery.sender {
+            self.spool_receipt_done(gateway_id, tries, fate, status);
         }
         self.close_delivery(key);
     }

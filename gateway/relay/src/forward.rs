@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
 use crate::route::{Chooser, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
-use crate::snapshot::UnknownOutcome;
+use crate::snapshot::{Mode, UnknownOutcome};
 use crate::vendor::Way;
 use smpp::field::CommandId;
 use smpp::time::Instant;
@@ -36,6 +36,9 @@ impl Relay {
     pub(crate) fn submit(&mut self, arrival: Arrival, frame: Frame<'_>, submission: &Submission<'_>) {
         self.counters.traffic.submits += 1;
         match self.enter(&arrival, frame, submission) {
+            Ok(key) if self.accounts[self.messages[key].account].mode == Mode::StoreAndForward => {
+                self.spool_message(arrival.now, key, submission.validity_period);
+            }
             Ok(key) => self.settle(arrival.now, key),
             Err(refusal) => {
                 self.count_refusal(refusal);
@@ -276,7 +279,7 @@ impl Relay {
     fn is_abandoned(&self, key: Key) -> bool {
         match self.messages[key].origin {
             Origin::Customer { session, .. } => self.sessions.get(session).is_none(),
-            Origin::Shard { .. } => false,
+            Origin::Shard { .. } | Origin::Spool { .. } => false,
         }
     }
 
@@ -375,13 +378,16 @@ impl Relay {
                 return self.put(now, key, choice);
             }
         }
+        if self.is_spooled(key) {
+            return self.spooled_lost(now, key);
+        }
         self.answer_unknown(key);
     }
 
     /// Whether the account's policy and the bound of attempts allow another copy.
     fn may_copy(&self, key: Key) -> bool {
         let message = &self.messages[key];
-        matches!(message.origin, Origin::Customer { .. })
+        !matches!(message.origin, Origin::Shard { .. })
             && !message.pdu.is_empty()
             && message.tries < self.snapshot.limits().attempts_max
             && self.accounts[message.account].unknown_outcome == UnknownOutcome::RetryOther

@@ -3,6 +3,7 @@
 
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::PlanIndex;
+use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
@@ -23,6 +24,9 @@ pub(crate) enum Origin {
     Customer { session: Key, link: LinkKey, sequence: u32 },
     /// Another shard, by its key.
     Shard { shard: ShardIndex, message: MessageKey },
+    /// Nobody: the customer has its answer, and the spool the message. `tries` is how often it was deferred, `again`
+    /// whether the spool handed it out.
+    Spool { tries: u16, again: bool },
 }
 
 /// Where a message waits.
@@ -38,6 +42,8 @@ pub(crate) enum Place {
     Shard(ShardIndex),
     /// For the store; in the list of store waits.
     Store,
+    /// For the spool to keep it; in the list of its waits.
+    Spool,
 }
 
 /// One open submit.
@@ -130,6 +136,8 @@ pub(crate) enum Sender {
     Shard { shard: ShardIndex, delivery: crate::message::DeliveryKey },
     /// The store, which handed it out.
     Parked(ParkedId),
+    /// The spool, which owes its customer this receipt.
+    Spool { gateway_id: GatewayId, tries: u16, fate: Fate },
 }
 
 /// Where a delivery waits.

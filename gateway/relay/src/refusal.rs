@@ -29,11 +29,15 @@ pub enum Refusal {
     QueueExpired,
     /// This shard holds as many messages as it may.
     MessagesFull,
+    /// The spool holds as many messages as it may.
+    SpoolFull,
+    /// The spool did not keep the message in time, or does not work.
+    SpoolAway,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -46,6 +50,8 @@ impl Refusal {
         Self::QueueFull,
         Self::QueueExpired,
         Self::MessagesFull,
+        Self::SpoolFull,
+        Self::SpoolAway,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -68,6 +74,8 @@ impl Refusal {
             Self::QueueFull => "queue_full",
             Self::QueueExpired => "queue_expired",
             Self::MessagesFull => "messages_full",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolAway => "spool_away",
         }
     }
 
@@ -79,8 +87,8 @@ impl Refusal {
             Self::TooLong => CommandStatus::ESME_RINVMSGLEN,
             Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
-            Self::NoVendor => CommandStatus::ESME_RSYSERR,
-            Self::Draining | Self::QueueFull | Self::QueueExpired | Self::MessagesFull => {
+            Self::NoVendor | Self::SpoolAway => CommandStatus::ESME_RSYSERR,
+            Self::Draining | Self::QueueFull | Self::QueueExpired | Self::MessagesFull | Self::SpoolFull => {
                 CommandStatus::ESME_RMSGQFUL
             }
         }

@@ -11,6 +11,7 @@ use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
+use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
 use crate::vendor::{VendorLink, Vendors, pace};
 use bytes::BytesMut;
@@ -42,8 +43,8 @@ pub struct RelayOptions {
 
 /// One shard's mind.
 ///
-/// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`] and
-/// [`Relay::poll_shard`] until each gives nothing; carry out their outputs in the order given. Failures of outputs
+/// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`],
+/// [`Relay::poll_spool`] and [`Relay::poll_shard`] until each gives nothing; carry out their outputs in the order given. Failures of outputs
 /// come back as inputs (`send_failed`, `delivery_failed`, `handle_undelivered`), which may give new outputs.
 /// Every `SendSubmit` ends in exactly one of `handle_answer`, `handle_expired`, `send_failed` or a place in the lists of
 /// `vendor_closed`; every `SendDeliver` in `customer_answered`, `delivery_failed` or the list of `customer_closed`.
@@ -80,6 +81,7 @@ pub struct Relay {
     /// Early receipts by round, by deadline.
     pub(crate) early: [List; EARLY_WAITS.len()],
 
+    pub(crate) spool: Spool,
     pub(crate) spare: SpareBuffers,
     /// Working space of the rewriting.
     pub(crate) text: BytesMut,
@@ -131,6 +133,7 @@ impl Relay {
             delivery_store_waits: List::default(),
             remote_deliveries: List::default(),
             early: Default::default(),
+            spool: Spool::default(),
             spare: SpareBuffers::default(),
             text: BytesMut::new(),
             rewritten: Vec::new(),
@@ -242,6 +245,9 @@ impl Relay {
         self.parties.insert(link, Party::Vendor(key));
         if may_submit {
             self.vendors[place].links.push(key);
+            if self.vendors[place].links.len() == 1 {
+                self.hasten_spool();
+            }
             self.announce_vendor(place);
             self.dispatch(now, place);
         }
@@ -366,6 +372,7 @@ impl Relay {
         self.expire_waits(now);
         self.expire_delivery_waits(now);
         self.retry_early(now);
+        self.spool_tick(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -452,6 +459,7 @@ impl Relay {
         let mut counters = self.counters;
         counters.traffic.messages_open = u64::from(self.messages.open());
         counters.traffic.deliveries_open = u64::from(self.deliveries.open());
+        counters.spool.open = self.spooled_open();
         counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();
         counters
     }
