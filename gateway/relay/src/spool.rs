@@ -183,61 +183,60 @@ impl Relay {
 
     /// A message comes from the spool.
     fn take_again(&mut self, now: Instant, entry: SpoolEntry) {
-        let SpoolEntry { gateway_id, account, accepted_at, left, tries, maybe_sent, fate, pdu } = entry;
         self.counters.spool.handed_out += 1;
-        let is_over = left.is_zero() && fate.is_none();
-        let over = is_over.then(|| Fate {
-            state: if maybe_sent { FinalState::Unknown } else { FinalState::Expired },
-            status: CommandStatus::ESME_ROK,
-        });
-        if let Some(fate) = fate.or(over) {
-            if is_over {
-                self.count_fate(fate.state);
+        let fate = match entry.fate {
+            Some(fate) => fate, // told before, in vain
+            None if entry.left.is_zero() => {
+                let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Expired };
+                self.count_fate(state);
+                Fate { state, status: CommandStatus::ESME_ROK }
             }
-            let decided = Decided { gateway_id, account, accepted_at, tries, fate };
-            return self.tell_fate(now, &decided, pdu);
-        }
-        let Some(place) = self.accounts.place_any(&self.snapshot, account) else {
-            return self.put_back(gateway_id, tries, maybe_sent, pdu);
+            None => return self.send_again(now, entry),
         };
-        let Some(view) = spool_pdu::View::of(&pdu) else {
+        let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
+        self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
+    }
+
+    fn send_again(&mut self, now: Instant, entry: SpoolEntry) {
+        let Some(view) = spool_pdu::View::of(&entry.pdu) else {
             // It was read when it came; only a disk that changes octets brings us here.
             self.count_fate(FinalState::Undeliverable);
-            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id: entry.gateway_id });
         };
-        let plan = self.snapshot.routes().find(account, view.destination.digits);
-        let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
         let (command, wants_receipt) = (view.command, view.wants_receipt);
-        let has_room = !self.draining && self.spool.again < AGAIN_MAX;
+        let plan = self.snapshot.routes().find(entry.account, view.destination.digits);
+        let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
+        // Its customer may be configured away: what was acknowledged is owed all the same.
+        let account = self.accounts.place_any(&self.snapshot, entry.account);
+        let has_room = account.is_some() && !self.draining && self.spool.again < AGAIN_MAX;
         let slot = if has_room { self.messages.insert() } else { None };
-        let Some((key, message)) = slot else {
-            return self.put_back(gateway_id, tries, maybe_sent, pdu);
-        };
+        let (Some(account), Some((key, message))) = (account, slot) else { return self.put_back(entry) };
         self.drawn = self.drawn.wrapping_add(1);
         message.state = MessageState::Parsed;
         message.place = Place::Hands;
-        message.origin = Origin::Spool { tries, again: true };
+        message.origin = Origin::Spool { tries: entry.tries, again: true };
         message.command = command;
         message.wants_receipt = wants_receipt;
-        message.maybe_sent = maybe_sent;
+        message.maybe_sent = entry.maybe_sent;
         message.tries = 0;
         message.returns = 0;
-        message.account = place;
+        message.account = account;
         message.plan = plan;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
-        message.gateway_id = gateway_id;
-        message.submitted_at = accepted_at;
+        message.gateway_id = entry.gateway_id;
+        message.submitted_at = entry.accepted_at;
         message.deadline = Instant::default();
-        self.spare.swap(&mut message.pdu, pdu);
-        spool_pdu::shorten_validity(&mut message.pdu, left);
+        self.spare.swap(&mut message.pdu, entry.pdu);
+        spool_pdu::shorten_validity(&mut message.pdu, entry.left);
         message.step(MessageEvent::Admit);
         self.spool.again += 1;
         self.settle(now, key);
     }
 
     /// What was handed out finds no room: as it was, a little later.
-    fn put_back(&mut self, gateway_id: GatewayId, tries: u16, maybe_sent: bool, pdu: Vec<u8>) {
+    fn put_back(&mut self, entry: SpoolEntry) {
+        let SpoolEntry { gateway_id, tries, maybe_sent, pdu, .. } = entry;
         self.spare.keep(pdu);
         let after = ASK_EVERY;
         self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
@@ -251,7 +250,7 @@ impl Relay {
     /// A vendor took a spooled message, and its correlation is kept or given up.
     pub(crate) fn settle_spooled(&mut self, key: Key) {
         assert!(self.messages[key].state == MessageState::Acked);
-        let (gateway_id, _) = self.leave_spooled(key);
+        let gateway_id = self.leave_spooled(key);
         self.counters.spool.settled += 1;
         self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
     }
@@ -301,7 +300,7 @@ impl Relay {
             Pause::None => (Duration::ZERO, tries),
             pause => (self.pause_of(pause, tries, draw), tries.saturating_add(1)),
         };
-        let (gateway_id, _) = self.leave_spooled(key);
+        let gateway_id = self.leave_spooled(key);
         self.counters.spool.deferred += 1;
         self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
     }
@@ -325,7 +324,7 @@ impl Relay {
         let Origin::Spool { tries, .. } = message.origin else { return };
         let (account, accepted_at) = (self.accounts[message.account].id, message.submitted_at);
         let pdu = core::mem::take(&mut message.pdu);
-        let (gateway_id, _) = self.leave_spooled(key);
+        let gateway_id = self.leave_spooled(key);
         self.count_fate(fate.state);
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
     }
@@ -390,7 +389,7 @@ impl Relay {
     }
 
     /// Closes a message that the spool has; its id.
-    fn leave_spooled(&mut self, key: Key) -> (GatewayId, bool) {
+    fn leave_spooled(&mut self, key: Key) -> GatewayId {
         let Origin::Spool { again, .. } = self.messages[key].origin else {
             unreachable!("only messages that the spool has are given back to it")
         };
@@ -399,7 +398,7 @@ impl Relay {
         *open -= 1;
         let gateway_id = self.messages[key].gateway_id;
         self.close_message(key);
-        (gateway_id, again)
+        gateway_id
     }
 
     /// A vendor has its first bind here: what waits for one need not wait longer.
@@ -424,7 +423,8 @@ impl Relay {
     fn ask_spool(&mut self, now: Instant) {
         let spool = &mut self.spool;
         let has_room = spool.again + PAGE_MAX <= AGAIN_MAX;
-        if self.snapshot.spool().is_none() || self.draining || spool.asked || !has_room || now < spool.ask_at {
+        if self.snapshot.spool().is_none() || self.draining || spool.asked || !has_room || now < spool.ask_at
+        {
             return;
         }
         spool.asked = true;

@@ -15,9 +15,8 @@ use smpp::wire::Frame;
 /// How long a message is valid that was taken at `accepted_at`, seconds since 1970 UTC. Empty or no time: `default`.
 pub(crate) fn validity(period: &[u8], accepted_at: u32, default: Duration) -> Duration {
     let now = i64::from(accepted_at);
-    Time::parse(period).map_or(default, |time| {
-        Duration::from_secs(time.unix_seconds(now).saturating_sub(now).max(0) as u64)
-    })
+    Time::parse(period)
+        .map_or(default, |time| Duration::from_secs(time.unix_seconds(now).saturating_sub(now).max(0) as u64))
 }
 
 /// What a message's fate needs of its PDU.
@@ -145,7 +144,12 @@ mod tests {
     fn validity_is_the_customers_or_the_default() {
         let check = |period: &[u8], seconds| {
             let default = Duration::from_secs(77);
-            assert_eq!(validity(period, NOW, default), Duration::from_secs(seconds), "{}", period.escape_ascii());
+            assert_eq!(
+                validity(period, NOW, default),
+                Duration::from_secs(seconds),
+                "{}",
+                period.escape_ascii()
+            );
         };
         check(b"", 77);
         check(b"tomorrow", 77);

@@ -176,7 +176,9 @@ impl World {
                     self.held.push_back(answer);
                 }
             }
-            while !self.slow && let Some(answer) = self.held.pop_front() {
+            while !self.slow
+                && let Some(answer) = self.held.pop_front()
+            {
                 busy = true;
                 self.relay.handle_spool_answer(self.now, answer);
             }
@@ -251,9 +253,7 @@ impl World {
                 let entry = self.spool.get_mut(&gateway_id).expect("it is there");
                 (entry.tries, entry.fate) = (tries, fate);
                 entry.maybe_sent |= maybe_sent;
-                let end = START
-                    + Duration::from_secs(u64::from(entry.accepted_at - UNIX))
-                    + entry.left;
+                let end = START + Duration::from_secs(u64::from(entry.accepted_at - UNIX)) + entry.left;
                 let due = if fate.is_some() { self.now + after } else { (self.now + after).min(end) };
                 self.due.insert(gateway_id, due);
                 None
@@ -297,7 +297,8 @@ impl World {
     /// State and error of the only receipt; its id must be that of the customer's answer.
     fn the_receipt(&self) -> (MessageState, Vec<u8>) {
         assert_eq!(self.receipts.len(), 1, "one receipt");
-        let deliver = DeliverSm::decode(Frame::whole(&self.receipts[0]).unwrap(), &Dialect::strict()).unwrap();
+        let deliver =
+            DeliverSm::decode(Frame::whole(&self.receipts[0]).unwrap(), &Dialect::strict()).unwrap();
         assert_eq!((deliver.source.digits, deliver.destination.digits), (&b"12025550123"[..], &b"4420"[..]));
         let receipt = receipt_of(&deliver).expect("a receipt");
         let id = self.answers[0].2.expect("accepted");
@@ -333,10 +334,9 @@ fn a_customer_is_answered_by_the_spool_and_a_vendor_settles() {
 
 #[test]
 fn a_full_or_broken_spool_refuses() {
-    for (outage, status) in [
-        (SpoolOutage::Full, CommandStatus::ESME_RMSGQFUL),
-        (SpoolOutage::Away, CommandStatus::ESME_RSYSERR),
-    ] {
+    for (outage, status) in
+        [(SpoolOutage::Full, CommandStatus::ESME_RMSGQFUL), (SpoolOutage::Away, CommandStatus::ESME_RSYSERR)]
+    {
         let mut world = World::new();
         world.bind("west", BIND);
         world.outage = Some(outage);
@@ -349,14 +349,11 @@ fn a_full_or_broken_spool_refuses() {
 #[test]
 fn a_message_without_a_route_is_refused_at_once() {
     let mut world = World::new();
-    let submit = SubmitSm {
-        destination: Address { digits: b"99", ..Address::default() },
-        ..SubmitSm::default()
-    };
+    let submit =
+        SubmitSm { destination: Address { digits: b"99", ..Address::default() }, ..SubmitSm::default() };
     let mut bytes = bytes::BytesMut::new();
     Pdu::SubmitSm(submit).encode(CommandStatus::ESME_ROK, 5, &mut bytes);
-    let arrival =
-        Arrival { now: START, unix_seconds: u64::from(UNIX), link: CUSTOMER, over_window: false };
+    let arrival = Arrival { now: START, unix_seconds: u64::from(UNIX), link: CUSTOMER, over_window: false };
     world.relay.handle_submit(arrival, Frame::whole(&bytes).unwrap(), &submit);
     world.pump();
     assert_eq!(world.answers, [(5, CommandStatus::ESME_RINVDSTADR, None)]);

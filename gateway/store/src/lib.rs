@@ -33,8 +33,8 @@ mod crash;
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
-use relay::{StoreAnswer, StoreOp, StoreOutage};
 use embedded::open_error;
+use relay::{StoreAnswer, StoreOp, StoreOutage};
 use std::path::PathBuf;
 use std::time::Duration;
 

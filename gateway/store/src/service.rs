@@ -113,7 +113,11 @@ struct Service {
 }
 
 impl Service {
-    fn new(store: Store, desks: Vec<Desk<StoreOp, StoreAnswer>>, report: Arc<ArcSwap<StoreCounters>>) -> Service {
+    fn new(
+        store: Store,
+        desks: Vec<Desk<StoreOp, StoreAnswer>>,
+        report: Arc<ArcSwap<StoreCounters>>,
+    ) -> Service {
         Service {
             store,
             batches: desks.iter().map(|_| Batch::default()).collect(),

@@ -102,11 +102,7 @@ struct Service {
 }
 
 impl Service {
-    fn new(
-        log: Log,
-        desks: Vec<Desk<SpoolOp, SpoolAnswer>>,
-        report: Arc<ArcSwap<SpoolCounters>>,
-    ) -> Service {
+    fn new(log: Log, desks: Vec<Desk<SpoolOp, SpoolAnswer>>, report: Arc<ArcSwap<SpoolCounters>>) -> Service {
         Service {
             log,
             batches: desks.iter().map(|_| Batch::default()).collect(),

@@ -140,13 +140,15 @@ fn a_vendor_that_is_back_makes_all_due_at_most_once_a_second() {
 fn a_full_spool_refuses_and_keeps_what_it_has() {
     let directory = tempfile::tempdir().unwrap();
     let full = Err(SpoolOutage::Full);
-    for (change, expected) in [
-        ((2, 1 << 20), [Ok(()), Ok(()), full]),
-        ((100, pdu(1).len() as u64), [Ok(()), full, full]),
-    ] {
+    for (change, expected) in
+        [((2, 1 << 20), [Ok(()), Ok(()), full]), ((100, pdu(1).len() as u64), [Ok(()), full, full])]
+    {
         let (entries_max, octets_max) = change;
-        let options =
-            SpoolOptions { entries_max, octets_max, directory: directory.path().join(entries_max.to_string()) };
+        let options = SpoolOptions {
+            entries_max,
+            octets_max,
+            directory: directory.path().join(entries_max.to_string()),
+        };
         let mut log = Log::open(&options).unwrap();
         assert_eq!(outcomes(&turn(&mut log, vec![accept(1), accept(2), accept(3)])), expected);
         assert_eq!(log.counters().full, expected.iter().filter(|outcome| outcome.is_err()).count() as u64);
@@ -286,7 +288,8 @@ fn cost_of_accepting() {
         let mut id = 0;
         while began.elapsed() < Duration::from_secs(2) {
             let ops = (id..id + batch).map(|id| {
-                let SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } = accept(id)
+                let SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } =
+                    accept(id)
                 else {
                     unreachable!()
                 };
