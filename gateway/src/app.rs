@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
 use store::StoreThread;
+use store::spool::SpoolThread;
 
 /// Runs the gateway until it was told to stop and has drained.
 ///
@@ -31,6 +32,7 @@ pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<Mem
 /// All that runs beside the main thread.
 struct Node {
     store: Option<StoreThread>,
+    spool: Option<SpoolThread>,
     shards: Vec<ShardThread>,
     control: ControlThread,
     smpp: SocketAddr,
@@ -62,8 +64,16 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         }
         None => (None, Vec::new()),
     };
+    let (spool, spool_ports) = match &built.spool {
+        Some(options) => {
+            let (thread, ports) = store::spool::start(options, placements.len()).context("the spool")?;
+            (Some(thread), ports)
+        }
+        None => (None, Vec::new()),
+    };
     let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.into_iter();
+    let mut spool_ports = spool_ports.into_iter();
     let mut desks = Vec::new();
     let mut reports = Vec::new();
     let mut shards = Vec::new();
@@ -73,6 +83,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         let options = shard_options(config, index as u8, placements.len() as u8, report);
         let mut parts = shard_parts(options, &built.plan, post, &mut desks);
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
+        parts.spool = spool_ports.next().map(|port| (port.ops, port.answers));
         // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
         parts.listen = std::mem::take(&mut listen);
         let name = format!("shard-{index}");
@@ -93,6 +104,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         memory,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
+        spool: spool.as_ref().map(SpoolThread::report),
         authenticator: Some(authenticator.clone()),
     };
     let options = ControlOptions {
@@ -105,7 +117,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, shards, control, smpp, smpp_tls, _names: names })
+    Ok(Node { store, spool, shards, control, smpp, smpp_tls, _names: names })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -141,6 +153,7 @@ fn shard_parts(
         plan: plan.clone(),
         post,
         store: None,
+        spool: None,
         control: (notices, directives),
         listen: Vec::new(),
     }
@@ -201,12 +214,17 @@ fn backend_label(backend: Backend) -> &'static str {
     }
 }
 
-/// Waits for the drain, then for every thread. Whatever went wrong with the others, the store does what it was asked.
+/// Waits for the drain, then for every thread. Whatever went wrong with the others, the store and the spool do what
+/// they were asked.
 fn end(node: Node) -> anyhow::Result<()> {
     let ended = end_shards(node.control, node.shards);
     if let Some(store) = node.store {
         let store_ended = if ended.is_ok() { store.join() } else { store.end() };
         store_ended.map_err(anyhow::Error::msg)?;
+    }
+    if let Some(spool) = node.spool {
+        let spool_ended = if ended.is_ok() { spool.join() } else { spool.end() };
+        spool_ended.map_err(anyhow::Error::msg)?;
     }
     ended?;
     tracing::info!("drained");

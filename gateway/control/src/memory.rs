@@ -2,6 +2,7 @@
 
 use crate::config::{Built, Config};
 use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
+use store::spool::{SPOOL_MAILBOX_LENGTH, SpoolOptions};
 use store::{STORE_MAILBOX_LENGTH, StoreOptions};
 
 /// Passwords: 1,024 that wait, 20 MiB while one is hashed, and the memory of those that were right, octets.
@@ -21,6 +22,8 @@ pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
         limits: *built.plan.snapshot.limits(),
         store_octets: built.store.as_ref().map_or(0, StoreOptions::octets_max),
         store_mailbox: STORE_MAILBOX_LENGTH as u64,
+        spool_octets: built.spool.as_ref().map_or(0, SpoolOptions::octets_in_memory_max),
+        spool_mailbox: built.spool.as_ref().map_or(0, |_| SPOOL_MAILBOX_LENGTH as u64),
     });
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound

@@ -3,7 +3,7 @@
 use crate::arena::{Arena, List};
 use crate::limit::Bucket;
 use crate::message::{AccountId, Key, LinkKey, ShardIndex};
-use crate::snapshot::{Deduplicate, Snapshot, UnknownOutcome};
+use crate::snapshot::{Deduplicate, Mode, Snapshot, UnknownOutcome};
 use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -42,6 +42,7 @@ pub(crate) struct AccountState {
     pub(crate) id: AccountId,
     /// False when the snapshot in force does not hold it.
     pub(crate) known: bool,
+    pub(crate) mode: Mode,
     pub(crate) bucket: Bucket,
     pub(crate) unknown_outcome: UnknownOutcome,
     pub(crate) unknown_status: CommandStatus,
@@ -128,6 +129,7 @@ impl AccountState {
         let account = snapshot.account(self.id);
         self.known = account.is_some();
         if let Some(account) = account {
+            self.mode = account.mode;
             self.bucket.set(account.rate, account.burst);
             self.unknown_outcome = account.unknown_outcome;
             self.unknown_status = account.unknown_status;
@@ -193,6 +195,7 @@ impl Accounts {
         self.states.push(AccountState {
             id,
             known: false,
+            mode: Mode::Relay,
             bucket: Bucket::default(),
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,

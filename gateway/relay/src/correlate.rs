@@ -90,6 +90,9 @@ impl Relay {
             }
             StatusClass::Permanent => {}
         }
+        if self.is_spooled(key) {
+            return self.spooled_rejected(now, key, status);
+        }
         let message = &mut self.messages[key];
         message.step(MessageEvent::Refuse);
         if message.maybe_sent {
@@ -266,6 +269,9 @@ impl Relay {
     #[inline]
     pub(crate) fn accept(&mut self, key: Key) {
         assert!(self.messages[key].state == MessageState::Acked);
+        if self.is_spooled(key) {
+            return self.settle_spooled(key);
+        }
         self.counters.traffic.submits_accepted += 1;
         let id = self.messages[key].gateway_id;
         self.respond(key, CommandStatus::ESME_ROK, Some(id));
@@ -288,6 +294,10 @@ impl Relay {
         if let Origin::Shard { .. } = message.origin {
             return self.finish_served(key, SubmitOutcome::Unsent);
         }
+        if self.is_spooled(key) {
+            return self.spooled_refused(key, refusal);
+        }
+        let message = &self.messages[key];
         if message.maybe_sent {
             return self.answer_unknown(key);
         }

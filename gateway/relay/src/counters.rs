@@ -159,6 +159,32 @@ counters! {
     }
 }
 
+counters! {
+    /// What one relay did with messages of customers in store and forward. All only grow, but for the last.
+    SpoolTraffic {
+        /// Messages acknowledged because the spool has them.
+        accepted,
+        /// Of those, taken by a vendor.
+        settled,
+        /// Times a message went back into the spool to be tried later.
+        deferred,
+        /// Messages and owed receipts that the spool handed out again.
+        handed_out,
+        /// Messages refused for good by a vendor.
+        failed,
+        /// Messages whose validity ended.
+        expired,
+        /// Messages given up because nobody knows whether a vendor has them.
+        unknown,
+        /// Receipts of ours offered to customers.
+        receipts,
+        /// Receipts of ours that could neither be delivered nor parked in all their time.
+        receipts_lost,
+        /// Gauge: acknowledged messages on their way to a vendor.
+        open,
+    }
+}
+
 /// All counters of one relay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
@@ -166,4 +192,6 @@ pub struct Counters {
     pub traffic: Traffic,
     /// Refusals of submits by reason, in the order of [`Refusal::ALL`].
     pub refused: [u64; Refusal::ALL.len()],
+    /// Store and forward.
+    pub spool: SpoolTraffic,
 }

@@ -64,8 +64,9 @@ impl Relay {
     fn deliver_elsewhere(&mut self, now: Instant, key: Key, place: u32) {
         let delivery = &self.deliveries[key];
         let account = &mut self.accounts[place];
-        let from_vendor = matches!(delivery.sender, Sender::Vendor { .. } | Sender::Part { .. });
-        let shard = if from_vendor { account.shard_with_receivers() } else { None };
+        let may_cross =
+            matches!(delivery.sender, Sender::Vendor { .. } | Sender::Part { .. } | Sender::Spool { .. });
+        let shard = if may_cross { account.shard_with_receivers() } else { None };
         let Some(shard) = shard else { return self.undeliverable(now, key) };
         let owner = account.id;
         let delivery = &mut self.deliveries[key];
@@ -231,7 +232,7 @@ impl Relay {
         let delivery = &mut self.deliveries[key];
         delivery.place = DeliveryPlace::Hands;
         match delivery.sender {
-            Sender::Vendor { .. } | Sender::Part { .. } => {
+            Sender::Vendor { .. } | Sender::Part { .. } | Sender::Spool { .. } => {
                 let owner = self.accounts[delivery.account].id;
                 self.park(now, key, owner);
             }
@@ -284,7 +285,7 @@ impl Relay {
         self.answer_vendor(key, refusal.status());
     }
 
-    /// The one place where a vendor's open delivery is answered, and what hangs on it.
+    /// The one place where an open delivery of a vendor, or of the spool, is answered, and what hangs on it.
     pub(crate) fn answer_vendor(&mut self, key: Key, status: CommandStatus) {
         let whole = self.deliveries[key].gathered.whole;
         let mut next = key;
@@ -302,6 +303,9 @@ impl Relay {
                     let pdu = core::mem::take(&mut delivery.pdu);
                     let done = ShardMessage::PartDone { delivery: asked, status, pdu };
                     self.shard_messages.push_back((shard, done));
+                }
+                Sender::Spool { gateway_id, tries, fate } => {
+                    self.spool_receipt_done(gateway_id, tries, fate, status);
                 }
                 Sender::Shard { .. } | Sender::Parked(_) => {}
             }

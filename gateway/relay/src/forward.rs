@@ -1,9 +1,9 @@
 //! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
 
 use crate::admit::{Submission, admit};
-use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
+use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
-use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
 use crate::open::{Message, Origin, Place};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -11,9 +11,9 @@ use crate::relay::{Party, Relay};
 use crate::resubmit::Novelty;
 use crate::route::{Chooser, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
-use crate::snapshot::Correlate;
+use crate::snapshot::{Correlate, Mode};
 use crate::vendor::Way;
-use smpp::field::{CommandId, CommandStatus};
+use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
@@ -47,7 +47,7 @@ impl Relay {
     pub(crate) fn submit(&mut self, arrival: Arrival, frame: Frame<'_>, submission: &Submission<'_>) {
         self.counters.traffic.submits += 1;
         let (status, message_id) = match self.enter(&arrival, frame, submission) {
-            Ok(Entered::New(key)) => return self.settle(arrival.now, key),
+            Ok(Entered::New(key)) => return self.begin(arrival.now, key, submission),
             Ok(Entered::Duplicate(id)) => {
                 self.counters.traffic.submits_duplicate += 1;
                 (CommandStatus::ESME_ROK, Some(id))
@@ -64,6 +64,14 @@ impl Relay {
             status,
             message_id,
         });
+    }
+
+    /// An admitted message goes on its way: to the spool first where its customer's mode says so.
+    fn begin(&mut self, now: Instant, key: Key, submission: &Submission<'_>) {
+        match self.accounts[self.messages[key].account].mode {
+            Mode::Relay => self.settle(now, key),
+            Mode::StoreAndForward => self.spool_message(now, key, submission.validity_period),
+        }
     }
 
     /// Everything before the first choice of a vendor.
@@ -106,31 +114,21 @@ impl Relay {
         let plan = plan.ok_or(Refusal::NoRoute)?;
         let (key, message) = self.messages.insert().ok_or(Refusal::MessagesFull)?;
         self.drawn = self.drawn.wrapping_add(1);
-        message.state = MessageState::Parsed;
-        message.place = Place::Hands;
+        message.reset();
         message.origin =
             Origin::Customer { session: session_key, link: arrival.link, sequence: frame.sequence_number() };
         message.command = submission.command;
         message.wants_receipt = submission.wants_receipt();
         message.urgent = submission.urgent;
-        message.maybe_sent = false;
-        message.tries = 0;
-        message.returns = 0;
-        message.again = 0;
-        message.stays = false;
         message.account = place;
-        message.addresses = NO_ADDRESSES;
         if message.wants_receipt && self.snapshot.correlate() != Correlate::None {
             message.addresses = addresses(submission.source, submission.destination);
         }
-        message.unresolved = Key::NONE;
-        message.resubmit = Key::NONE;
         message.plan = plan;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = self.ids.next(arrival.unix_seconds);
         message.submitted_at = arrival.unix_seconds as u32; // fits till 2106
-        message.deadline = Instant::default();
         self.spare.fill(&mut message.pdu, frame.bytes());
         message.step(MessageEvent::Admit);
         if let Some(fingerprint) = fingerprint {
@@ -156,21 +154,10 @@ impl Relay {
             self.shard_messages.push_back((from, done));
             return;
         };
-        message.state = MessageState::Parsed;
-        message.place = Place::Hands;
+        message.reset();
         message.origin = Origin::Shard { shard: from, message: asked };
-        message.command = CommandId::SUBMIT_SM;
-        message.wants_receipt = false;
-        message.maybe_sent = false;
-        message.tries = 0;
-        message.returns = 0;
-        message.again = 0;
-        message.stays = false;
         message.vendor = vendor;
         message.addresses = addresses;
-        message.unresolved = Key::NONE;
-        message.resubmit = Key::NONE;
-        message.deadline = Instant::default();
         self.spare.swap(&mut message.pdu, pdu);
         message.step(MessageEvent::Admit);
         self.settle(now, key);
@@ -326,7 +313,7 @@ impl Relay {
     pub(crate) fn is_abandoned(&self, key: Key) -> bool {
         match self.messages[key].origin {
             Origin::Customer { session, .. } => self.sessions.get(session).is_none(),
-            Origin::Shard { .. } => false,
+            Origin::Shard { .. } | Origin::Spool { .. } => false,
         }
     }
 

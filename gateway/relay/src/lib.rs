@@ -20,8 +20,10 @@
 //!                 or its first word        +-> not there (yet): wait, retry, then parked as an orphan
 //! ```
 //!
-//! Guarantees: one answer for each request on a surviving session; status 0 only when a vendor answered 0; a
-//! second copy only where the account's policy allows one; receipts and MO only to their owner; all memory
+//! A customer whose mode is store and forward is answered once the spool has its message: `spool.rs` tells that life.
+//!
+//! Guarantees: one answer for each request on a surviving session; status 0 only when a vendor answered 0 (or, in
+//! that other mode, when the spool has the message); a second copy only where the account's policy allows one; receipts and MO only to their owner; all memory
 //! bounded by [`Limits`].
 
 #![forbid(unsafe_code)]
@@ -52,13 +54,16 @@ mod resubmit;
 mod route;
 mod shard_message;
 mod snapshot;
+mod spool;
+mod spool_op;
+mod spool_pdu;
 mod store_op;
 mod unknown;
 mod unpark;
 mod unresolved;
 mod vendor;
 
-pub use counters::{Counters, Traffic, VendorTraffic};
+pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
 pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
@@ -74,9 +79,11 @@ pub use relay::{Relay, RelayOptions};
 pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor};
 pub use shard_message::{DeliverOutcome, ShardMessage, SubmitOutcome};
 pub use snapshot::{
-    Account, Correlate, Deduplicate, Limits, Mistake, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput,
+    Account, Correlate, Deduplicate, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput,
+    SpoolRules,
     UnknownOutcome, VENDORS_MAX, Vendor,
 };
+pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 pub use store_op::{
     Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage, VendorMessageId,
 };

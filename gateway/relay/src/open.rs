@@ -3,6 +3,7 @@
 
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::PlanIndex;
+use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
@@ -23,6 +24,9 @@ pub(crate) enum Origin {
     Customer { session: Key, link: LinkKey, sequence: u32 },
     /// Another shard, by its key.
     Shard { shard: ShardIndex, message: MessageKey },
+    /// Nobody: the customer has its answer, and the spool the message. `tries` is how often it was deferred, `again`
+    /// whether the spool handed it out.
+    Spool { tries: u16, again: bool },
 }
 
 /// Where a message waits.
@@ -40,6 +44,8 @@ pub(crate) enum Place {
     Store,
     /// For a receipt that tells its outcome; in the list of held messages.
     Held,
+    /// For the spool to keep it; in the list of its waits.
+    Spool,
 }
 
 /// One open submit.
@@ -95,6 +101,12 @@ impl Message {
             Some(next) => self.state = next,
             None => panic!("{event:?} is not legal in {:?}", self.state),
         }
+    }
+
+    /// A slot that held another message before: all begins anew but for its buffer.
+    #[inline]
+    pub(crate) fn reset(&mut self) {
+        *self = Self { pdu: core::mem::take(&mut self.pdu), ..Self::default() };
     }
 
     pub(crate) fn tried(&self) -> &[u16] {
@@ -157,6 +169,8 @@ pub(crate) enum Sender {
     Part { shard: ShardIndex, delivery: crate::message::DeliveryKey },
     /// The store, which handed it out.
     Parked(ParkedId),
+    /// The spool, which owes its customer this receipt.
+    Spool { gateway_id: GatewayId, tries: u16, fate: Fate },
 }
 
 /// Where a delivery waits.

@@ -33,11 +33,15 @@ pub enum Refusal {
     ReceiptsFull,
     /// The customer submits again what is not answered yet, and wants that to be noticed.
     DuplicateOpen,
+    /// The spool holds as many messages as it may.
+    SpoolFull,
+    /// The spool did not keep the message in time, or does not work.
+    SpoolAway,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -52,6 +56,8 @@ impl Refusal {
         Self::MessagesFull,
         Self::ReceiptsFull,
         Self::DuplicateOpen,
+        Self::SpoolFull,
+        Self::SpoolAway,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -76,6 +82,8 @@ impl Refusal {
             Self::MessagesFull => "messages_full",
             Self::ReceiptsFull => "receipts_full",
             Self::DuplicateOpen => "duplicate_open",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolAway => "spool_away",
         }
     }
 
@@ -87,13 +95,14 @@ impl Refusal {
             Self::TooLong => CommandStatus::ESME_RINVMSGLEN,
             Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
-            Self::NoVendor => CommandStatus::ESME_RSYSERR,
+            Self::NoVendor | Self::SpoolAway => CommandStatus::ESME_RSYSERR,
             Self::Draining
             | Self::QueueFull
             | Self::QueueExpired
             | Self::MessagesFull
             | Self::ReceiptsFull
-            | Self::DuplicateOpen => CommandStatus::ESME_RMSGQFUL,
+            | Self::DuplicateOpen
+            | Self::SpoolFull => CommandStatus::ESME_RMSGQFUL,
         }
     }
 }

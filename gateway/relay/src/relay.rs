@@ -14,6 +14,7 @@ use crate::receipt::EARLY_WAITS;
 use crate::resubmit::Resubmits;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
+use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
 use crate::unresolved::UnresolvedTable;
 use crate::vendor::{VendorLink, Vendors, pace};
@@ -46,8 +47,8 @@ pub struct RelayOptions {
 
 /// One shard's mind.
 ///
-/// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`] and
-/// [`Relay::poll_shard`] until each gives nothing; carry out their outputs in the order given. Failures of outputs
+/// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`],
+/// [`Relay::poll_spool`] and [`Relay::poll_shard`] until each gives nothing; carry out their outputs in the order given. Failures of outputs
 /// come back as inputs (`send_failed`, `delivery_failed`, `handle_undelivered`), which may give new outputs.
 /// Every `SendSubmit` ends in exactly one of `handle_answer`, `handle_expired`, `send_failed` or a place in the lists of
 /// `vendor_closed`; every `SendDeliver` in `customer_answered`, `delivery_failed` or the list of `customer_closed`.
@@ -94,6 +95,7 @@ pub struct Relay {
     /// Parts of MO whose message is not whole.
     pub(crate) gather: Gather,
 
+    pub(crate) spool: Spool,
     pub(crate) spare: SpareBuffers,
     /// Working space of the rewriting.
     pub(crate) text: BytesMut,
@@ -151,6 +153,7 @@ impl Relay {
             remote_deliveries: List::default(),
             early: Default::default(),
             gather: Gather::new(options.seed),
+            spool: Spool::default(),
             spare: SpareBuffers::default(),
             text: BytesMut::new(),
             rewritten: Vec::new(),
@@ -262,6 +265,9 @@ impl Relay {
         self.parties.insert(link, Party::Vendor(key));
         if may_submit {
             self.vendors[place].links.push(key);
+            if self.vendors[place].links.len() == 1 {
+                self.hasten_spool();
+            }
             self.announce_vendor(place);
             self.dispatch(now, place);
         }
@@ -392,6 +398,7 @@ impl Relay {
         self.expire_held(now);
         self.resubmits.expire(now);
         self.expire_gathers(now);
+        self.spool_tick(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -482,6 +489,7 @@ impl Relay {
         counters.traffic.held_open = u64::from(self.held.len());
         counters.traffic.unresolved_open = u64::from(self.unresolved.len());
         counters.traffic.resubmits_open = u64::from(self.resubmits.len());
+        counters.spool.open = self.spooled_open();
         counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();
         counters
     }

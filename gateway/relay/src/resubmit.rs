@@ -129,6 +129,13 @@ impl Resubmits {
         }
     }
 
+    /// The customer holds an id for a message that stays open.
+    pub(crate) fn accept(&mut self, key: Key) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.outcome = Outcome::Accepted;
+        }
+    }
+
     /// A receipt shows that a vendor has a message after all.
     pub(crate) fn resolve(&mut self, key: Key) {
         if let Some(entry) = self.entries.get_mut(key)

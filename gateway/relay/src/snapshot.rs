@@ -22,6 +22,8 @@ pub struct Account {
     pub rate: u32,
     /// What it may send at once after a silence, in messages; at least 1 where there is a rate.
     pub burst: u32,
+    /// When its messages are acknowledged.
+    pub mode: Mode,
     /// What to do when nobody knows whether a vendor has the message.
     pub unknown_outcome: UnknownOutcome,
     /// Status of the answer for an unknown outcome; never used for a definite no. Not ESME_ROK.
@@ -45,12 +47,44 @@ impl Account {
             name: name.into(),
             rate: 0,
             burst: 0,
+            mode: Mode::Relay,
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
             deduplicate: Deduplicate::Off,
             deduplicate_window: Duration::from_secs(60),
             numbers: Vec::new(),
             reassemble: false,
+        }
+    }
+}
+
+/// When a customer's message is acknowledged, and what the gateway owes it from then on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// With the vendor's verdict; nothing is owed after it.
+    #[default]
+    Relay,
+    /// Once the spool has it. Until its validity ends it is brought to a vendor, or its customer is told.
+    StoreAndForward,
+}
+
+/// How the spool's messages are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpoolRules {
+    /// Validity of a message that names none; at most 7 days.
+    pub validity: Duration,
+    /// First pause after a failed round; doubles with each.
+    pub retry_first: Duration,
+    /// Longest pause, before the quarter that is left to chance.
+    pub retry_max: Duration,
+}
+
+impl Default for SpoolRules {
+    fn default() -> Self {
+        Self {
+            validity: Duration::from_secs(24 * 3600),
+            retry_first: Duration::from_secs(5),
+            retry_max: Duration::from_secs(300),
         }
     }
 }
@@ -207,6 +241,8 @@ pub struct SnapshotInput {
     pub limits: Limits,
     /// Whether and how receipts are matched.
     pub correlate: Correlate,
+    /// Rules of the spool; none when there is no spool.
+    pub spool: Option<SpoolRules>,
 }
 
 /// One checked configuration. Immutable.
@@ -221,6 +257,7 @@ pub struct Snapshot {
     routes: RouteTable,
     limits: Limits,
     correlate: Correlate,
+    spool: Option<SpoolRules>,
 }
 
 /// One thing wrong with a [`SnapshotInput`]. Indices point into it.
@@ -395,6 +432,7 @@ impl Snapshot {
             routes,
             limits: input.limits,
             correlate: input.correlate,
+            spool: input.spool,
         })
     }
 
@@ -452,6 +490,11 @@ impl Snapshot {
     /// Whether and how receipts are matched.
     pub fn correlate(&self) -> Correlate {
         self.correlate
+    }
+
+    /// Rules of the spool; none when there is no spool.
+    pub fn spool(&self) -> Option<&SpoolRules> {
+        self.spool.as_ref()
     }
 }
 

@@ -27,12 +27,22 @@ impl Relay {
         if let Origin::Shard { .. } = self.messages[key].origin {
             return self.answer_unknown(key);
         }
+        if self.is_spooled(key) {
+            return self.spooled_unknown(now, key);
+        }
         self.note_unresolved(now, key);
         match self.policy(key) {
             UnknownOutcome::Fail => self.answer_unknown(key),
             UnknownOutcome::RetryOther => self.retry_unknown(now, key, false),
             UnknownOutcome::RetrySame => self.retry_unknown(now, key, true),
             UnknownOutcome::Hold => self.hold(now, key),
+        }
+    }
+
+    /// The customer has its answer already: another vendor at once where the policy allows one, else the spool decides.
+    fn spooled_unknown(&mut self, now: Instant, key: Key) {
+        if self.policy(key) != UnknownOutcome::RetryOther || !self.copy_unknown(now, key, false) {
+            self.spooled_lost(now, key);
         }
     }
 
@@ -50,6 +60,13 @@ impl Relay {
 
     /// Another copy, where there is room for one at once or after a wait.
     fn retry_unknown(&mut self, now: Instant, key: Key, same_vendor: bool) {
+        if !self.copy_unknown(now, key, same_vendor) {
+            self.answer_unknown(key);
+        }
+    }
+
+    /// False when no further copy may or can be sent.
+    fn copy_unknown(&mut self, now: Instant, key: Key, same_vendor: bool) -> bool {
         let message = &mut self.messages[key];
         message.stays = same_vendor;
         if !message.pdu.is_empty() && message.attempts() < self.snapshot.limits().attempts_max {
@@ -60,10 +77,11 @@ impl Relay {
                 message.deadline = Instant::default();
                 message.again += u8::from(same_vendor);
                 self.counters.traffic.unknown_retries += 1;
-                return self.put(now, key, choice);
+                self.put(now, key, choice);
+                return true;
             }
         }
-        self.answer_unknown(key);
+        false
     }
 
     /// Lets the customer wait, where a receipt can come.

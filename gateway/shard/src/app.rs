@@ -9,7 +9,7 @@ use crate::mail::Mail;
 use crate::options::{Plan, ShardOptions};
 use crate::report::{LinkTally, VendorReport};
 use link::{App, Bell, Closed, Event, LinkId, Links};
-use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, StoreOp, VendorId};
+use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, SpoolOp, StoreOp, VendorId};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub(crate) struct ShardApp {
     pub(crate) sessions: HashMap<AccountId, u32>,
     pub(crate) others: Vec<Option<Outgoing<Mail>>>,
     pub(crate) store: Option<Outgoing<StoreOp>>,
+    pub(crate) spool: Option<Outgoing<SpoolOp>>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) customers: LinkTally,
     pub(crate) vendors_links: LinkTally,
@@ -66,6 +67,7 @@ pub(crate) struct ShardApp {
 pub(crate) struct Lines {
     pub(crate) others: Vec<Option<Outgoing<Mail>>>,
     pub(crate) store: Option<Outgoing<StoreOp>>,
+    pub(crate) spool: Option<Outgoing<SpoolOp>>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) drained: Rc<Bell>,
 }
@@ -87,6 +89,7 @@ impl ShardApp {
             sessions: HashMap::new(),
             others: lines.others,
             store: lines.store,
+            spool: lines.spool,
             control: lines.control,
             customers: LinkTally::default(),
             vendors_links: LinkTally::default(),

@@ -4,7 +4,7 @@
 use crate::mail::{MAILBOX_CAPACITY, Mail};
 use crate::{Directive, Notice};
 use link::limits::{LENT_CAPACITY_MAX, LENT_MAX, OUTBOX_MAX, RECEIVE_BUFFER, SLOW_WRITE};
-use relay::{Limits, StoreAnswer, StoreOp};
+use relay::{Limits, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use std::fmt;
 use std::mem::size_of;
 
@@ -22,6 +22,9 @@ const LINK_OCTETS: u64 = 1_024;
 const WINDOW_OCTETS: u64 = 4 * 48;
 /// Parked deliveries that the store hands out at a time, for each customer.
 const PARKED_PAGE: u64 = 64;
+
+/// Messages that the spool hands out at a time, to each shard.
+const SPOOL_PAGE: u64 = 256;
 
 /// What the sum depends on.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,10 @@ pub struct NodeSize {
     pub store_octets: u64,
     /// Words that a shard and the store may leave for each other, each way.
     pub store_mailbox: u64,
+    /// What the spool takes, octets; 0 when there is none.
+    pub spool_octets: u64,
+    /// Words that a shard and the spool may leave for each other, each way; 0 when there is none.
+    pub spool_mailbox: u64,
 }
 
 /// One holder's part, octets.
@@ -78,9 +85,11 @@ pub fn memory_bound(size: &NodeSize) -> MemoryBound {
     let windows = size.links_max * size.window_max + size.vendor_windows;
     let store_word = (size_of::<StoreOp>() + size_of::<StoreAnswer>()) as u64;
     let store_words = size.store_mailbox.saturating_mul(store_word);
+    let spool_word = (size_of::<SpoolOp>() + size_of::<SpoolAnswer>()) as u64;
+    let spool_words = size.spool_mailbox.saturating_mul(spool_word);
     let control_words = CONTROL_MAILBOX * (size_of::<Notice>() + size_of::<Directive>());
     let shard_words = shards.saturating_sub(1) * (MAILBOX_CAPACITY * size_of::<Mail>()) as u64;
-    let mailboxes = shards * (shard_words + store_words + control_words as u64);
+    let mailboxes = shards * (shard_words + store_words + spool_words + control_words as u64);
     let same = |holder, octets| Summand { holder, worst: octets, steady: octets };
     let only_worst = |holder, worst| Summand { holder, worst, steady: 0 };
     let summands = vec![
@@ -107,9 +116,16 @@ pub fn memory_bound(size: &NodeSize) -> MemoryBound {
         same("mailboxes", mailboxes),
         only_worst("backlogs", shards * (messages + deliveries) * size_of::<StoreOp>() as u64),
         same("store", size.store_octets),
+        same("spool", size.spool_octets),
+        only_worst("spooled messages on their way", shards * spool_page(size)),
         only_worst("parked deliveries on their way", size.customers.saturating_mul(PARKED_PAGE * pdu)),
     ];
     MemoryBound { summands }
+}
+
+/// A page that the spool hands out to each shard, and one that it reads; nothing without a spool.
+fn spool_page(size: &NodeSize) -> u64 {
+    if size.spool_mailbox == 0 { 0 } else { SPOOL_PAGE * u64::from(size.limits.pdu_size_max) }
 }
 
 impl MemoryBound {
@@ -159,6 +175,8 @@ mod tests {
             limits: Limits::default(),
             store_octets: 1_000,
             store_mailbox: 16,
+            spool_octets: 1_000,
+            spool_mailbox: 16,
         }
     }
 
@@ -186,6 +204,9 @@ mod tests {
             ("backlogs", |size| size.limits.messages_max *= 2),
             ("mailboxes", |size| size.store_mailbox *= 2),
             ("store", |size| size.store_octets *= 2),
+            ("mailboxes", |size| size.spool_mailbox *= 2),
+            ("spool", |size| size.spool_octets *= 2),
+            ("spooled messages on their way", |size| size.limits.pdu_size_max *= 2),
             ("parked deliveries on their way", |size| size.customers *= 2),
         ];
         let before = memory_bound(&size());
@@ -222,6 +243,8 @@ mod tests {
             limits,
             store_octets: 1 << 40,
             store_mailbox: 1 << 20,
+            spool_octets: 1 << 40,
+            spool_mailbox: 1 << 20,
         });
         assert!(bound.worst() > bound.steady());
         assert!(bound.to_string().contains("open messages"));

@@ -3,7 +3,7 @@
 use crate::app::{ShardApp, Token, link_of};
 use crate::mail::Mail;
 use link::Links;
-use relay::{Output, ShardIndex, ShardMessage, StoreOp};
+use relay::{Output, ShardIndex, ShardMessage, SpoolOp, StoreOp};
 use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{DataSmResp, DeliverSmResp, Pdu, SubmitSmResp};
 use smpp::text::message_id::GatewayId;
@@ -18,6 +18,9 @@ impl ShardApp {
             }
             while let Some(op) = self.relay.poll_store() {
                 self.ask_store(links, op);
+            }
+            while let Some(op) = self.relay.poll_spool() {
+                self.ask_spool(links, op);
             }
             let Some((to, message)) = self.relay.poll_shard() else { return };
             self.send_to_shard(links, to, message);
@@ -71,6 +74,21 @@ impl ShardApp {
         }
     }
 
+    /// As [`ShardApp::ask_store`]. Where there is no spool the answer is the same: nothing can be kept.
+    fn ask_spool(&mut self, links: &mut Links<Token>, op: SpoolOp) {
+        match &mut self.spool {
+            Some(spool) if !spool.is_stuck() => {
+                spool.keep(op);
+                links.schedule_flush();
+            }
+            _ => {
+                if let Some(answer) = op.away() {
+                    self.relay.handle_spool_answer(links.now(), answer);
+                }
+            }
+        }
+    }
+
     fn send_to_shard(&mut self, links: &mut Links<Token>, to: ShardIndex, message: ShardMessage) {
         let Some(Some(outgoing)) = self.others.get_mut(usize::from(to.0)) else {
             return self.relay.handle_undelivered(links.now(), to, message);
@@ -93,13 +111,17 @@ impl ShardApp {
         if let Some(store) = &mut self.store {
             store.flush();
         }
+        if let Some(spool) = &mut self.spool {
+            spool.flush();
+        }
         self.control.flush();
     }
 
     /// Words that wait because a mailbox is full.
     pub(crate) fn waiting(&self) -> usize {
         let others: usize = self.others.iter().flatten().map(|outgoing| outgoing.waiting()).sum();
-        others + self.store.as_ref().map_or(0, |store| store.waiting()) + self.control.waiting()
+        let spool = self.spool.as_ref().map_or(0, |spool| spool.waiting());
+        others + self.store.as_ref().map_or(0, |store| store.waiting()) + spool + self.control.waiting()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::options::{Plan, ShardOptions};
 use crate::placement::bind_shard;
 use crate::report::ShardReport;
 use link::{Bell, Hub, HubOptions, Links, TlsServer};
-use relay::{ShardIndex, StoreAnswer, StoreOp};
+use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +34,8 @@ pub struct ShardParts {
     pub post: Post,
     /// Its lines to and from the store, where there is one.
     pub store: Option<(Sender<StoreOp>, Receiver<StoreAnswer>)>,
+    /// Its lines to and from the spool, where there is one.
+    pub spool: Option<(Sender<SpoolOp>, Receiver<SpoolAnswer>)>,
     /// Its lines to and from control.
     pub control: (Sender<Notice>, Receiver<Directive>),
     /// Where to listen: one shard of a node does, on one port or two.
@@ -52,12 +54,14 @@ pub struct Listening {
 
 /// Runs one shard until it is told to drain and has. To be the main future of an executor.
 pub async fn run_shard<R: Runtime>(parts: ShardParts) {
-    let ShardParts { options, plan, post, store, control, listen } = parts;
+    let ShardParts { options, plan, post, store, spool, control, listen } = parts;
     let drained = Rc::new(Bell::default());
     let (store_ops, store_answers) = store.unzip();
+    let (spool_ops, spool_answers) = spool.unzip();
     let lines = Lines {
         others: post.to.into_iter().map(|sender| sender.map(Outgoing::new)).collect(),
         store: store_ops.map(Outgoing::new),
+        spool: spool_ops.map(Outgoing::new),
         control: Outgoing::new(control.0),
         drained: drained.clone(),
     };
@@ -69,6 +73,9 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     }
     if let Some(answers) = store_answers {
         R::spawn(read_store::<R>(hub.clone(), answers));
+    }
+    if let Some(answers) = spool_answers {
+        R::spawn(read_spool::<R>(hub.clone(), answers));
     }
     let listeners = listen.into_iter().filter_map(|listening| open_listener::<R>(&hub, listening)).collect();
     R::spawn(read_directives::<R>(hub.clone(), control.1, listeners));
@@ -143,6 +150,20 @@ async fn read_store<R: Runtime>(hub: Hub<R, ShardApp>, mut answers: Receiver<Sto
         R::yield_if_needed().await;
     }
     tracing::error!("the store is gone: receipts are refused towards vendors until the node restarts");
+}
+
+async fn read_spool<R: Runtime>(hub: Hub<R, ShardApp>, mut answers: Receiver<SpoolAnswer>) {
+    let mut batch = Vec::with_capacity(MAILBOX_BATCH);
+    while answers.receive(&mut batch, MAILBOX_BATCH).await.is_ok() {
+        hub.with(|app, links| {
+            for answer in batch.drain(..) {
+                app.relay.handle_spool_answer(links.now(), answer);
+                app.carry_out(links);
+            }
+        });
+        R::yield_if_needed().await;
+    }
+    tracing::error!("the spool is gone: store-and-forward customers are refused until the node restarts");
 }
 
 async fn read_directives<R: Runtime>(

@@ -600,7 +600,7 @@ fn check_version(value: &[u8]) -> fjall::Result<()> {
 /// Tells our own version byte from the library's tags.
 const VERSION_TAG: &str = "gateway store version";
 
-fn open_error(directory: &Path, error: &fjall::Error) -> OpenError {
+pub(crate) fn open_error(directory: &Path, error: &fjall::Error) -> OpenError {
     let directory = directory.to_path_buf();
     match error {
         fjall::Error::Locked => OpenError::InUse(directory),

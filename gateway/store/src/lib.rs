@@ -17,11 +17,13 @@
 //! * Every collection is bounded by [`StoreOptions`].
 #![forbid(unsafe_code)]
 
+mod desk;
 mod embedded;
 mod memory;
 mod recent;
 mod service;
 mod shelf;
+pub mod spool;
 
 #[cfg(test)]
 mod contract;
@@ -31,6 +33,7 @@ mod crash;
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
+use embedded::open_error;
 use relay::{StoreAnswer, StoreOp, StoreOutage};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,16 +1,15 @@
 //! The thread that owns the store: takes what every shard has queued, does it as one turn, commits, answers.
 
+use super::desk::{Desk, thread_waker, unix_seconds};
 use super::{Batch, Durability, OpenError, Store, StoreCounters, StoreOptions};
 use arc_swap::ArcSwap;
 use relay::{StoreAnswer, StoreOp};
 use runtime::{Receiver, Sender, mailbox};
-use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::task::Waker;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Operations and answers that a mailbox holds, each way and shard; about 150 bytes each. A shard whose mailbox is
 /// full waits (see the relay's `store_wait_max`): 16,384 is some 60 ms of the store's work.
@@ -88,7 +87,7 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
         let (ops, ops_in) = mailbox(STORE_MAILBOX_LENGTH);
         let (answers_out, answers) = mailbox(STORE_MAILBOX_LENGTH);
         ports.push(StorePort { ops, answers });
-        desks.push(Desk { ops: ops_in, answers: answers_out, outbox: VecDeque::new(), closed: false });
+        desks.push(Desk::new(ops_in, answers_out));
     }
     let report = Arc::new(ArcSwap::from_pointee(store.counters()));
     let shown = report.clone();
@@ -103,18 +102,9 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     Ok((StoreThread { handle, ending, report }, ports))
 }
 
-/// The store's end towards one shard.
-struct Desk {
-    ops: Receiver<StoreOp>,
-    answers: Sender<StoreAnswer>,
-    /// Answers that found no room; while there are some, no operations are taken from this shard.
-    outbox: VecDeque<StoreAnswer>,
-    closed: bool,
-}
-
 struct Service {
     store: Store,
-    desks: Vec<Desk>,
+    desks: Vec<Desk<StoreOp, StoreAnswer>>,
     batches: Vec<Batch>,
     report: Arc<ArcSwap<StoreCounters>>,
     waker: Waker,
@@ -123,20 +113,24 @@ struct Service {
 }
 
 impl Service {
-    fn new(store: Store, desks: Vec<Desk>, report: Arc<ArcSwap<StoreCounters>>) -> Service {
+    fn new(
+        store: Store,
+        desks: Vec<Desk<StoreOp, StoreAnswer>>,
+        report: Arc<ArcSwap<StoreCounters>>,
+    ) -> Service {
         Service {
             store,
             batches: desks.iter().map(|_| Batch::default()).collect(),
             desks,
             report,
-            waker: Waker::from(Arc::new(ThreadWaker(thread::current()))),
+            waker: thread_waker(),
             swept_at: Instant::now(),
             reported_at: Instant::now(),
         }
     }
 
     fn run(mut self, ending: &AtomicBool) {
-        self.waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
+        self.waker = thread_waker();
         let mut turns_left = LAST_TURNS;
         while turns_left > 0 && self.wait(ending) {
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
@@ -166,7 +160,7 @@ impl Service {
                 blocked |= !desk.outbox.is_empty();
                 open += usize::from(!desk.closed || !desk.outbox.is_empty());
                 if desk.outbox.is_empty() && !desk.closed {
-                    desk.take(&mut batch.ops, &self.waker);
+                    desk.take(&mut batch.ops, TURN_OPS_MAX, &self.waker);
                     taken += batch.ops.len();
                 }
             }
@@ -199,52 +193,6 @@ impl Service {
             self.report.store(Arc::new(self.store.counters()));
         }
     }
-}
-
-impl Desk {
-    /// Appends what the shard has asked; when there is nothing, the waker is called as soon as there is.
-    fn take(&mut self, ops: &mut Vec<StoreOp>, waker: &Waker) {
-        let mut context = Context::from_waker(waker);
-        let receive = pin!(self.ops.receive(ops, TURN_OPS_MAX));
-        if let Poll::Ready(Err(runtime::Closed)) = receive.poll(&mut context) {
-            self.closed = true;
-        }
-    }
-
-    fn deliver(&mut self) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        if self.answers.is_closed() {
-            return self.outbox.clear(); // the shard is gone, nobody waits for them
-        }
-        let room = self.answers.free().min(self.outbox.len());
-        for answer in self.outbox.drain(..room) {
-            let pushed = self.answers.push(answer);
-            debug_assert!(pushed.is_ok(), "one sender, so the room that was free still is");
-        }
-        self.answers.ring();
-    }
-}
-
-/// Wakes a plain thread.
-struct ThreadWaker(Thread);
-
-impl Wake for ThreadWaker {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Seconds since 1970 UTC; a clock before that reads as 0, which gives nothing up.
-fn unix_seconds() -> u32 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs().min(u64::from(u32::MAX)) as u32)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("link", &["smpp", "runtime"], &[]),
     ("gateway-relay", &["smpp"], &[]),
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
-    ("gateway-store", &["runtime", "gateway-relay"], &["smpp"]),
+    ("gateway-store", &["smpp", "runtime", "gateway-relay"], &[]),
     ("gateway-control", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store"], &[]),
     (
         "gateway",

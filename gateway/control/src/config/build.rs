@@ -8,12 +8,14 @@ use super::{Config, Credential};
 use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
 use relay::{
-    Account, AccountId, Correlate, KeywordRule, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor,
+    Account, AccountId, Correlate, KeywordRule, Limits, Mode, Snapshot, SnapshotInput, SpoolRules, VendorId,
+    WeightedVendor,
 };
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
 use std::sync::Arc;
 use std::time::Duration;
+use store::spool::SpoolOptions;
 use store::{Durability, StoreOptions};
 
 /// What the layers take.
@@ -23,6 +25,8 @@ pub struct Built {
     pub plan: Arc<Plan>,
     /// The store to open; none when receipts are not correlated.
     pub store: Option<StoreOptions>,
+    /// The spool to open; none when no customer uses it and none was ever used.
+    pub spool: Option<SpoolOptions>,
     /// Account, system_id and proof of every customer.
     pub credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
     /// The vendors' hosts, to be looked up again.
@@ -83,6 +87,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     Ok(Built {
         plan: Arc::new(plan),
         store: store_options(config),
+        spool: spool_options(config),
         credentials: config.customers.iter().filter_map(credential).collect(),
         names,
         warnings,
@@ -109,6 +114,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
     let account = |customer: &super::Customer| Account {
         rate: customer.rate.value,
         burst: customer.burst,
+        mode: customer.mode,
         unknown_outcome: customer.unknown_outcome,
         deduplicate: customer.deduplicate,
         deduplicate_window: customer.deduplicate_window,
@@ -148,6 +154,11 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             (StoreKind::Embedded, WriteOrder::Strict) => Correlate::Strict,
             (StoreKind::Embedded, WriteOrder::Relaxed) => Correlate::Relaxed,
         },
+        spool: spool_options(config).map(|_| SpoolRules {
+            validity: config.spool.validity,
+            retry_first: config.spool.retry_first,
+            retry_max: config.spool.retry_max,
+        }),
     }
 }
 
@@ -216,6 +227,17 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
         parked_max: store.parked_max,
         parked_account_max: store.parked_max,
         ..StoreOptions::new(config.node.state_directory.join("store"))
+    })
+}
+
+/// What was acknowledged is owed, also to customers that use another mode by now: a spool that is there is opened.
+fn spool_options(config: &Config) -> Option<SpoolOptions> {
+    let directory = config.node.state_directory.join("spool");
+    let is_used = config.customers.iter().any(|customer| customer.mode == Mode::StoreAndForward);
+    (is_used || directory.is_dir()).then(|| SpoolOptions {
+        entries_max: config.spool.entries_max,
+        octets_max: config.spool.octets_max,
+        ..SpoolOptions::new(directory)
     })
 }
 

@@ -4,7 +4,7 @@ use super::mistake::{At, Place};
 use super::reader::Section;
 use super::secret::{Credential, Secret};
 use super::setting::{Fallback, Kind, SectionKind, Setting};
-use relay::{Deduplicate, UnknownOutcome};
+use relay::{Deduplicate, Mode, UnknownOutcome};
 use shard::BindKinds;
 use smpp::tlv::Tag;
 use std::path::Path;
@@ -27,6 +27,8 @@ pub struct Customer {
     pub rate: At<u32>,
     /// Messages at once after a silence.
     pub burst: u32,
+    /// When its messages are acknowledged.
+    pub mode: Mode,
     /// What to do when nobody knows whether a vendor has a message.
     pub unknown_outcome: UnknownOutcome,
     /// How what it submits again is recognised.
@@ -101,10 +103,16 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Messages at once after a silence, above the rate. Left out: one second's worth.",
         },
         Setting {
+            key: "mode",
+            kind: Kind::Choice(&["relay", "store_and_forward"]),
+            default: Fallback::Value("relay"),
+            help: "When its messages are acknowledged. `relay`: with the vendor's verdict. `store_and_forward`: once they are on disk; the gateway then tries until their validity ends, and writes a receipt itself when none could be delivered.",
+        },
+        Setting {
             key: "unknown_outcome",
             kind: Kind::Choice(UNKNOWN_OUTCOMES),
             default: Fallback::Value("fail"),
-            help: "When a vendor's link is lost before it answered, or it does not answer in time: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, `retry_same` to the same vendor on any bind of it, so that the recipient may get two; `hold` lets the customer wait, `hold_max` at most, for a receipt that tells the outcome.",
+            help: "When a vendor's link is lost before it answered, or it does not answer in time: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, `retry_same` to the same vendor on any bind of it, so that the recipient may get two; `hold` lets the customer wait, `hold_max` at most, for a receipt that tells the outcome. Left out in mode `store_and_forward`: `retry_other`, then all vendors again later; `fail` and `hold` there end the message with a receipt that says UNKNOWN.",
         },
         Setting {
             key: "deduplicate",
@@ -143,6 +151,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
     let rate = section.whole_u32("rate");
     let kinds = section.texts("bind_kinds");
     let has = |kind: &str| kinds.iter().any(|found| found.value == kind);
+    let is_spooled = section.text("mode") == "store_and_forward";
+    let mode = if is_spooled { Mode::StoreAndForward } else { Mode::Relay };
     let system_id =
         section.text_at("system_id").unwrap_or_else(|| At::new(String::new(), section.place.clone()));
     if section.has("system_id") && system_id.value.is_empty() {
@@ -163,7 +173,14 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         window: section.whole_u32("window"),
         rate: At::new(rate, section.place_of("rate")),
         burst: if section.has("burst") { section.whole_u32("burst") } else { rate },
-        unknown_outcome: unknown_outcome(&section.text("unknown_outcome")),
+        mode,
+        unknown_outcome: match section.text("unknown_outcome").as_str() {
+            // What was acknowledged is owed: rather twice than never, unless the operator says otherwise.
+            _ if mode == Mode::StoreAndForward && !section.has("unknown_outcome") => {
+                UnknownOutcome::RetryOther
+            }
+            chosen => unknown_outcome(chosen),
+        },
         deduplicate: deduplicate(section),
         deduplicate_window: section.time("deduplicate_window"),
         numbers: section.texts("numbers"),

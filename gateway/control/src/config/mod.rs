@@ -25,6 +25,7 @@ mod runtime;
 mod secret;
 mod session;
 mod setting;
+mod spool;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use routes::{Route, RouteVendor};
 pub use runtime::Runtime;
 pub use secret::{Credential, Secret};
 pub use session::Session;
+pub use spool::Spool;
 pub use store::{Store, StoreKind, WriteOrder};
 pub use tls::ListenTls;
 pub use value::{HostPort, parse_time};
@@ -71,6 +73,8 @@ pub struct Config {
     pub session: Session,
     /// `[store]`.
     pub store: Store,
+    /// `[spool]`.
+    pub spool: Spool,
     /// `[relay]`.
     pub relay: Relay,
     /// `[[customer]]`.
@@ -178,6 +182,7 @@ pub(crate) static SECTIONS: [&SectionKind; 10] = [
     &listen::SECTION,
     &session::SECTION,
     &store::SECTION,
+    &spool::SECTION,
     &relay::SECTION,
     &customers::SECTION,
     &vendors::SECTION,
@@ -199,6 +204,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         listen: listen::read(&reader.section(root, &listen::SECTION), directory),
         session: session::read(&reader.section(root, &session::SECTION)),
         store: store::read(&reader.section(root, &store::SECTION)),
+        spool: spool::read(&reader.section(root, &spool::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
         customers: entries(&customers::SECTION)
             .iter()

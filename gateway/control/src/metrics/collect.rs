@@ -4,13 +4,14 @@
 use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use arc_swap::ArcSwap;
-use relay::{Refusal, Traffic, VendorTraffic};
+use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
 use shard::{Latency, LinkTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::StoreCounters;
+use store::spool::SpoolCounters;
 
 /// Where the figures come from.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct Sources {
     pub shards: Vec<ReportSlot>,
     /// The store's counters, where there is one.
     pub store: Option<Arc<ArcSwap<StoreCounters>>>,
+    /// The spool's counters, where there is one.
+    pub spool: Option<Arc<ArcSwap<SpoolCounters>>>,
     /// The pool that checks passwords.
     pub authenticator: Option<Authenticator>,
 }
@@ -85,6 +88,9 @@ impl Sources {
         }
         if let Some(store) = &self.store {
             totals.add_store(&store.load());
+        }
+        if let Some(spool) = &self.spool {
+            totals.add_spool(&spool.load());
         }
         if let Some(authenticator) = &self.authenticator {
             let counters = authenticator.counters();
@@ -145,8 +151,9 @@ impl Totals {
         self.add_tally("customer", customers);
         self.add_tally("vendor", vendors_links);
         self.add_links(links);
-        let relay::Counters { traffic, refused } = relay;
+        let relay::Counters { traffic, refused, spool } = relay;
         self.add_traffic(traffic);
+        self.add_spool_traffic(spool);
         for refusal in Refusal::ALL {
             self.count(&n::REFUSALS, &[refusal.label()], refused[refusal.index()]);
         }
@@ -308,6 +315,43 @@ impl Totals {
         let value = Value::Latency(Box::new(*round_trip));
         let samples = self.samples.entry(n::VENDOR_ROUND_TRIP.name).or_default();
         samples.push(Sample { labels: vec![name.to_string()], value });
+    }
+
+    fn add_spool_traffic(&mut self, traffic: &SpoolTraffic) {
+        #[rustfmt::skip]
+        let SpoolTraffic {
+            accepted, settled, deferred, handed_out, failed, expired, unknown, receipts, receipts_lost, open,
+        } = traffic;
+        for (event, count) in [
+            ("accepted", accepted),
+            ("settled", settled),
+            ("deferred", deferred),
+            ("handed_out", handed_out),
+            ("failed", failed),
+            ("expired", expired),
+            ("unknown", unknown),
+        ] {
+            self.count(&n::SPOOL_MESSAGES, &[event], *count);
+        }
+        self.count(&n::SPOOL_RECEIPTS, &["offered"], *receipts);
+        self.count(&n::SPOOL_RECEIPTS, &["lost"], *receipts_lost);
+        self.count(&n::SPOOL_OPEN, &[], *open);
+    }
+
+    fn add_spool(&mut self, counters: &SpoolCounters) {
+        #[rustfmt::skip]
+        let SpoolCounters {
+            accepted: _, settled: _, handed_out: _, // as the relays count them
+            full, syncs, sync_ns, outages, entries, octets, waiting, away,
+        } = counters;
+        self.count(&n::SPOOL_ENTRIES, &["all"], *entries);
+        self.count(&n::SPOOL_ENTRIES, &["waiting"], *waiting);
+        self.count(&n::SPOOL_OCTETS, &[], *octets);
+        self.count(&n::SPOOL_FULL, &[], *full);
+        self.count(&n::SPOOL_SYNCS, &[], *syncs);
+        self.put(&n::SPOOL_SYNC_TIME, &[], *sync_ns as f64 / 1e9);
+        self.count(&n::SPOOL_ERRORS, &[], *outages);
+        self.count(&n::SPOOL_AWAY, &[], *away);
     }
 
     fn add_store(&mut self, counters: &StoreCounters) {

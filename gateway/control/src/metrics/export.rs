@@ -99,6 +99,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
     use store::StoreCounters;
+    use store::spool::SpoolCounters;
 
     #[test]
     fn buckets_are_the_shards() {
@@ -214,6 +215,18 @@ mod tests {
             in_flight: 1,
             links: 1,
         };
+        report.relay.spool = relay::SpoolTraffic {
+            accepted: 1,
+            settled: 1,
+            deferred: 1,
+            handed_out: 1,
+            failed: 1,
+            expired: 1,
+            unknown: 1,
+            receipts: 1,
+            receipts_lost: 1,
+            open: 1,
+        };
         report.vendors = vec![VendorReport { id: None, name: "west".into(), links: 2, traffic, round_trip }];
         let slots = (0..shards).map(|_| {
             let slot = report_slot();
@@ -245,6 +258,19 @@ mod tests {
             orphans_now: 1,
             away: 1,
         };
+        let spool = SpoolCounters {
+            accepted: 1,
+            settled: 1,
+            handed_out: 1,
+            full: 1,
+            syncs: 1,
+            sync_ns: 1_000_000_000,
+            outages: 1,
+            entries: 1,
+            octets: 1,
+            waiting: 1,
+            away: 1,
+        };
         Sources {
             version: "0.1.0",
             node: "gw1".into(),
@@ -256,6 +282,7 @@ mod tests {
             },
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
+            spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
             authenticator: Some(Authenticator::start(Vec::new(), AuthOptions::default()).unwrap().0),
         }
     }

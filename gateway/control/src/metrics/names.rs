@@ -129,6 +129,17 @@ metrics! {
     STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, orphans.";
     STORE_AWAY "store_away" Gauge [] "1 when the store does not work; restart the node.";
 
+    SPOOL_MESSAGES "spool_messages" Counter ["event"] "Messages in store and forward: accepted, settled, deferred, handed_out, failed, expired, unknown.";
+    SPOOL_RECEIPTS "spool_receipts" Counter ["result"] "Receipts that the gateway wrote: offered, lost.";
+    SPOOL_OPEN "spool_open" Gauge [] "Acknowledged messages on their way to a vendor.";
+    SPOOL_ENTRIES "spool_entries" Gauge ["kind"] "Messages in the spool: all, waiting to be handed out.";
+    SPOOL_OCTETS "spool_bytes" Gauge [] "Octets of their PDUs.";
+    SPOOL_FULL "spool_full" Counter [] "Messages refused because the spool was full.";
+    SPOOL_SYNCS "spool_syncs" Counter [] "Disk syncs of the spool; accepted messages per sync show the batching.";
+    SPOOL_SYNC_TIME "spool_sync_seconds" Counter [] "Time spent in turns of the spool with a sync.";
+    SPOOL_ERRORS "spool_errors" Counter [] "Operations that failed because the spool does not work.";
+    SPOOL_AWAY "spool_away" Gauge [] "1 when the spool does not work; restart the node.";
+
     AUTH_VERDICTS "auth_verdicts" Counter ["verdict"] "Binds judged: right, wrong, busy.";
     AUTH_HASHES "auth_hashes" Counter [] "Password hashes computed.";
 

@@ -37,6 +37,7 @@ fn bench(drain_max: Duration) -> Bench {
             memory: shard::limits::MemoryBound::default(),
             shards: vec![slot.clone()],
             store: None,
+            spool: None,
             authenticator: None,
         },
         desks: vec![ShardDesk { notices: notices_in, directives: directives_out }],

@@ -1,0 +1,437 @@
+//! Store and forward: a message is acknowledged once the spool has it, then goes the way of all messages, and comes
+//! back from the spool until a vendor took it or its customer can be told that none did.
+//!
+//! ```text
+//!  admitted -> spool: Accept -> customer: status 0 -> forward -> vendor: status 0 -> correlation -> spool: Settle
+//!                                                     ^    |
+//!                   spool: Due (after a while, a       |    +-> temporary, busy, away, unknown -> spool: Defer --+
+//!                   restart, when a vendor is back) ---+    +-> for good, or validity over                       |
+//!                        ^                                        |                                             |
+//!                        +----------------------------------------|---------------------------------------------+
+//!                                                                 +-> receipt of ours, taken or parked -> Settle
+//! ```
+
+use crate::arena::List;
+use crate::message::{AccountId, Key, MessageEvent, MessageKey, MessageState};
+use crate::open::{DeliveryPlace, Origin, Place, Sender};
+use crate::output::Output;
+use crate::refusal::Refusal;
+use crate::relay::Relay;
+use crate::route::mix;
+use crate::snapshot::{SpoolRules, UnknownOutcome};
+use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use crate::spool_pdu;
+use core::time::Duration;
+use smpp::field::{CommandId, CommandStatus, MessageState as FinalState, StatusClass};
+use smpp::text::message_id::GatewayId;
+use smpp::time::Instant;
+use std::collections::VecDeque;
+
+/// How long the spool may take to keep a message. A disk that syncs takes milliseconds, a bad one a second.
+const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Messages on their first way to a vendor that are open in one shard after their acknowledgement; one more is left in
+/// the spool and comes back as due. Less than a vendor's queue holds, so that customers of the other mode find room.
+const FRESH_MAX: u32 = 4_096;
+/// The same for messages that came back from the spool. A room of their own, so that neither keeps the other out.
+const AGAIN_MAX: u32 = 2_048;
+/// Messages that the spool hands out at a time; each costs it a read.
+const PAGE_MAX: u32 = 256;
+/// How soon to ask again what is due, when nothing more was.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// First and longest pause after a busy vendor: it is there, and a slot soon free. Within the rules' own bounds.
+const BUSY_FIRST: Duration = Duration::from_secs(1);
+const BUSY_MAX: Duration = Duration::from_secs(60);
+/// No validity is longer, and no receipt of ours is offered longer: what a correlation lives at most.
+pub(crate) const VALIDITY_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a relay remembers of its spool.
+#[derive(Debug, Default)]
+pub(crate) struct Spool {
+    pub(crate) ops: VecDeque<SpoolOp>,
+    /// Messages that wait for the spool to keep them, by deadline.
+    waits: List,
+    /// At most [`FRESH_MAX`].
+    fresh: u32,
+    /// At most [`AGAIN_MAX`].
+    again: u32,
+    /// A page was asked for and has not come.
+    asked: bool,
+    ask_at: Instant,
+    /// The wall clock as last heard of.
+    unix_seconds: u32,
+}
+
+/// Why a message waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pause {
+    /// There was no room for it in this shard.
+    None,
+    /// A vendor is there and takes no more.
+    Busy,
+    /// No vendor is there, or it failed.
+    Failed,
+}
+
+/// What a decided message leaves behind.
+struct Decided {
+    gateway_id: GatewayId,
+    account: AccountId,
+    accepted_at: u32,
+    tries: u16,
+    fate: Fate,
+}
+
+impl Relay {
+    /// The next thing that the spool shall do.
+    pub fn poll_spool(&mut self) -> Option<SpoolOp> {
+        self.spool.ops.pop_front()
+    }
+
+    /// What the spool answered.
+    pub fn handle_spool_answer(&mut self, now: Instant, answer: SpoolAnswer) {
+        match answer {
+            SpoolAnswer::Accepted { message, gateway_id, outcome, pdu } => {
+                self.spooled(now, message.0, gateway_id, outcome, pdu);
+            }
+            SpoolAnswer::Due { unix_seconds, entries, more } => {
+                self.spool.asked = false;
+                self.spool.ask_at = if more { now } else { now + ASK_EVERY };
+                self.spool.unix_seconds = self.spool.unix_seconds.max(unix_seconds);
+                for entry in entries {
+                    self.take_again(now, entry);
+                }
+                self.ask_spool(now);
+            }
+        }
+    }
+
+    /// An admitted message of a customer whose mode this is.
+    pub(crate) fn spool_message(&mut self, now: Instant, key: Key, validity_period: &[u8]) {
+        let default = self.snapshot.spool().map_or(VALIDITY_MAX, |rules| rules.validity);
+        let message = &mut self.messages[key];
+        let accepted_at = message.submitted_at;
+        let validity = spool_pdu::validity(validity_period, accepted_at, default).min(VALIDITY_MAX);
+        message.place = Place::Spool;
+        message.deadline = now + ACCEPT_WAIT_MAX;
+        self.spool.unix_seconds = self.spool.unix_seconds.max(accepted_at);
+        self.spool.ops.push_back(SpoolOp::Accept {
+            message: MessageKey(key),
+            gateway_id: message.gateway_id,
+            account: self.accounts[message.account].id,
+            accepted_at,
+            expires_at: accepted_at.saturating_add(validity.as_secs() as u32),
+            pdu: core::mem::take(&mut message.pdu),
+        });
+        self.messages.push_back(&mut self.spool.waits, key);
+    }
+
+    /// The spool keeps it now, or cannot.
+    fn spooled(
+        &mut self,
+        now: Instant,
+        key: Key,
+        gateway_id: GatewayId,
+        outcome: Result<(), SpoolOutage>,
+        pdu: Vec<u8>,
+    ) {
+        let waits = |open: &crate::open::Message| open.place == Place::Spool && open.gateway_id == gateway_id;
+        if !self.messages.get(key).is_some_and(waits) {
+            self.counters.traffic.stale_events += 1;
+            if outcome.is_ok() {
+                self.spool.ops.push_back(SpoolOp::Settle { gateway_id }); // its customer was refused meanwhile
+            }
+            return self.spare.keep(pdu);
+        }
+        self.messages.remove(&mut self.spool.waits, key);
+        let message = &mut self.messages[key];
+        message.place = Place::Hands;
+        message.deadline = Instant::default();
+        self.spare.swap(&mut message.pdu, pdu);
+        match outcome {
+            Ok(()) => self.acknowledge_spooled(now, key),
+            Err(SpoolOutage::Full) => self.refuse(key, Refusal::SpoolFull),
+            Err(SpoolOutage::Away) => self.refuse(key, Refusal::SpoolAway),
+        }
+    }
+
+    /// The message is durable: its customer is told so, and the gateway owes it from now on.
+    fn acknowledge_spooled(&mut self, now: Instant, key: Key) {
+        let message = &mut self.messages[key];
+        let gateway_id = message.gateway_id;
+        assert!(message.state == MessageState::Admitted);
+        let Origin::Customer { session, link, sequence } = message.origin else { return };
+        if self.sessions.get(session).is_none() {
+            // Never acknowledged, so the customer sends it again.
+            message.step(MessageEvent::Expire);
+            self.counters.traffic.submits_abandoned += 1;
+            self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+            return self.close_message(key);
+        }
+        let command = message.command.response();
+        let (status, message_id) = (CommandStatus::ESME_ROK, Some(gateway_id));
+        self.outputs.push_back(Output::AnswerSubmit { link, sequence, command, status, message_id });
+        self.counters.traffic.submits_accepted += 1;
+        self.counters.spool.accepted += 1;
+        let message = &mut self.messages[key];
+        message.origin = Origin::Spool { tries: 0, again: false };
+        self.resubmits.accept(core::mem::replace(&mut message.resubmit, Key::NONE));
+        self.spool.fresh += 1;
+        if self.draining || self.spool.fresh > FRESH_MAX {
+            self.messages[key].step(MessageEvent::Expire);
+            return self.defer(key, Pause::None);
+        }
+        self.settle(now, key);
+    }
+
+    /// A message comes from the spool.
+    fn take_again(&mut self, now: Instant, entry: SpoolEntry) {
+        self.counters.spool.handed_out += 1;
+        let fate = match entry.fate {
+            Some(fate) => fate, // told before, in vain
+            None if entry.left.is_zero() => {
+                let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Expired };
+                self.count_fate(state);
+                Fate { state, status: CommandStatus::ESME_ROK }
+            }
+            None => return self.send_again(now, entry),
+        };
+        let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
+        self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
+    }
+
+    fn send_again(&mut self, now: Instant, entry: SpoolEntry) {
+        let Some(view) = spool_pdu::View::of(&entry.pdu) else {
+            // It was read when it came; only a disk that changes octets brings us here.
+            self.count_fate(FinalState::Undeliverable);
+            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id: entry.gateway_id });
+        };
+        let (command, wants_receipt) = (view.command, view.wants_receipt);
+        let plan = self.snapshot.routes().find(entry.account, view.destination.digits);
+        let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
+        // Its customer may be configured away: what was acknowledged is owed all the same.
+        let account = self.accounts.place_any(&self.snapshot, entry.account);
+        let has_room = account.is_some() && !self.draining && self.spool.again < AGAIN_MAX;
+        let slot = if has_room { self.messages.insert() } else { None };
+        let (Some(account), Some((key, message))) = (account, slot) else { return self.put_back(entry) };
+        self.drawn = self.drawn.wrapping_add(1);
+        message.reset();
+        message.origin = Origin::Spool { tries: entry.tries, again: true };
+        message.command = command;
+        message.wants_receipt = wants_receipt;
+        message.maybe_sent = entry.maybe_sent;
+        message.account = account;
+        message.plan = plan;
+        message.epoch = self.epoch;
+        message.draw = mix(self.options.seed ^ self.drawn);
+        message.gateway_id = entry.gateway_id;
+        message.submitted_at = entry.accepted_at;
+        self.spare.swap(&mut message.pdu, entry.pdu);
+        spool_pdu::shorten_validity(&mut message.pdu, entry.left);
+        message.step(MessageEvent::Admit);
+        self.spool.again += 1;
+        self.settle(now, key);
+    }
+
+    /// What was handed out finds no room: as it was, a little later.
+    fn put_back(&mut self, entry: SpoolEntry) {
+        let SpoolEntry { gateway_id, tries, maybe_sent, pdu, .. } = entry;
+        self.spare.keep(pdu);
+        let after = ASK_EVERY;
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+    }
+
+    /// True for a message whose customer has its answer already.
+    pub(crate) fn is_spooled(&self, key: Key) -> bool {
+        matches!(self.messages[key].origin, Origin::Spool { .. })
+    }
+
+    /// A vendor took a spooled message, and its correlation is kept or given up.
+    pub(crate) fn settle_spooled(&mut self, key: Key) {
+        assert!(self.messages[key].state == MessageState::Acked);
+        let gateway_id = self.leave_spooled(key);
+        self.counters.spool.settled += 1;
+        self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+    }
+
+    /// No vendor of the plan took a spooled message in this round: the last one said no.
+    pub(crate) fn spooled_rejected(&mut self, now: Instant, key: Key, status: CommandStatus) {
+        self.messages[key].step(MessageEvent::Refuse);
+        match status.class() {
+            StatusClass::Throttled => self.defer(key, Pause::Busy),
+            StatusClass::Temporary if status == CommandStatus::ESME_RMSGQFUL => self.defer(key, Pause::Busy),
+            StatusClass::Temporary => self.defer(key, Pause::Failed),
+            StatusClass::Ok | StatusClass::Permanent => {
+                let state = match status {
+                    _ if self.messages[key].maybe_sent => FinalState::Unknown,
+                    CommandStatus::ESME_RX_R_APPN => FinalState::Rejected,
+                    _ => FinalState::Undeliverable,
+                };
+                self.decide(now, key, Fate { state, status });
+            }
+        }
+    }
+
+    /// Our no to a spooled message: for this round only.
+    pub(crate) fn spooled_refused(&mut self, key: Key, refusal: Refusal) {
+        let is_busy = matches!(refusal, Refusal::QueueFull | Refusal::QueueExpired);
+        self.defer(key, if is_busy { Pause::Busy } else { Pause::Failed });
+    }
+
+    /// Nobody knows whether the vendor has a spooled message.
+    pub(crate) fn spooled_lost(&mut self, now: Instant, key: Key) {
+        // Nobody waits for an answer that could be held back.
+        let may_copy = match self.policy(key) {
+            UnknownOutcome::RetryOther | UnknownOutcome::RetrySame => true,
+            UnknownOutcome::Fail | UnknownOutcome::Hold => false,
+        };
+        if may_copy {
+            return self.defer(key, Pause::Failed);
+        }
+        let fate = Fate { state: FinalState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR };
+        self.decide(now, key, fate);
+    }
+
+    /// Back into the spool, for a pause that grows with the number of tries.
+    fn defer(&mut self, key: Key, pause: Pause) {
+        let Origin::Spool { tries, .. } = self.messages[key].origin else { return };
+        let (maybe_sent, draw) = (self.messages[key].maybe_sent, self.messages[key].draw);
+        let (after, tries) = match pause {
+            Pause::None => (Duration::ZERO, tries),
+            pause => (self.pause_of(pause, tries, draw), tries.saturating_add(1)),
+        };
+        let gateway_id = self.leave_spooled(key);
+        self.counters.spool.deferred += 1;
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+    }
+
+    /// Doubles from the first to the longest, plus up to a quarter left to chance.
+    fn pause_of(&self, pause: Pause, tries: u16, draw: u64) -> Duration {
+        let rules = self.snapshot.spool().copied().unwrap_or_default();
+        let SpoolRules { retry_first, retry_max, .. } = rules;
+        let (first, longest) = match pause {
+            Pause::Busy => (BUSY_FIRST.min(retry_first), BUSY_MAX.min(retry_max)),
+            Pause::None | Pause::Failed => (retry_first, retry_max),
+        };
+        let pause = first.saturating_mul(1 << u32::from(tries).min(16)).min(longest);
+        let chance = mix(draw ^ u64::from(tries)) >> 48; // of 65,536
+        pause + pause.saturating_mul(chance as u32) / (4 << 16)
+    }
+
+    /// A spooled message will not be tried again: its customer is told, if it asked to be.
+    fn decide(&mut self, now: Instant, key: Key, fate: Fate) {
+        let message = &mut self.messages[key];
+        let Origin::Spool { tries, .. } = message.origin else { return };
+        let (account, accepted_at) = (self.accounts[message.account].id, message.submitted_at);
+        let pdu = core::mem::take(&mut message.pdu);
+        let gateway_id = self.leave_spooled(key);
+        self.count_fate(fate.state);
+        self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
+    }
+
+    fn count_fate(&mut self, state: FinalState) {
+        let spool = &mut self.counters.spool;
+        match state {
+            FinalState::Expired => spool.expired += 1,
+            FinalState::Unknown => spool.unknown += 1,
+            _ => spool.failed += 1,
+        }
+    }
+
+    /// Offers a receipt of ours to the customer; the message is settled once it is taken or parked.
+    fn tell_fate(&mut self, now: Instant, decided: &Decided, pdu: Vec<u8>) {
+        let Decided { gateway_id, account, accepted_at, tries, fate } = *decided;
+        let age = Duration::from_secs(u64::from(self.spool.unix_seconds.saturating_sub(accepted_at)));
+        let view = spool_pdu::View::of(&pdu).filter(|view| view.wants_failure);
+        let Some(view) = view else {
+            self.spare.keep(pdu);
+            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+        };
+        if tries > 0 && age > VALIDITY_MAX {
+            self.counters.spool.receipts_lost += 1;
+            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+        }
+        let facts = spool_pdu::Facts { gateway_id, accepted_at, done_at: self.spool.unix_seconds, fate };
+        let receipt = spool_pdu::receipt(&view, &facts);
+        self.spare.keep(pdu);
+        let sender = Sender::Spool { gateway_id, tries, fate };
+        let slot = if self.draining {
+            None // what is open shall only become less
+        } else {
+            self.insert_delivery(sender, CommandId::DELIVER_SM, crate::account::NO_ACCOUNT)
+        };
+        let Some(key) = slot else { return self.owe_receipt(gateway_id, tries, fate) };
+        self.counters.spool.receipts += 1;
+        self.spare.fill(&mut self.deliveries[key].pdu, &receipt);
+        debug_assert!(self.deliveries[key].place == DeliveryPlace::Hands);
+        self.give_to(now, key, account);
+    }
+
+    /// A receipt of ours was taken or parked (status 0), or could not be.
+    pub(crate) fn spool_receipt_done(
+        &mut self,
+        gateway_id: GatewayId,
+        tries: u16,
+        fate: Fate,
+        status: CommandStatus,
+    ) {
+        if status == CommandStatus::ESME_ROK {
+            self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+        } else {
+            self.owe_receipt(gateway_id, tries, fate);
+        }
+    }
+
+    fn owe_receipt(&mut self, gateway_id: GatewayId, tries: u16, fate: Fate) {
+        let after = self.pause_of(Pause::Failed, tries, gateway_id.0);
+        let (tries, fate) = (tries.saturating_add(1), Some(fate));
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent: false, fate });
+    }
+
+    /// Closes a message that the spool has; its id.
+    fn leave_spooled(&mut self, key: Key) -> GatewayId {
+        let Origin::Spool { again, .. } = self.messages[key].origin else {
+            unreachable!("only messages that the spool has are given back to it")
+        };
+        let open = if again { &mut self.spool.again } else { &mut self.spool.fresh };
+        assert!(*open > 0);
+        *open -= 1;
+        let gateway_id = self.messages[key].gateway_id;
+        self.close_message(key);
+        gateway_id
+    }
+
+    /// A vendor has its first bind here: what waits for one need not wait longer.
+    pub(crate) fn hasten_spool(&mut self) {
+        if self.snapshot.spool().is_some() {
+            self.spool.ops.push_back(SpoolOp::Hasten);
+        }
+    }
+
+    /// What the tick does: late acceptances, and a look at what is due.
+    pub(crate) fn spool_tick(&mut self, now: Instant) {
+        while let Some(key) = self.messages.first(&self.spool.waits)
+            && self.messages[key].deadline <= now
+        {
+            self.messages.remove(&mut self.spool.waits, key);
+            self.messages[key].place = Place::Hands;
+            self.refuse(key, Refusal::SpoolAway);
+        }
+        self.ask_spool(now);
+    }
+
+    fn ask_spool(&mut self, now: Instant) {
+        let spool = &mut self.spool;
+        let has_room = spool.again + PAGE_MAX <= AGAIN_MAX;
+        if self.snapshot.spool().is_none() || self.draining || spool.asked || !has_room || now < spool.ask_at
+        {
+            return;
+        }
+        spool.asked = true;
+        spool.ops.push_back(SpoolOp::Due { count_max: PAGE_MAX });
+    }
+
+    /// Messages here that the spool has as well.
+    pub(crate) fn spooled_open(&self) -> u64 {
+        u64::from(self.spool.fresh) + u64::from(self.spool.again)
+    }
+}

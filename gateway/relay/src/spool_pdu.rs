@@ -1,0 +1,209 @@
+//! The PDUs of store and forward: how long a message is valid, and the receipts that the gateway writes itself.
+
+use crate::spool_op::Fate;
+use bytes::BytesMut;
+use core::time::Duration;
+use smpp::dialect::Dialect;
+use smpp::field::time::{RelativeTime, TIME_LENGTH, Time};
+use smpp::field::{Address, CommandId, CommandStatus, EsmClass, ReceiptWanted, RegisteredDelivery};
+use smpp::pdu::{DeliverSm, Pdu};
+use smpp::text::message_id::GatewayId;
+use smpp::text::receipt::{DateForm, Receipt};
+use smpp::tlv::{Tag, Tlvs, write_tlv};
+use smpp::wire::Frame;
+
+/// How long a message is valid that was taken at `accepted_at`, seconds since 1970 UTC. Empty or no time: `default`.
+pub(crate) fn validity(period: &[u8], accepted_at: u32, default: Duration) -> Duration {
+    let now = i64::from(accepted_at);
+    Time::parse(period)
+        .map_or(default, |time| Duration::from_secs(time.unix_seconds(now).saturating_sub(now).max(0) as u64))
+}
+
+/// What a message's fate needs of its PDU.
+pub(crate) struct View<'a> {
+    pub(crate) command: CommandId,
+    pub(crate) source: Address<'a>,
+    pub(crate) destination: Address<'a>,
+    /// A receipt or an intermediate notification may come back.
+    pub(crate) wants_receipt: bool,
+    /// A receipt is wanted when it fails.
+    pub(crate) wants_failure: bool,
+}
+
+impl<'a> View<'a> {
+    /// Reads a whole submit_sm or data_sm.
+    pub(crate) fn of(pdu: &'a [u8]) -> Option<Self> {
+        let frame = Frame::whole(pdu)?;
+        let (source, destination, registered) = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
+            Pdu::SubmitSm(submit) => (submit.source, submit.destination, submit.registered_delivery),
+            Pdu::DataSm(data) => (data.source, data.destination, data.registered_delivery),
+            _ => return None,
+        };
+        let wants_receipt = registered.wants_receipt() || registered.wants_intermediate();
+        let wants_failure = matches!(registered.receipt(), ReceiptWanted::Always | ReceiptWanted::OnFailure);
+        Some(View { command: frame.command_id(), source, destination, wants_receipt, wants_failure })
+    }
+}
+
+/// Writes what is left of a relative validity period over it: the vendor counts from when it gets the message. An
+/// absolute one stays right, and a message without one keeps none.
+pub(crate) fn shorten_validity(pdu: &mut [u8], left: Duration) {
+    let at = {
+        let Some(Pdu::SubmitSm(submit)) =
+            Frame::whole(pdu).and_then(|frame| Pdu::decode(frame, &Dialect::tolerant()).ok())
+        else {
+            return;
+        };
+        if !matches!(Time::parse(submit.validity_period), Some(Time::Relative(_))) {
+            return;
+        }
+        (submit.validity_period.as_ptr() as usize).wrapping_sub(pdu.as_ptr() as usize)
+    };
+    if let Some(period) = pdu.get_mut(at..).and_then(|rest| rest.get_mut(..TIME_LENGTH)) {
+        period.copy_from_slice(&Time::Relative(RelativeTime::from_duration(left)).write());
+    }
+}
+
+/// What a receipt of ours says beside the addresses.
+pub(crate) struct Facts {
+    pub(crate) gateway_id: GatewayId,
+    /// Seconds since 1970 UTC.
+    pub(crate) accepted_at: u32,
+    /// Seconds since 1970 UTC.
+    pub(crate) done_at: u32,
+    pub(crate) fate: Fate,
+}
+
+/// A deliver_sm with the receipt, sequence number to be patched: text of SMPP 3.4 Appendix B, and the TLVs
+/// receipted_message_id and message_state. Allocates; failures are rare.
+pub(crate) fn receipt(view: &View<'_>, facts: &Facts) -> BytesMut {
+    let id = facts.gateway_id.text();
+    let state = facts.fate.state;
+    let date = |seconds: u32| {
+        let mut out = BytesMut::new();
+        DateForm::Ten.write(i64::from(seconds), &mut out);
+        out
+    };
+    let (submit_date, done_date) = (date(facts.accepted_at), date(facts.done_at));
+    let error = format!("{:03}", facts.fate.status.0);
+    let mut text = BytesMut::new();
+    Receipt {
+        id: &id,
+        sub: b"001",
+        dlvrd: b"000",
+        submit_date: &submit_date,
+        done_date: &done_date,
+        state: Some(state),
+        err: error.as_bytes(),
+        ..Receipt::default()
+    }
+    .write(&mut text);
+    let mut tlvs = BytesMut::new();
+    let mut id_with_end = id.to_vec();
+    id_with_end.push(0);
+    write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &id_with_end);
+    write_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[state.as_u8()]);
+    let mut out = BytesMut::new();
+    DeliverSm {
+        source: view.destination,
+        destination: view.source,
+        esm_class: EsmClass::RECEIPT,
+        registered_delivery: RegisteredDelivery::NONE,
+        short_message: &text,
+        tlvs: Tlvs::new(&tlvs),
+        ..DeliverSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, 0, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smpp::field::{MessageState, Npi, Ton};
+    use smpp::pdu::SubmitSm;
+    use smpp::text::receipt::receipt_of;
+
+    const NOW: u32 = 1_767_225_600; // 2026-01-01T00:00:00Z
+
+    fn submit(validity_period: &[u8], registered: u8) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        SubmitSm {
+            source: Address { ton: Ton(5), npi: Npi(0), digits: b"ACME" },
+            destination: Address { ton: Ton(1), npi: Npi(1), digits: b"12025550123" },
+            validity_period,
+            registered_delivery: RegisteredDelivery(registered),
+            short_message: b"hello",
+            ..SubmitSm::default()
+        }
+        .encode(CommandStatus::ESME_ROK, 1, &mut out);
+        out.to_vec()
+    }
+
+    #[test]
+    fn validity_is_the_customers_or_the_default() {
+        let check = |period: &[u8], seconds| {
+            let default = Duration::from_secs(77);
+            assert_eq!(
+                validity(period, NOW, default),
+                Duration::from_secs(seconds),
+                "{}",
+                period.escape_ascii()
+            );
+        };
+        check(b"", 77);
+        check(b"tomorrow", 77);
+        check(b"000000010000000R", 3600);
+        check(b"260101000500000+", 300);
+        check(b"251231235930000+", 0); // within the grace of admission
+    }
+
+    #[test]
+    fn only_a_relative_validity_is_shortened() {
+        let check = |before: &[u8], after: &[u8]| {
+            let mut pdu = submit(before, 1);
+            shorten_validity(&mut pdu, Duration::from_secs(90));
+            assert_eq!(pdu, submit(after, 1), "{}", before.escape_ascii());
+        };
+        check(b"000000010000000R", b"000000000130000R");
+        check(b"260101000500000+", b"260101000500000+");
+        check(b"", b"");
+        let mut other = b"no pdu".to_vec();
+        shorten_validity(&mut other, Duration::ZERO);
+        assert_eq!(other, b"no pdu");
+    }
+
+    #[test]
+    fn a_receipt_goes_back_the_way_the_message_came() {
+        let pdu = submit(b"", 1);
+        let view = View::of(&pdu).expect("a submit");
+        let fate = Fate { state: MessageState::Undeliverable, status: CommandStatus::ESME_RINVDSTADR };
+        let facts = Facts { gateway_id: GatewayId(0x0A), accepted_at: NOW, done_at: NOW + 60, fate };
+        let out = receipt(&view, &facts);
+        let deliver = DeliverSm::decode(Frame::whole(&out).unwrap(), &Dialect::strict()).unwrap();
+        assert_eq!((deliver.source.digits, deliver.destination.digits), (&b"12025550123"[..], &b"ACME"[..]));
+        assert_eq!((deliver.source.ton, deliver.destination.ton), (Ton(1), Ton(5)));
+        assert_eq!(
+            deliver.short_message.escape_ascii().to_string(),
+            "id:000000000000000A sub:001 dlvrd:000 submit date:2601010000 done date:2601010001 stat:UNDELIV err:011 text:"
+        );
+        let found = receipt_of(&deliver).expect("marked as a receipt");
+        assert_eq!(found.id.map(|id| id.value), Some(&b"000000000000000A"[..]));
+        assert_eq!(deliver.tlvs.find(Tag::RECEIPTED_MESSAGE_ID), Some(&b"000000000000000A\0"[..]));
+        assert_eq!(deliver.tlvs.find_u8(Tag::MESSAGE_STATE), Some(MessageState::Undeliverable.as_u8()));
+    }
+
+    #[test]
+    fn who_wants_to_hear_of_a_failure() {
+        let check = |registered, wants| {
+            let pdu = submit(b"", registered);
+            let view = View::of(&pdu).expect("a submit");
+            assert_eq!((view.wants_receipt, view.wants_failure), wants, "{registered}");
+        };
+        check(0, (false, false));
+        check(1, (true, true));
+        check(2, (true, true));
+        check(3, (true, false));
+        check(0x10, (true, false));
+    }
+}

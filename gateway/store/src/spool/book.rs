@@ -1,0 +1,209 @@
+//! Which message is where: lent to a shard, or waiting until it is due. Pure; the messages themselves lie in the log.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use relay::Fate;
+use std::collections::BTreeSet;
+
+/// Since the spool was opened, milliseconds.
+pub(super) type Millis = u64;
+
+/// What the book knows of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Octets of its PDU.
+    pub(super) octets: u32,
+    /// When its validity ends, seconds since 1970 UTC.
+    pub(super) expires_at: u32,
+    pub(super) tries: u16,
+    pub(super) maybe_sent: bool,
+    pub(super) fate: Option<Fate>,
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// With the shard at this desk.
+    Lent(u8),
+    /// In one of the two sets.
+    Waiting,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Book {
+    rows: HashMap<u64, Row, FixedState>,
+    /// By the time they are due, then by id, which is the order of acceptance.
+    waiting: BTreeSet<(Millis, u64)>,
+    /// Due at once, whatever their time says: a vendor came back.
+    hastened: BTreeSet<(Millis, u64)>,
+    octets: u64,
+}
+
+impl Book {
+    pub(super) fn len(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    pub(super) fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        (self.waiting.len() + self.hastened.len()) as u64
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.rows.contains_key(&id)
+    }
+
+    /// A message found at the opening: due at once.
+    pub(super) fn restore(&mut self, id: u64, octets: u32, expires_at: u32) {
+        self.insert(id, octets, expires_at, Place::Waiting);
+        self.waiting.insert((0, id));
+    }
+
+    /// A message accepted from the shard at `desk`, which keeps it for now.
+    pub(super) fn accept(&mut self, id: u64, octets: u32, expires_at: u32, desk: u8) {
+        self.insert(id, octets, expires_at, Place::Lent(desk));
+    }
+
+    fn insert(&mut self, id: u64, octets: u32, expires_at: u32, place: Place) {
+        let row = Row { octets, expires_at, tries: 0, maybe_sent: false, fate: None, place };
+        let before = self.rows.insert(id, row);
+        debug_assert!(before.is_none(), "ids are never given twice");
+        self.octets += u64::from(octets);
+    }
+
+    /// Drops a lent message; false when it is not there or not lent.
+    pub(super) fn settle(&mut self, id: u64) -> bool {
+        if !self.is_lent(id) {
+            return false;
+        }
+        self.drop_row(id);
+        true
+    }
+
+    /// Takes a message out that the log could not keep.
+    pub(super) fn drop_row(&mut self, id: u64) {
+        if let Some(row) = self.rows.remove(&id) {
+            self.octets -= u64::from(row.octets);
+        }
+    }
+
+    /// A lent message waits from now on. False when it is not there or not lent.
+    pub(super) fn defer(
+        &mut self,
+        id: u64,
+        due: Millis,
+        tries: u16,
+        maybe_sent: bool,
+        fate: Option<Fate>,
+    ) -> bool {
+        if !self.is_lent(id) {
+            return false;
+        }
+        let Some(row) = self.rows.get_mut(&id) else { return false };
+        (row.tries, row.fate, row.place) = (tries, fate, Place::Waiting);
+        row.maybe_sent |= maybe_sent;
+        self.waiting.insert((due, id));
+        true
+    }
+
+    pub(super) fn row(&self, id: u64) -> Option<&Row> {
+        self.rows.get(&id)
+    }
+
+    fn is_lent(&self, id: u64) -> bool {
+        self.rows.get(&id).is_some_and(|row| matches!(row.place, Place::Lent(_)))
+    }
+
+    /// The one that is longest due, lent to the shard at `desk`.
+    pub(super) fn lend_due(&mut self, now: Millis, desk: u8) -> Option<(u64, Row)> {
+        let id = match self.hastened.pop_first() {
+            Some((_, id)) => id,
+            None => {
+                self.waiting.first().filter(|(due, _)| *due <= now)?;
+                self.waiting.pop_first()?.1
+            }
+        };
+        let row = self.rows.get_mut(&id)?;
+        row.place = Place::Lent(desk);
+        Some((id, *row))
+    }
+
+    /// Whether another could be handed out.
+    pub(super) fn has_due(&self, now: Millis) -> bool {
+        !self.hastened.is_empty() || self.waiting.first().is_some_and(|(due, _)| *due <= now)
+    }
+
+    /// All that waits is due.
+    pub(super) fn hasten(&mut self) {
+        if self.hastened.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.hastened);
+        } else {
+            self.hastened.append(&mut self.waiting);
+        }
+    }
+
+    /// A shard is gone: what it had is due again. Looks at every message.
+    pub(super) fn take_back(&mut self, desk: u8) {
+        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.place == Place::Lent(desk)) {
+            row.place = Place::Waiting;
+            row.maybe_sent = true; // what a shard did last is not known
+            self.waiting.insert((0, *id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(book: &mut Book, now: Millis) -> Vec<u64> {
+        std::iter::from_fn(|| book.lend_due(now, 1)).map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn each_is_handed_out_when_it_is_due_and_not_twice() {
+        let mut book = Book::default();
+        for id in [3, 1, 2] {
+            book.restore(id, 10, 0);
+        }
+        assert_eq!(due(&mut book, 0), [1, 2, 3], "in the order of acceptance");
+        assert!(book.defer(2, 50, 1, false, None));
+        assert!(!book.defer(2, 60, 2, false, None), "it is not lent");
+        assert!(book.defer(1, 70, 1, true, None));
+        assert_eq!(due(&mut book, 49), [] as [u64; 0]);
+        assert_eq!(due(&mut book, 80), [2, 1]);
+        assert!(book.row(1).unwrap().maybe_sent && !book.row(2).unwrap().maybe_sent);
+        assert!(book.settle(3) && !book.settle(3));
+        assert_eq!((book.len(), book.octets(), book.waiting()), (2, 20, 0));
+    }
+
+    #[test]
+    fn what_is_hastened_comes_before_its_time_once() {
+        let mut book = Book::default();
+        for id in 1..=3 {
+            book.accept(id, 1, 0, 0);
+            assert!(book.defer(id, 1_000 - id, 1, false, None));
+        }
+        book.hasten();
+        assert!(book.has_due(0));
+        assert_eq!(book.lend_due(0, 0).unwrap().0, 3);
+        assert!(book.defer(3, 2_000, 2, false, None));
+        assert_eq!(due(&mut book, 0), [2, 1], "what was deferred since waits");
+        assert!(!book.has_due(1_999) && book.has_due(2_000));
+    }
+
+    #[test]
+    fn a_shard_that_is_gone_gives_everything_back() {
+        let mut book = Book::default();
+        for id in 1..=4 {
+            book.accept(id, 1, 0, (id % 2) as u8);
+        }
+        book.take_back(1);
+        assert_eq!(due(&mut book, 0), [1, 3]);
+        assert_eq!(book.waiting(), 0);
+    }
+}

@@ -1,0 +1,292 @@
+//! The messages on disk, in an embedded key-value library (fjall), with the book of where each one is. One thread.
+//!
+//! A message lies under its gateway id, which grows with time: neighbours in time are neighbours in the tree. Its row is
+//! written once and removed once; how often it was deferred is not written, since a restart makes everything due anyway.
+
+use super::book::{Book, Millis};
+use super::{SpoolCounters, SpoolOptions};
+use crate::{OpenError, open_error};
+use fjall::config::{CompressionPolicy, FilterPolicy};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use relay::{AccountId, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use smpp::text::message_id::GatewayId;
+use std::time::{Duration, Instant};
+
+/// Memory of the table before it is written out, octets.
+const MEMTABLE_BYTES: u64 = 16 << 20;
+/// Cache of blocks: pages that are handed out are read once.
+const CACHE_BYTES: u64 = 8 << 20;
+/// Journals on disk, octets; the smallest that fjall takes.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+/// What all that takes in memory: the table that is filled, one that is written out, and the cache.
+pub(super) const CACHES_OCTETS: u64 = CACHE_BYTES + 2 * MEMTABLE_BYTES;
+/// First byte of every row.
+const VERSION: u8 = 1;
+/// Version, account, accepted_at, expires_at.
+const HEAD: usize = 13;
+/// Vendors that come and go again and again hasten what waits at most this often.
+const HASTEN_EVERY: Millis = 1_000;
+
+/// Operations of one shard, and room for their answers.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// In the order they were asked; empty after the turn.
+    pub(super) ops: Vec<SpoolOp>,
+    /// In the order of the operations; the caller empties it.
+    pub(super) answers: Vec<SpoolAnswer>,
+}
+
+/// See the module.
+pub(super) struct Log {
+    database: Database,
+    rows: Keyspace,
+    options: SpoolOptions,
+    book: Book,
+    counters: SpoolCounters,
+    /// Messages of this turn, to be taken back when it cannot be committed.
+    accepted: Vec<u64>,
+    hastened_at: Option<Millis>,
+    away: bool,
+}
+
+impl Log {
+    /// Opens or makes it, and reads what is not settled.
+    pub(super) fn open(options: &SpoolOptions) -> Result<Log, OpenError> {
+        let broken = |error: fjall::Error| open_error(&options.directory, &error);
+        std::fs::create_dir_all(&options.directory).map_err(|error| broken(error.into()))?;
+        let database = Database::builder(&options.directory)
+            .worker_threads(1)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(broken)?;
+        let rows = database.keyspace("messages", keyspace_options).map_err(broken)?;
+        let mut book = Book::default();
+        for row in rows.iter() {
+            let (key, value) = row.into_inner().map_err(broken)?;
+            let Some(row) = Stored::read(&value) else {
+                let found = value.first().copied().unwrap_or(0);
+                return Err(OpenError::Version { directory: options.directory.clone(), found });
+            };
+            let key: [u8; 8] = key.as_ref().try_into().unwrap_or_default();
+            book.restore(u64::from_be_bytes(key), row.pdu.len() as u32, row.expires_at);
+        }
+        Ok(Log {
+            database,
+            rows,
+            options: options.clone(),
+            book,
+            counters: SpoolCounters::default(),
+            accepted: Vec::new(),
+            hastened_at: None,
+            away: false,
+        })
+    }
+
+    /// Does all operations of all batches, which stand in the order of the desks, makes them durable, and only then
+    /// leaves the answers. `unix` is seconds since 1970 UTC.
+    pub(super) fn turn(&mut self, now: Millis, unix: u32, batches: &mut [Batch]) {
+        let began = Instant::now();
+        let mut batch = self.database.batch();
+        for (desk, asked) in (0u8..).zip(batches.iter_mut()) {
+            for op in asked.ops.drain(..) {
+                self.apply(now, unix, desk, op, &mut batch, &mut asked.answers);
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let syncs = !self.accepted.is_empty();
+        // Settlements alone need no sync: one that is lost in a power cut costs a second copy, not a message.
+        let persist = if syncs { PersistMode::SyncData } else { PersistMode::Buffer };
+        let committed = match self.away {
+            true => Err(SpoolOutage::Away),
+            false => batch.durability(Some(persist)).commit().map_err(|error| self.outage(&error)),
+        };
+        if committed.is_err() {
+            batches.iter_mut().for_each(spoil);
+            for id in self.accepted.drain(..) {
+                self.book.drop_row(id);
+            }
+        } else if syncs {
+            self.counters.accepted += self.accepted.len() as u64;
+            self.counters.syncs += 1;
+            self.counters.sync_ns += began.elapsed().as_nanos() as u64;
+        }
+        self.accepted.clear();
+    }
+
+    fn apply(
+        &mut self,
+        now: Millis,
+        unix: u32,
+        desk: u8,
+        op: SpoolOp,
+        batch: &mut OwnedWriteBatch,
+        answers: &mut Vec<SpoolAnswer>,
+    ) {
+        if self.away {
+            self.counters.outages += 1;
+            return answers.extend(op.away());
+        }
+        match op {
+            SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, pdu } => {
+                let room = self.room_for(gateway_id, pdu.len());
+                if room.is_ok() {
+                    let stored = Stored { account, accepted_at, expires_at, pdu: &pdu };
+                    batch.insert(&self.rows, gateway_id.0.to_be_bytes(), stored.write());
+                    self.book.accept(gateway_id.0, pdu.len() as u32, expires_at, desk);
+                    self.accepted.push(gateway_id.0);
+                }
+                answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome: room, pdu });
+            }
+            SpoolOp::Settle { gateway_id } => {
+                if self.book.settle(gateway_id.0) {
+                    batch.remove(&self.rows, gateway_id.0.to_be_bytes());
+                    self.counters.settled += 1;
+                }
+            }
+            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
+                let left = self.left(unix, gateway_id.0);
+                // Its end is told when it comes; a receipt that is owed has no end of that kind.
+                let after = if fate.is_some() { after } else { after.min(left) };
+                let due = now + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                self.book.defer(gateway_id.0, due, tries, maybe_sent, fate);
+            }
+            SpoolOp::Due { count_max } => {
+                let entries = self.hand_out(now, unix, desk, count_max);
+                let more = self.book.has_due(now);
+                answers.push(SpoolAnswer::Due { unix_seconds: unix, entries, more });
+            }
+            SpoolOp::Hasten => {
+                if self.hastened_at.is_none_or(|at| now - at >= HASTEN_EVERY) {
+                    self.hastened_at = Some(now);
+                    self.book.hasten();
+                }
+            }
+        }
+    }
+
+    fn room_for(&mut self, id: GatewayId, octets: usize) -> Result<(), SpoolOutage> {
+        if self.book.contains(id.0) {
+            // The clock was set back across a restart, or two nodes share a directory's copy: never overwrite.
+            tracing::error!(%id, "a message id was given twice; its message is refused");
+            self.counters.outages += 1;
+            return Err(SpoolOutage::Away);
+        }
+        let octets = self.book.octets().saturating_add(octets as u64);
+        if self.book.len() >= self.options.entries_max || octets > self.options.octets_max {
+            self.counters.full += 1;
+            return Err(SpoolOutage::Full);
+        }
+        Ok(())
+    }
+
+    fn left(&self, unix: u32, id: u64) -> Duration {
+        let expires_at = self.book.row(id).map_or(0, |row| row.expires_at);
+        Duration::from_secs(u64::from(expires_at.saturating_sub(unix)))
+    }
+
+    fn hand_out(&mut self, now: Millis, unix: u32, desk: u8, count_max: u32) -> Vec<SpoolEntry> {
+        let mut entries = Vec::new();
+        for _ in 0..count_max {
+            let Some((id, row)) = self.book.lend_due(now, desk) else { break };
+            let value = match self.rows.get(id.to_be_bytes()) {
+                Ok(value) => value,
+                Err(error) => {
+                    self.outage(&error);
+                    break;
+                }
+            };
+            let Some(stored) = value.as_deref().and_then(Stored::read) else {
+                tracing::error!(id = %GatewayId(id), "a message is gone from the spool's files");
+                self.counters.outages += 1;
+                continue; // stays lent: a restart looks again
+            };
+            entries.push(SpoolEntry {
+                gateway_id: GatewayId(id),
+                account: stored.account,
+                accepted_at: stored.accepted_at,
+                left: self.left(unix, id),
+                tries: row.tries,
+                maybe_sent: row.maybe_sent,
+                fate: row.fate,
+                pdu: stored.pdu.to_vec(),
+            });
+        }
+        self.counters.handed_out += entries.len() as u64;
+        entries
+    }
+
+    /// The shard at this desk is gone.
+    pub(super) fn take_back(&mut self, desk: u8) {
+        self.book.take_back(desk);
+    }
+
+    /// Counters and gauges as they stand.
+    pub(super) fn counters(&self) -> SpoolCounters {
+        SpoolCounters {
+            entries: self.book.len(),
+            octets: self.book.octets(),
+            waiting: self.book.waiting(),
+            away: u64::from(self.away),
+            ..self.counters
+        }
+    }
+
+    /// After an error of the library nothing that is written can be relied upon: everything is refused from now on.
+    fn outage(&mut self, error: &fjall::Error) -> SpoolOutage {
+        self.counters.outages += 1;
+        if !self.away {
+            tracing::error!(directory = %self.options.directory.display(), %error, "the spool failed and is out of use until a restart");
+        }
+        self.away = true;
+        SpoolOutage::Away
+    }
+}
+
+/// What a commit would have made true, is not. Only answers of this turn are there.
+fn spoil(batch: &mut Batch) {
+    for answer in &mut batch.answers {
+        if let SpoolAnswer::Accepted { outcome, .. } = answer {
+            *outcome = Err(SpoolOutage::Away);
+        }
+    }
+}
+
+/// A row.
+struct Stored<'a> {
+    account: AccountId,
+    accepted_at: u32,
+    expires_at: u32,
+    pdu: &'a [u8],
+}
+
+impl<'a> Stored<'a> {
+    fn write(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(HEAD + self.pdu.len());
+        value.push(VERSION);
+        for number in [self.account.0, self.accepted_at, self.expires_at] {
+            value.extend_from_slice(&number.to_be_bytes());
+        }
+        value.extend_from_slice(self.pdu);
+        value
+    }
+
+    fn read(value: &'a [u8]) -> Option<Self> {
+        let (head, pdu) = value.split_at_checked(HEAD)?;
+        let number = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        let (account, accepted_at, expires_at) = (AccountId(number(1)?), number(5)?, number(9)?);
+        (head[0] == VERSION).then_some(Stored { account, accepted_at, expires_at, pdu })
+    }
+}
+
+fn keyspace_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_BYTES)
+        .manual_journal_persist(true)
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .index_block_compression_policy(CompressionPolicy::disabled())
+        .filter_policy(FilterPolicy::disabled()) // what is read is there
+}

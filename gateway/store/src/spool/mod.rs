@@ -1,0 +1,81 @@
+//! The spool: the durable log of messages that were acknowledged and are not settled yet, for customers in store and
+//! forward. A directory, a thread and a database of its own, so that its disk syncs hold nothing else up.
+//!
+//! ```text
+//!   shard 0 --ops--> +-----------------------------+   one plain thread: takes what all shards have queued,
+//!           <answers-| service                     |   writes it as one batch, syncs the disk once if anything
+//!   shard 1 --ops--> |   Log (fjall)  +  Book      |   was accepted, and only then answers
+//!           <answers-+-----------------------------+
+//! ```
+//!
+//! What it guarantees:
+//! * `Accepted` with `Ok` is answered after the message is synced to the disk: it survives kill -9 and a power cut, if
+//!   the disk honours a sync.
+//! * It is dropped by `Settle` alone. A settlement is handed to the operating system and not synced: a power cut may
+//!   bring a settled message back, kill -9 may not.
+//! * Opened again, it hands out every message that was not settled, in the order of acceptance.
+//! * Never more than [`SpoolOptions`] allows: what is over it is refused with `Full`.
+
+mod book;
+mod log;
+mod service;
+
+#[cfg(test)]
+mod tests;
+
+pub use service::{SPOOL_MAILBOX_LENGTH, SpoolPort, SpoolThread, start};
+
+use std::path::PathBuf;
+
+/// One message's place in the book, octets: a row of a hash table and one of an ordered set, with their slack.
+const BOOK_ENTRY_OCTETS: u64 = 160;
+
+/// Bounds of a spool.
+#[derive(Clone, Debug)]
+pub struct SpoolOptions {
+    /// Its directory; made when it is missing. One process at a time.
+    pub directory: PathBuf,
+    /// Messages that are not settled; one more is refused. About 160 bytes of memory each.
+    pub entries_max: u64,
+    /// Octets of their PDUs, on disk; one more is refused.
+    pub octets_max: u64,
+}
+
+impl SpoolOptions {
+    /// The defaults in a directory: a million messages, 1 GiB.
+    pub fn new(directory: PathBuf) -> SpoolOptions {
+        SpoolOptions { directory, entries_max: 1_000_000, octets_max: 1 << 30 }
+    }
+
+    /// The most memory that a spool with these options takes, octets.
+    pub fn octets_in_memory_max(&self) -> u64 {
+        self.entries_max.saturating_mul(BOOK_ENTRY_OCTETS) + log::CACHES_OCTETS
+    }
+}
+
+/// Plain counters and gauges of a spool; counters grow from 0 at its opening.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct SpoolCounters {
+    /// Messages kept.
+    pub accepted: u64,
+    /// Messages dropped because they are settled.
+    pub settled: u64,
+    /// Messages handed out.
+    pub handed_out: u64,
+    /// Messages refused because there was no room.
+    pub full: u64,
+    /// Disk syncs; messages per sync show the batching.
+    pub syncs: u64,
+    /// Time spent in turns with a sync, nanoseconds.
+    pub sync_ns: u64,
+    /// Operations that failed because the spool does not work.
+    pub outages: u64,
+    /// Gauge: messages that are not settled.
+    pub entries: u64,
+    /// Gauge: octets of their PDUs.
+    pub octets: u64,
+    /// Gauge: messages that wait to be handed out.
+    pub waiting: u64,
+    /// Gauge: 1 when the spool does not work.
+    pub away: u64,
+}

@@ -1,0 +1,309 @@
+//! What the spool must do, also after kill -9 in the middle of work. The child is this test program, run again with a
+//! variable that makes the child's test do its work instead of nothing.
+
+use super::log::{Batch, Log};
+use super::{SpoolOptions, start};
+use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use smpp::field::{CommandStatus, MessageState};
+use smpp::text::message_id::GatewayId;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Wall clock of every test, seconds since 1970 UTC.
+const NOW: u32 = 1_800_000_000;
+/// Validity of every message, seconds.
+const VALID: u32 = 60;
+
+fn pdu(id: u64) -> Vec<u8> {
+    format!("message {id}").into_bytes()
+}
+
+fn accept(id: u64) -> SpoolOp {
+    SpoolOp::Accept {
+        message: MessageKey::from_u64(id),
+        gateway_id: GatewayId(id),
+        account: AccountId(7),
+        accepted_at: NOW,
+        expires_at: NOW + VALID,
+        pdu: pdu(id),
+    }
+}
+
+fn settle(id: u64) -> SpoolOp {
+    SpoolOp::Settle { gateway_id: GatewayId(id) }
+}
+
+fn defer(id: u64, after_ms: u64, tries: u16) -> SpoolOp {
+    let after = Duration::from_millis(after_ms);
+    SpoolOp::Defer { gateway_id: GatewayId(id), after, tries, maybe_sent: false, fate: None }
+}
+
+fn due(count_max: u32) -> SpoolOp {
+    SpoolOp::Due { count_max }
+}
+
+/// One turn of one shard.
+fn turn_at(log: &mut Log, now_ms: u64, unix: u32, ops: Vec<SpoolOp>) -> Vec<SpoolAnswer> {
+    let mut batches = [Batch { ops, answers: Vec::new() }];
+    log.turn(now_ms, unix, &mut batches);
+    let [batch] = batches;
+    batch.answers
+}
+
+fn turn(log: &mut Log, ops: Vec<SpoolOp>) -> Vec<SpoolAnswer> {
+    turn_at(log, 0, NOW, ops)
+}
+
+fn outcomes(answers: &[SpoolAnswer]) -> Vec<Result<(), SpoolOutage>> {
+    let outcome = |answer: &SpoolAnswer| match answer {
+        SpoolAnswer::Accepted { outcome, .. } => Some(*outcome),
+        SpoolAnswer::Due { .. } => None,
+    };
+    answers.iter().filter_map(outcome).collect()
+}
+
+fn entries(answers: Vec<SpoolAnswer>) -> (Vec<SpoolEntry>, bool) {
+    match answers.into_iter().next_back() {
+        Some(SpoolAnswer::Due { entries, more, .. }) => (entries, more),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ids(answers: Vec<SpoolAnswer>) -> (Vec<u64>, bool) {
+    let (entries, more) = entries(answers);
+    (entries.iter().map(|entry| entry.gateway_id.0).collect(), more)
+}
+
+fn open(directory: &Path) -> Log {
+    Log::open(&SpoolOptions::new(directory.to_path_buf())).unwrap()
+}
+
+#[test]
+fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    let answers = turn(&mut log, vec![accept(1), accept(2), accept(3), due(9)]);
+    assert_eq!(outcomes(&answers), [Ok(()); 3]);
+    assert!(matches!(&answers[1], SpoolAnswer::Accepted { pdu: back, .. } if *back == pdu(2)));
+    assert_eq!(ids(answers), (vec![], false), "all are with the shard");
+    turn(&mut log, vec![defer(1, 100, 1), defer(2, 50, 4), settle(3)]);
+    assert_eq!(ids(turn_at(&mut log, 49, NOW, vec![due(9)])), (vec![], false));
+    let (out, more) = entries(turn_at(&mut log, 100, NOW + 1, vec![due(1)]));
+    assert!(more);
+    let left = Duration::from_secs(u64::from(VALID) - 1);
+    let expected = SpoolEntry {
+        gateway_id: GatewayId(2),
+        account: AccountId(7),
+        accepted_at: NOW,
+        left,
+        tries: 4,
+        maybe_sent: false,
+        fate: None,
+        pdu: pdu(2),
+    };
+    assert_eq!(out, [expected]);
+    assert_eq!(ids(turn_at(&mut log, 100, NOW, vec![due(9)])), (vec![1], false));
+    turn(&mut log, vec![settle(1), settle(2), settle(2), settle(99)]);
+    let counters = log.counters();
+    assert_eq!((counters.entries, counters.octets, counters.accepted, counters.settled), (0, 0, 3, 3));
+    assert_eq!(counters.syncs, 1, "three messages, one sync; settlements alone take none");
+}
+
+#[test]
+fn the_end_of_validity_comes_before_a_long_pause() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    turn(&mut log, vec![accept(1), accept(2)]);
+    let fate = Some(Fate { state: MessageState::Expired, status: CommandStatus::ESME_ROK });
+    let after = Duration::from_secs(3600);
+    let owed = SpoolOp::Defer { gateway_id: GatewayId(2), after, tries: 1, maybe_sent: true, fate };
+    turn(&mut log, vec![defer(1, 3_600_000, 1), owed]);
+    let (out, _) = entries(turn_at(&mut log, u64::from(VALID) * 1000, NOW + VALID, vec![due(9)]));
+    assert_eq!((out.len(), out[0].gateway_id.0, out[0].left), (1, 1, Duration::ZERO));
+    let (out, _) = entries(turn_at(&mut log, 3_600_000, NOW + 3600, vec![due(9)]));
+    assert_eq!((out[0].gateway_id.0, out[0].fate, out[0].maybe_sent), (2, fate, true));
+}
+
+#[test]
+fn a_vendor_that_is_back_makes_all_due_at_most_once_a_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    turn(&mut log, vec![accept(1), defer(1, 50_000, 1), SpoolOp::Hasten, due(9)]);
+    turn(&mut log, vec![defer(1, 50_000, 1)]);
+    assert_eq!(ids(turn_at(&mut log, 999, NOW, vec![SpoolOp::Hasten, due(9)])).0, [] as [u64; 0]);
+    assert_eq!(ids(turn_at(&mut log, 1_000, NOW, vec![SpoolOp::Hasten, due(9)])).0, [1]);
+}
+
+#[test]
+fn a_full_spool_refuses_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = Err(SpoolOutage::Full);
+    for (change, expected) in
+        [((2, 1 << 20), [Ok(()), Ok(()), full]), ((100, pdu(1).len() as u64), [Ok(()), full, full])]
+    {
+        let (entries_max, octets_max) = change;
+        let options = SpoolOptions {
+            entries_max,
+            octets_max,
+            directory: directory.path().join(entries_max.to_string()),
+        };
+        let mut log = Log::open(&options).unwrap();
+        assert_eq!(outcomes(&turn(&mut log, vec![accept(1), accept(2), accept(3)])), expected);
+        assert_eq!(log.counters().full, expected.iter().filter(|outcome| outcome.is_err()).count() as u64);
+        assert_eq!(outcomes(&turn(&mut log, vec![settle(1), accept(4)])), [Ok(())], "room again");
+    }
+}
+
+#[test]
+fn an_id_given_twice_overwrites_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    turn(&mut log, vec![accept(1)]);
+    assert_eq!(outcomes(&turn(&mut log, vec![accept(1)])), [Err(SpoolOutage::Away)]);
+    assert_eq!(log.counters().entries, 1);
+}
+
+#[test]
+fn a_restart_hands_out_all_that_is_not_settled_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    turn(&mut log, (1..=10).map(accept).collect());
+    turn(&mut log, vec![settle(3), defer(5, 500_000, 3), settle(7)]);
+    drop(log);
+    let mut log = open(directory.path());
+    assert_eq!(log.counters().entries, 8);
+    let (first, more) = ids(turn(&mut log, vec![due(3)]));
+    assert_eq!((first, more), (vec![1, 2, 4], true));
+    assert_eq!(ids(turn(&mut log, vec![due(99)])), (vec![5, 6, 8, 9, 10], false), "each once");
+}
+
+#[test]
+fn the_thread_serves_two_shards_and_takes_back_from_one_that_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SpoolOptions::new(directory.path().join("spool"));
+    let (thread, mut ports) = start(&options, 2).unwrap();
+    let count = 3000;
+    let hear = |port: &mut super::SpoolPort, count: usize| {
+        let mut answers = Vec::new();
+        while answers.len() < count {
+            port.answers.receive_blocking(&mut answers, usize::MAX, Duration::from_secs(30)).unwrap();
+        }
+        answers
+    };
+    for (shard, port) in (0u64..).zip(&mut ports) {
+        for id in 0..count {
+            port.ops.push(accept(shard << 32 | id)).unwrap();
+        }
+        port.ops.ring();
+    }
+    for port in &mut ports {
+        assert_eq!(outcomes(&hear(port, count as usize)), vec![Ok(()); count as usize]);
+    }
+    drop(ports.remove(0));
+    let mut came = 0;
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while came < count as usize && std::time::Instant::now() < end {
+        ports[0].ops.push(due(1000)).unwrap();
+        ports[0].ops.ring();
+        let (entries, _) = entries(hear(&mut ports[0], 1));
+        assert!(entries.iter().all(|entry| entry.gateway_id.0 < count && entry.maybe_sent));
+        came += entries.len();
+    }
+    assert_eq!(came, count as usize);
+    assert!(start(&options, 1).is_err(), "one process at a time");
+    drop(ports);
+    let report = thread.report();
+    thread.join().unwrap();
+    assert_eq!((report.load().accepted, report.load().entries), (2 * count, 2 * count));
+}
+
+/// Names the directory that the child writes to.
+const VARIABLE: &str = "SPOOL_CRASH_DIRECTORY";
+/// Messages in one turn of the child.
+const TURN: u64 = 100;
+
+#[test]
+fn every_answered_message_survives_kill_9() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "spool::tests::child_writes_until_it_is_killed", "--nocapture", "--test-threads=1"])
+        .env(VARIABLE, directory.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut answered = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let Some((_, number)) = line.rsplit_once("answered ") else { continue };
+        answered = number.trim().parse().unwrap();
+        if answered >= 60 * TURN {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(answered >= 60 * TURN, "the child wrote {answered}");
+    let mut log = open(directory.path());
+    let (found, _) = ids(turn(&mut log, vec![due(u32::MAX)]));
+    // Every tenth was settled in the turn after its own: gone, unless its turn was the last.
+    let is_there = |id: u64| found.binary_search(&id).is_ok();
+    assert!(found.is_sorted());
+    let missing: Vec<u64> = (0..answered).filter(|id| id % 10 != 0 && !is_there(*id)).collect();
+    assert!(missing.is_empty(), "{} of {answered} are missing: {:?}", missing.len(), missing.first());
+    let back: Vec<u64> = (0..answered - TURN).filter(|id| id % 10 == 0 && is_there(*id)).collect();
+    assert!(back.is_empty(), "{} settled ones are back: {:?}", back.len(), back.first());
+}
+
+#[test]
+fn child_writes_until_it_is_killed() {
+    let Ok(directory) = std::env::var(VARIABLE) else { return };
+    let mut log = open(&PathBuf::from(directory));
+    let mut out = std::io::stdout();
+    for round in 0..1_000_000 {
+        let mut ops: Vec<_> = (round * TURN..(round + 1) * TURN).map(accept).collect();
+        if round > 0 {
+            ops.extend(((round - 1) * TURN..round * TURN).step_by(10).map(settle));
+        }
+        assert_eq!(turn(&mut log, ops).len(), TURN as usize);
+        let written = writeln!(out, "answered {}", (round + 1) * TURN).and_then(|()| out.flush());
+        if written.is_err() {
+            return; // the parent is gone
+        }
+    }
+}
+
+/// Not a gate: prints what one shard can have accepted in a second, with the disk of the temporary directory.
+/// `SPOOL_DIRECTORY=/where cargo test -p gateway-store spool -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, to be read by a person"]
+fn cost_of_accepting() {
+    let at = std::env::var("SPOOL_DIRECTORY").map_or_else(|_| std::env::temp_dir(), PathBuf::from);
+    let directory = tempfile::tempdir_in(at).unwrap();
+    for batch in [1, 10, 100, 1000] {
+        let mut log = open(&directory.path().join(batch.to_string()));
+        let began = std::time::Instant::now();
+        let mut id = 0;
+        while began.elapsed() < Duration::from_secs(2) {
+            let ops = (id..id + batch).map(|id| {
+                let SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } =
+                    accept(id)
+                else {
+                    unreachable!()
+                };
+                let pdu = vec![b'x'; 200];
+                SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, pdu }
+            });
+            turn(&mut log, ops.chain((id.saturating_sub(batch)..id).map(settle)).collect());
+            id += batch;
+        }
+        let counters = log.counters();
+        println!(
+            "{batch} a sync: {:.0}/s, {:.2} ms a sync",
+            id as f64 / began.elapsed().as_secs_f64(),
+            counters.sync_ns as f64 / counters.syncs as f64 / 1e6
+        );
+    }
+}
