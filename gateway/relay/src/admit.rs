@@ -4,8 +4,9 @@ use crate::account::Session;
 use crate::refusal::Refusal;
 use crate::snapshot::Limits;
 use smpp::field::time::Time;
-use smpp::field::{CommandId, RegisteredDelivery};
+use smpp::field::{Address, CommandId, EsmClass, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
+use smpp::tlv::Tlvs;
 
 /// What submit_sm and data_sm have in common.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,14 @@ pub(crate) struct Submission<'a> {
     pub(crate) destination: &'a [u8],
     pub(crate) validity_period: &'a [u8],
     pub(crate) registered_delivery: RegisteredDelivery,
+    /// Source; like what follows only for records.
+    pub(crate) from: Address<'a>,
+    /// Destination.
+    pub(crate) to: Address<'a>,
+    pub(crate) esm_class: EsmClass,
+    pub(crate) data_coding: u8,
+    pub(crate) short_message: &'a [u8],
+    pub(crate) tlvs: Tlvs<'a>,
 }
 
 impl<'a> Submission<'a> {
@@ -23,6 +32,12 @@ impl<'a> Submission<'a> {
             destination: pdu.destination.digits,
             validity_period: pdu.validity_period,
             registered_delivery: pdu.registered_delivery,
+            from: pdu.source,
+            to: pdu.destination,
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding.0,
+            short_message: pdu.short_message,
+            tlvs: pdu.tlvs,
         }
     }
 
@@ -32,6 +47,12 @@ impl<'a> Submission<'a> {
             destination: pdu.destination.digits,
             validity_period: &[],
             registered_delivery: pdu.registered_delivery,
+            from: pdu.source,
+            to: pdu.destination,
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding.0,
+            short_message: &[],
+            tlvs: pdu.tlvs,
         }
     }
 
@@ -87,12 +108,8 @@ mod tests {
 
     fn check(change: impl FnOnce(&mut Session, &mut Submission<'_>), expected: Result<(), Refusal>) {
         let mut session = Session { may_submit: true, ..Session::default() };
-        let mut submission = Submission {
-            command: CommandId::SUBMIT_SM,
-            destination: b"12025550100",
-            validity_period: b"",
-            registered_delivery: RegisteredDelivery(0),
-        };
+        let mut submission =
+            Submission { destination: b"12025550100", ..Submission::of_submit(&SubmitSm::default()) };
         change(&mut session, &mut submission);
         assert_eq!(admit(&session, false, 100, NOW, &submission, &Limits::default()), expected);
     }
@@ -113,10 +130,9 @@ mod tests {
         check(|_, submission| submission.validity_period = b"tomorrow", Err(Refusal::ValidityInvalid));
         let session = Session { may_submit: true, ..Session::default() };
         let submission = Submission {
-            command: CommandId::DATA_SM,
             destination: b"1",
-            validity_period: b"",
             registered_delivery: RegisteredDelivery(0x10),
+            ..Submission::of_data(&DataSm::default())
         };
         assert!(submission.wants_receipt());
         let limits = Limits { pdu_size_max: 64, ..Limits::default() };

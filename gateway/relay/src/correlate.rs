@@ -62,6 +62,7 @@ impl Relay {
     /// A vendor's word on a customer's message, from here or from another shard.
     #[inline]
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
+        self.record_verdict(now, key, status, id);
         match status.class() {
             StatusClass::Ok => {
                 self.messages[key].step(MessageEvent::Accept);
@@ -216,6 +217,7 @@ impl Relay {
         let attempts_max = self.snapshot.limits().attempts_max;
         let message = &mut self.messages[key];
         let vendor = &mut self.vendors[message.vendor];
+        self.records.unsent(key);
         message.step(MessageEvent::ProveUnsent);
         message.deadline = Instant::default();
         message.returns = message.returns.saturating_add(1);
@@ -279,6 +281,7 @@ impl Relay {
             return self.answer_unknown(key);
         }
         self.count_refusal(refusal);
+        self.records.refused(key, refusal);
         self.respond(key, refusal.status(), None);
     }
 
@@ -306,6 +309,7 @@ impl Relay {
         assert!(message_id.is_some() == (message.state == MessageState::Acked));
         if let Origin::Customer { session, link, sequence } = message.origin {
             if self.sessions.get(session).is_some() {
+                self.records.answered(key, status);
                 let command = message.command.response();
                 self.outputs.push_back(Output::AnswerSubmit { link, sequence, command, status, message_id });
             } else {
@@ -326,6 +330,7 @@ impl Relay {
 
     #[inline]
     pub(crate) fn close_message(&mut self, key: Key) {
+        self.record_end(key);
         trim(&mut self.messages[key].pdu);
         self.messages.close(key);
     }

@@ -39,6 +39,7 @@ impl Relay {
             Ok(key) => self.settle(arrival.now, key),
             Err(refusal) => {
                 self.count_refusal(refusal);
+                self.record_refusal(&arrival, frame.sequence_number(), submission, refusal);
                 self.outputs.push_back(Output::AnswerSubmit {
                     link: arrival.link,
                     sequence: frame.sequence_number(),
@@ -63,6 +64,9 @@ impl Relay {
         };
         if self.draining {
             return Err(Refusal::Draining);
+        }
+        if self.records.is_full() {
+            return Err(Refusal::RecordsFull);
         }
         let session = &self.sessions[session_key];
         let limits = self.snapshot.limits();
@@ -98,6 +102,7 @@ impl Relay {
         message.deadline = Instant::default();
         self.spare.fill(&mut message.pdu, frame.bytes());
         message.step(MessageEvent::Admit);
+        self.record_submit(arrival.now, key, frame.sequence_number(), submission);
         Ok(key)
     }
 
@@ -194,8 +199,9 @@ impl Relay {
     /// Carries a choice out.
     #[inline]
     pub(crate) fn put(&mut self, now: Instant, key: Key, choice: Choice) {
+        self.records.routed(now, key);
         match choice {
-            Choice::Link { vendor, link } => self.hand(key, vendor, link),
+            Choice::Link { vendor, link } => self.hand(now, key, vendor, link),
             Choice::Queue { vendor } => {
                 let fresh = self.messages[key].vendor != vendor;
                 if fresh {
@@ -209,8 +215,9 @@ impl Relay {
     }
 
     #[inline]
-    fn hand(&mut self, key: Key, vendor: u16, link: Key) {
+    fn hand(&mut self, now: Instant, key: Key, vendor: u16, link: Key) {
         let message = &mut self.messages[key];
+        self.records.handed(now, key, self.vendors[vendor].id, message.maybe_sent);
         message.step(MessageEvent::Hand);
         message.place = Place::Link;
         message.vendor = vendor;
@@ -245,6 +252,7 @@ impl Relay {
         state.elsewhere_mut(shard).open += 1;
         let id = state.id;
         let message = &mut self.messages[key];
+        self.records.handed(now, key, id, message.maybe_sent);
         message.step(MessageEvent::Hand);
         message.place = Place::Shard(shard);
         message.vendor = vendor;
@@ -268,7 +276,7 @@ impl Relay {
             }
             let Way::Link(link) = self.vendors[vendor].way(now, &mut self.vendor_links) else { break };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
-            self.hand(key, vendor, link);
+            self.hand(now, key, vendor, link);
         }
     }
 
@@ -322,6 +330,7 @@ impl Relay {
         let message = &mut self.messages[key];
         message.step(MessageEvent::ProveUnsent);
         message.place = Place::Hands;
+        self.records.unsent(key);
         self.counters.traffic.vendor_unsent += 1;
         let vendor = message.vendor;
         if self.vendors[vendor].links.is_empty() {
@@ -342,6 +351,7 @@ impl Relay {
                     let open = &mut self.messages[message.0];
                     open.step(MessageEvent::ProveUnsent);
                     let vendor = open.vendor;
+                    self.records.unsent(message.0);
                     self.forget_send(vendor);
                     self.enqueue(now, message.0, vendor, true);
                 }

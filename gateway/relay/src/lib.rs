@@ -22,7 +22,7 @@
 //!
 //! Guarantees: one answer for each request on a surviving session; status 0 only when a vendor answered 0; a
 //! second copy only where the account's policy allows one; receipts and MO only to their owner; all memory
-//! bounded by [`Limits`].
+//! bounded by [`Limits`]; where records are wanted, exactly one for each submit.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,7 @@ mod account;
 mod admit;
 mod arena;
 mod between;
+mod cdr;
 mod correlate;
 mod counters;
 mod deliver;
@@ -49,6 +50,9 @@ mod store_op;
 mod unpark;
 mod vendor;
 
+pub use cdr::{
+    DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SubmitRecord,
+};
 pub use counters::{Counters, Traffic, VendorTraffic};
 pub use input::Arrival;
 pub use limit::Scope;

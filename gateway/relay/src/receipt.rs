@@ -11,7 +11,7 @@ use crate::snapshot::Correlate;
 use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
 use bytes::BytesMut;
 use core::time::Duration;
-use smpp::field::{CommandId, CommandStatus};
+use smpp::field::{Address, CommandId, CommandStatus};
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX, IdRule};
 use smpp::text::receipt::{Finality, ReceiptView, receipt_of, receipt_of_data, rewrite};
@@ -57,6 +57,8 @@ fn place_in(whole: &[u8], part: &[u8]) -> (u32, u32) {
 struct Delivered<'a> {
     command: CommandId,
     destination: &'a [u8],
+    /// Source and destination, for records.
+    addresses: (Address<'a>, Address<'a>),
     receipt: Option<ReceiptView<'a>>,
     shape: Shape,
 }
@@ -71,6 +73,7 @@ impl Relay {
             Delivered {
                 command: CommandId::DELIVER_SM,
                 destination: pdu.destination.digits,
+                addresses: (pdu.source, pdu.destination),
                 receipt: receipt_of(pdu),
                 shape,
             },
@@ -86,6 +89,7 @@ impl Relay {
             Delivered {
                 command: CommandId::DATA_SM,
                 destination: pdu.destination.digits,
+                addresses: (pdu.source, pdu.destination),
                 receipt: receipt_of_data(pdu),
                 shape,
             },
@@ -108,10 +112,14 @@ impl Relay {
         if self.draining {
             return refuse(self, DeliveryRefusal::Draining);
         }
-        if delivered.receipt.is_some() {
+        if self.records.is_full() {
+            return refuse(self, DeliveryRefusal::RecordsFull);
+        }
+        if let Some(view) = &delivered.receipt {
             self.counters.traffic.receipts += 1;
             if self.snapshot.correlate() == Correlate::None {
                 self.counters.traffic.receipts_uncorrelated += 1;
+                self.record_uncorrelated(arrival.now, vendor, delivered.addresses, view);
                 return answer(self, CommandStatus::ESME_ROK);
             }
         } else {
@@ -135,6 +143,7 @@ impl Relay {
         delivery.session = Key::NONE;
         delivery.tries = 0;
         self.spare.fill(&mut delivery.pdu, frame.bytes());
+        self.record_delivery(arrival.now, key, delivered.addresses, delivered.receipt.as_ref());
         match &delivered.receipt {
             Some(view) => self.find(arrival.now, key, view),
             None => self.find_owner(arrival.now, key, delivered.destination),
@@ -149,6 +158,7 @@ impl Relay {
         let id =
             view.id.and_then(|id| rule.receipt_key(id.value, &mut spelled)).and_then(VendorMessageId::new);
         let Some(id) = id else { return self.orphan(now, key) };
+        self.records.named(key, id);
         let delivery = &mut self.deliveries[key];
         delivery.key = Some(CorrelationKey { vendor: self.vendors[vendor].id, id });
         delivery.is_final = view.finality == Finality::Final;
@@ -175,6 +185,7 @@ impl Relay {
         self.leave_store(key);
         match outcome {
             Ok(Some(correlation)) => {
+                self.records.found(key, correlation.gateway_id);
                 self.rewrite(key, correlation.gateway_id);
                 self.give_to(now, key, correlation.account);
             }

@@ -29,11 +29,13 @@ pub enum Refusal {
     QueueExpired,
     /// This shard holds as many messages as it may.
     MessagesFull,
+    /// The queue of records is full, and the policy is to take nothing that would leave none.
+    RecordsFull,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -46,6 +48,7 @@ impl Refusal {
         Self::QueueFull,
         Self::QueueExpired,
         Self::MessagesFull,
+        Self::RecordsFull,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -68,6 +71,7 @@ impl Refusal {
             Self::QueueFull => "queue_full",
             Self::QueueExpired => "queue_expired",
             Self::MessagesFull => "messages_full",
+            Self::RecordsFull => "records_full",
         }
     }
 
@@ -80,9 +84,11 @@ impl Refusal {
             Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
             Self::NoVendor => CommandStatus::ESME_RSYSERR,
-            Self::Draining | Self::QueueFull | Self::QueueExpired | Self::MessagesFull => {
-                CommandStatus::ESME_RMSGQFUL
-            }
+            Self::Draining
+            | Self::QueueFull
+            | Self::QueueExpired
+            | Self::MessagesFull
+            | Self::RecordsFull => CommandStatus::ESME_RMSGQFUL,
         }
     }
 }
@@ -102,13 +108,15 @@ pub enum DeliveryRefusal {
     StoreAway,
     /// Nobody owns the destination and there is no store for orphans.
     NoOwner,
+    /// The queue of records is full, and the policy is to take nothing that would leave none.
+    RecordsFull,
 }
 
 impl DeliveryRefusal {
     /// The table (SMPP 3.4 §5.1.3): temporary where a later try may succeed.
     pub const fn status(self) -> CommandStatus {
         match self {
-            Self::Draining | Self::DeliveriesFull | Self::NotParked | Self::StoreAway => {
+            Self::Draining | Self::DeliveriesFull | Self::NotParked | Self::StoreAway | Self::RecordsFull => {
                 CommandStatus::ESME_RX_T_APPN
             }
             Self::TooLong | Self::NoOwner => CommandStatus::ESME_RX_P_APPN,

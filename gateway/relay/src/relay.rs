@@ -3,6 +3,7 @@
 use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
+use crate::cdr::Records;
 use crate::counters::{Counters, VendorTraffic};
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
@@ -43,7 +44,7 @@ pub struct RelayOptions {
 /// One shard's mind.
 ///
 /// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`] and
-/// [`Relay::poll_shard`] until each gives nothing; carry out their outputs in the order given. Failures of outputs
+/// [`Relay::poll_shard`] until each gives nothing, then [`Relay::poll_record`]; carry out their outputs in the order given. Failures of outputs
 /// come back as inputs (`send_failed`, `delivery_failed`, `handle_undelivered`), which may give new outputs.
 /// Every `SendSubmit` ends in exactly one of `handle_answer`, `handle_expired`, `send_failed` or a place in the lists of
 /// `vendor_closed`; every `SendDeliver` in `customer_answered`, `delivery_failed` or the list of `customer_closed`.
@@ -89,6 +90,7 @@ pub struct Relay {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) store_ops: VecDeque<StoreOp>,
     pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
+    pub(crate) records: Records,
     pub(crate) counters: Counters,
 }
 
@@ -111,6 +113,7 @@ impl Relay {
         let limits = *snapshot.limits();
         let mut vendors = Vendors::new();
         vendors.apply(&snapshot);
+        let records = Records::new(snapshot.records(), options.started_at);
         Self {
             options,
             snapshot,
@@ -137,6 +140,7 @@ impl Relay {
             outputs: VecDeque::new(),
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
+            records,
             counters: Counters::default(),
         }
     }
@@ -148,6 +152,7 @@ impl Relay {
         let limits = *self.snapshot.limits();
         self.messages.set_max(limits.messages_max);
         self.deliveries.set_max(limits.deliveries_max);
+        self.records.set_on(self.snapshot.records());
         self.accounts.apply(&self.snapshot);
         self.vendors.apply(&self.snapshot);
         for place in self.vendors.places() {

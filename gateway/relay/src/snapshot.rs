@@ -126,6 +126,10 @@ pub struct Limits {
 impl Limits {
     /// What an open message takes beside its PDU, octets.
     pub const MESSAGE_OCTETS: usize = crate::arena::slot_octets::<crate::open::Message>();
+    /// What the draft of a submit's record takes, where records are made, octets.
+    pub const SUBMIT_DRAFT_OCTETS: usize = crate::cdr::SUBMIT_DRAFT_OCTETS;
+    /// The same of a delivery's, octets.
+    pub const DELIVERY_DRAFT_OCTETS: usize = crate::cdr::DELIVERY_DRAFT_OCTETS;
     /// What an open delivery takes beside its PDU, octets.
     pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
     /// What buffers kept for later take at most, octets.
@@ -164,6 +168,8 @@ pub struct SnapshotInput {
     pub limits: Limits,
     /// Whether and how receipts are matched.
     pub correlate: Correlate,
+    /// Whether records are made. Costs some hundred nanoseconds a message and 700 octets for each open one.
+    pub records: bool,
 }
 
 /// One checked configuration. Immutable.
@@ -178,6 +184,7 @@ pub struct Snapshot {
     routes: RouteTable,
     limits: Limits,
     correlate: Correlate,
+    records: bool,
 }
 
 /// One thing wrong with a [`SnapshotInput`]. Indices point into it.
@@ -331,6 +338,7 @@ impl Snapshot {
             routes,
             limits: input.limits,
             correlate: input.correlate,
+            records: input.records,
         })
     }
 
@@ -382,6 +390,11 @@ impl Snapshot {
     /// Whether and how receipts are matched.
     pub fn correlate(&self) -> Correlate {
         self.correlate
+    }
+
+    /// Whether records are made.
+    pub fn records(&self) -> bool {
+        self.records
     }
 }
 

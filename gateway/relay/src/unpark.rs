@@ -27,6 +27,9 @@ impl Relay {
         if account.receivers.is_empty() {
             return;
         }
+        if self.records.is_full() {
+            return self.unpark_later(now, place);
+        }
         if account.unpark.asked || account.unpark.open > 0 {
             account.unpark.more = true;
             return;
@@ -61,6 +64,7 @@ impl Relay {
             match slot {
                 Some(key) => {
                     self.spare.swap(&mut self.deliveries[key].pdu, pdu);
+                    self.record_unparked(now, key);
                     self.deliver(now, key);
                 }
                 None => {
