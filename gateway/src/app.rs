@@ -1,9 +1,10 @@
-//! The wiring, as a list: store, boxes between shards, shards, control.
+//! The wiring, as a list: store, records, boxes between shards, shards, control.
 
 use anyhow::{Context, bail};
 use control::auth::{AuthOptions, Authenticator};
+use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
-use control::{ControlOptions, ControlThread, DrainOptions, ShardDesk, metrics::Sources};
+use control::{ControlOptions, ControlThread, DrainOptions, Messages, ShardDesk, metrics::Sources};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
@@ -31,6 +32,7 @@ pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<Mem
 /// All that runs beside the main thread.
 struct Node {
     store: Option<StoreThread>,
+    records: Option<RecordsThread>,
     shards: Vec<ShardThread>,
     control: ControlThread,
     smpp: SocketAddr,
@@ -62,6 +64,18 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         }
         None => (None, Vec::new()),
     };
+    let names = Names::of(&built.plan.snapshot);
+    let (records, record_ports) = match &built.cdr {
+        Some(options) => {
+            let started = cdr::start(options, names.clone(), placements.len());
+            let (thread, ports) = started.map_err(anyhow::Error::msg).context("the records")?;
+            (Some(thread), ports)
+        }
+        None => (None, Vec::new()),
+    };
+    let messages = records.as_ref().zip(built.cdr.as_ref());
+    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names));
+    let mut record_ports = record_ports.into_iter();
     let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.into_iter();
     let mut desks = Vec::new();
@@ -73,6 +87,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         let options = shard_options(config, index as u8, placements.len() as u8, report);
         let mut parts = shard_parts(options, &built.plan, post, &mut desks);
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
+        parts.records = record_ports.next();
         // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
         parts.listen = std::mem::take(&mut listen);
         let name = format!("shard-{index}");
@@ -93,11 +108,13 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         memory,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
+        sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
     };
     let options = ControlOptions {
         http: config.listen.http,
         sources,
+        messages,
         desks,
         authenticator,
         stop: Stop::new(),
@@ -105,7 +122,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, shards, control, smpp, smpp_tls, _names: names })
+    Ok(Node { store, records, shards, control, smpp, smpp_tls, _names: names })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -141,6 +158,7 @@ fn shard_parts(
         plan: plan.clone(),
         post,
         store: None,
+        records: None,
         control: (notices, directives),
         listen: Vec::new(),
     }
@@ -209,6 +227,9 @@ fn end(node: Node) -> anyhow::Result<()> {
         store_ended.map_err(anyhow::Error::msg)?;
     }
     ended?;
+    if let Some(records) = node.records {
+        records.join().map_err(anyhow::Error::msg)?;
+    }
     tracing::info!("drained");
     Ok(())
 }

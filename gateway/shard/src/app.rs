@@ -7,6 +7,7 @@ use crate::egress::{Answer, VendorPeer};
 use crate::ingress::CustomerPeer;
 use crate::mail::Mail;
 use crate::options::{Plan, ShardOptions};
+use crate::records::RecordLine;
 use crate::report::{LinkTally, VendorReport};
 use link::{App, Bell, Closed, Event, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, StoreOp, VendorId};
@@ -42,6 +43,8 @@ pub(crate) struct ShardApp {
     pub(crate) sessions: HashMap<AccountId, u32>,
     pub(crate) others: Vec<Option<Outgoing<Mail>>>,
     pub(crate) store: Option<Outgoing<StoreOp>>,
+    /// To the thread of records, where records are made.
+    pub(crate) records: Option<RecordLine>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) customers: LinkTally,
     pub(crate) vendors_links: LinkTally,
@@ -66,6 +69,7 @@ pub(crate) struct ShardApp {
 pub(crate) struct Lines {
     pub(crate) others: Vec<Option<Outgoing<Mail>>>,
     pub(crate) store: Option<Outgoing<StoreOp>>,
+    pub(crate) records: Option<RecordLine>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) drained: Rc<Bell>,
 }
@@ -87,6 +91,7 @@ impl ShardApp {
             sessions: HashMap::new(),
             others: lines.others,
             store: lines.store,
+            records: lines.records,
             control: lines.control,
             customers: LinkTally::default(),
             vendors_links: LinkTally::default(),
@@ -196,6 +201,7 @@ impl App for ShardApp {
         self.unix_seconds = unix_seconds();
         self.relay.handle_tick(links.now());
         self.carry_out(links);
+        self.look_after_records(links);
         if self.waiting() > 0 {
             links.schedule_flush();
         }

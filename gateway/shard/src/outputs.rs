@@ -19,7 +19,7 @@ impl ShardApp {
             while let Some(op) = self.relay.poll_store() {
                 self.ask_store(links, op);
             }
-            let Some((to, message)) = self.relay.poll_shard() else { return };
+            let Some((to, message)) = self.relay.poll_shard() else { return self.take_records(links) };
             self.send_to_shard(links, to, message);
         }
     }
@@ -93,13 +93,15 @@ impl ShardApp {
         if let Some(store) = &mut self.store {
             store.flush();
         }
+        self.flush_records();
         self.control.flush();
     }
 
     /// Words that wait because a mailbox is full.
     pub(crate) fn waiting(&self) -> usize {
         let others: usize = self.others.iter().flatten().map(|outgoing| outgoing.waiting()).sum();
-        others + self.store.as_ref().map_or(0, |store| store.waiting()) + self.control.waiting()
+        let records = self.records.as_ref().map_or(0, |records| records.waiting());
+        others + self.store.as_ref().map_or(0, |store| store.waiting()) + records + self.control.waiting()
     }
 }
 

@@ -47,6 +47,7 @@ fn bench(addresses: AddressSlot, links_max: usize) -> Bench {
         plan: Arc::new(plan(addresses)),
         post: mesh(1).pop().unwrap(),
         store: None,
+        records: None,
         control: (notices_in, directives_out),
         listen: vec![Listening { address: "127.0.0.1:0".parse().unwrap(), tls: None, taken }],
     };

@@ -5,6 +5,7 @@ use super::mistake::{Mistake, Mistakes, Place};
 use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
 use super::{Config, Credential};
+use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
 use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
 use relay::{Account, AccountId, Correlate, Limits, Snapshot, SnapshotInput, VendorId, WeightedVendor};
@@ -21,6 +22,8 @@ pub struct Built {
     pub plan: Arc<Plan>,
     /// The store to open; none when receipts are not correlated.
     pub store: Option<StoreOptions>,
+    /// Where records go; none when none are made.
+    pub cdr: Option<CdrOptions>,
     /// Account, system_id and proof of every customer.
     pub credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
     /// The vendors' hosts, to be looked up again.
@@ -81,6 +84,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     Ok(Built {
         plan: Arc::new(plan),
         store: store_options(config),
+        cdr: cdr_options(config),
         credentials: config.customers.iter().filter_map(credential).collect(),
         names,
         warnings,
@@ -139,6 +143,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             (StoreKind::Embedded, WriteOrder::Strict) => Correlate::Strict,
             (StoreKind::Embedded, WriteOrder::Relaxed) => Correlate::Relaxed,
         },
+        records: config.cdr.is_on(),
     }
 }
 
@@ -196,6 +201,27 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
         parked_max: store.parked_max,
         parked_account_max: store.parked_max,
         ..StoreOptions::new(config.node.state_directory.join("store"))
+    })
+}
+
+fn cdr_options(config: &Config) -> Option<CdrOptions> {
+    let cdr = &config.cdr;
+    let file = cdr.to_file.then(|| FileOptions {
+        directory: cdr.directory.clone(),
+        node: config.node.id,
+        size_max: cdr.rotate_mib << 20,
+        age_max: cdr.rotate_after,
+        keep: cdr.keep,
+    });
+    let url = cdr.postgres_url().filter(|_| cdr.to_postgres);
+    cdr.is_on().then(|| CdrOptions {
+        node: config.node.id,
+        when_full: cdr.when_full,
+        queue_max: cdr.queue_max as usize,
+        recent_max: cdr.recent_max as usize,
+        mask_addresses: cdr.mask_addresses,
+        file,
+        postgres: url.map(|url| PostgresOptions { url, keep_days: cdr.keep_days }),
     })
 }
 

@@ -10,6 +10,7 @@
 //! `docs/settings.md` is written.
 
 mod build;
+mod cdr;
 mod check;
 mod customers;
 mod document;
@@ -32,6 +33,7 @@ mod value;
 mod vendors;
 
 pub use build::{Built, build};
+pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
@@ -71,6 +73,8 @@ pub struct Config {
     pub store: Store,
     /// `[relay]`.
     pub relay: Relay,
+    /// `[cdr]`.
+    pub cdr: Cdr,
     /// `[[customer]]`.
     pub customers: Vec<Customer>,
     /// `[[vendor]]`.
@@ -168,13 +172,14 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 9] = [
+pub(crate) static SECTIONS: [&SectionKind; 10] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
     &session::SECTION,
     &store::SECTION,
     &relay::SECTION,
+    &cdr::SECTION,
     &customers::SECTION,
     &vendors::SECTION,
     &routes::SECTION,
@@ -195,6 +200,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         session: session::read(&reader.section(root, &session::SECTION)),
         store: store::read(&reader.section(root, &store::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
+        cdr: cdr::read(&reader.section(root, &cdr::SECTION), directory),
         customers: entries(&customers::SECTION)
             .iter()
             .map(|entry| customers::read(entry, directory))
