@@ -1,9 +1,10 @@
-//! The wiring, as a list: store, boxes between shards, shards, control.
+//! The wiring, as a list: store, records, boxes between shards, shards, control.
 
 use anyhow::{Context, bail};
 use control::auth::{AuthOptions, Authenticator};
+use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
-use control::{ControlOptions, ControlThread, DrainOptions, ShardDesk, metrics::Sources};
+use control::{ControlOptions, ControlThread, DrainOptions, Messages, ShardDesk, metrics::Sources};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
@@ -33,6 +34,7 @@ pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<Mem
 struct Node {
     store: Option<StoreThread>,
     spool: Option<SpoolThread>,
+    records: Option<RecordsThread>,
     shards: Vec<ShardThread>,
     control: ControlThread,
     smpp: SocketAddr,
@@ -71,6 +73,18 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         }
         None => (None, Vec::new()),
     };
+    let names = Names::of(&built.plan.snapshot);
+    let (records, record_ports) = match &built.cdr {
+        Some(options) => {
+            let started = cdr::start(options, names.clone(), placements.len());
+            let (thread, ports) = started.map_err(anyhow::Error::msg).context("the records")?;
+            (Some(thread), ports)
+        }
+        None => (None, Vec::new()),
+    };
+    let messages = records.as_ref().zip(built.cdr.as_ref());
+    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names));
+    let mut record_ports = record_ports.into_iter();
     let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.into_iter();
     let mut spool_ports = spool_ports.into_iter();
@@ -84,6 +98,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         let mut parts = shard_parts(options, &built.plan, post, &mut desks);
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
         parts.spool = spool_ports.next().map(|port| (port.ops, port.answers));
+        parts.records = record_ports.next();
         // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
         parts.listen = std::mem::take(&mut listen);
         let name = format!("shard-{index}");
@@ -105,11 +120,13 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         spool: spool.as_ref().map(SpoolThread::report),
+        sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
     };
     let options = ControlOptions {
         http: config.listen.http,
         sources,
+        messages,
         desks,
         authenticator,
         stop: Stop::new(),
@@ -117,7 +134,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, spool, shards, control, smpp, smpp_tls, _names: names })
+    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls, _names: names })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -154,6 +171,7 @@ fn shard_parts(
         post,
         store: None,
         spool: None,
+        records: None,
         control: (notices, directives),
         listen: Vec::new(),
     }
@@ -227,6 +245,9 @@ fn end(node: Node) -> anyhow::Result<()> {
         spool_ended.map_err(anyhow::Error::msg)?;
     }
     ended?;
+    if let Some(records) = node.records {
+        records.join().map_err(anyhow::Error::msg)?;
+    }
     tracing::info!("drained");
     Ok(())
 }

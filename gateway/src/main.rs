@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod trace;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -31,6 +33,14 @@ enum Command {
         /// The configuration, TOML.
         file: PathBuf,
     },
+    /// Bring the database of `[cdr] postgres` to the schema of this version.
+    Migrate {
+        /// The configuration, TOML.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Ask a running gateway what became of a message.
+    Trace(trace::Arguments),
 }
 
 /// A wrong configuration; the same as a wrong command line.
@@ -41,6 +51,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::CheckConfig { file } => check(&file),
         Command::Run { file } => return run(&file),
+        Command::Migrate { config } => return exit(migrate(&config)),
+        Command::Trace(arguments) => return exit(trace::run(&arguments)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,6 +71,29 @@ fn check(file: &std::path::Path) -> Result<(), Vec<control::config::Mistake>> {
         Err(error) => println!("memory: not known here: {error}"),
     }
     Ok(())
+}
+
+/// Brings the database's schema up to date.
+fn migrate(file: &std::path::Path) -> anyhow::Result<()> {
+    let config = control::config::load(file).map_err(|mistakes| {
+        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(mistakes.join("\n"))
+    })?;
+    let url = config.cdr.postgres_url().context("the configuration names no database: set [cdr] postgres")?;
+    let applied = control::cdr::migrate(&url)?;
+    applied.iter().for_each(|name| println!("applied {name}"));
+    println!("the schema is up to date");
+    Ok(())
+}
+
+fn exit(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(file: &std::path::Path) -> ExitCode {

@@ -161,7 +161,10 @@ fn a_resubmit_of_what_a_receipt_told_is_not_sent_again() {
     wait_until("the receipt told it", || gateway.metric("smppgw_unknowns_total", &["resolved"]) >= 1.0);
     client.send(&submit);
     let duplicate = client.hear().expect("an answer");
-    assert_eq!((duplicate.command(), duplicate.status()), (CommandId::SUBMIT_SM_RESP, CommandStatus::ESME_ROK));
+    assert_eq!(
+        (duplicate.command(), duplicate.status()),
+        (CommandId::SUBMIT_SM_RESP, CommandStatus::ESME_ROK)
+    );
     assert_eq!(duplicate.message_id().len(), 16);
     assert_eq!(gateway.metric("smppgw_vendor_sends_total", &[]), 1.0);
     assert_eq!(gateway.metric("smppgw_submit_results_total", &["duplicate"]), 1.0);

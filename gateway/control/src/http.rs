@@ -1,6 +1,8 @@
-//! The HTTP port: `/livez`, `/readyz`, `/metrics`, `/state`. Answers from copies; no shard is asked.
+//! The HTTP port: `/livez`, `/readyz`, `/metrics`, `/state`, and `/api/v1/messages` (`messages.rs`). Answers from copies;
+//! no shard is asked.
 
 use crate::drain::{Phase, SharedPhase};
+use crate::messages::{self, Messages};
 use crate::metrics::{self, Sources};
 use axum::Router;
 use axum::extract::State;
@@ -18,6 +20,8 @@ pub(crate) const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Shared {
     pub(crate) sources: Sources,
     pub(crate) phase: SharedPhase,
+    /// Where messages are looked up, if records are kept.
+    pub(crate) messages: Option<Messages>,
     /// Monotonic clock at the start: until its first report a shard's heartbeat counts from here.
     pub(crate) born_ns: u64,
 }
@@ -29,6 +33,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/state", get(state))
+        .route("/api/v1/messages", get(messages::by_key))
+        .route("/api/v1/messages/{id}", get(messages::by_id))
         .with_state(shared)
 }
 
@@ -56,7 +62,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 /// What an operator asks first, as JSON. Its form may grow; fields do not change their meaning.
 async fn state(State(shared): State<Arc<Shared>>) -> Response {
-    let Shared { sources, phase, born_ns } = &*shared;
+    let Shared { sources, phase, born_ns, .. } = &*shared;
     let now = runtime::monotonic_nanos();
     let reports: Vec<_> = sources.shards.iter().map(|slot| slot.load_full()).collect();
     let shards: Vec<Value> = reports

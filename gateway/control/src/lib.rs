@@ -7,7 +7,7 @@
 //!                 | every scrape                                |    ^ Directive         |
 //!                 v                                             v    |                   v
 //!   +----------------------- one control thread, not pinned: a current-thread tokio ------------------+
-//!   |  http: /livez /readyz /metrics /state       desks: binds' questions      signals: drain, in order |
+//!   |  http: /livez /readyz /metrics /state /api/v1  desks: binds' questions      signals: drain, in order |
 //!   +-------------------------------------------------------|------------------------------------------+
 //!                                                           v  bounded queue
 //!                                                   auth-0..n: password hashing
@@ -17,11 +17,13 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod cdr;
 pub mod config;
 mod desk;
 mod drain;
 mod http;
 pub mod memory;
+mod messages;
 pub mod metrics;
 pub mod names;
 mod signals;
@@ -30,6 +32,7 @@ mod thread;
 pub use config::{Built, Config, Mistake, Report, build, check_config, load};
 pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
+pub use messages::Messages;
 pub use thread::{ControlOptions, ControlThread, start};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The most memory that a configuration lets the node take; printed at the start, by `check-config` and as a metric.
 
 use crate::config::{Built, Config};
+use relay::Limits;
 use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
 use store::spool::{SPOOL_MAILBOX_LENGTH, SpoolOptions};
 use store::{STORE_MAILBOX_LENGTH, StoreOptions};
@@ -11,6 +12,7 @@ const PASSWORDS_OCTETS: u64 = 32 << 20;
 /// The bound for so many shards.
 pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
     let vendors = &config.vendors;
+    let limits = built.plan.snapshot.limits();
     let mut bound = memory_bound(&NodeSize {
         shards,
         customers: config.customers.len() as u64,
@@ -19,12 +21,18 @@ pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
         window_max: config.customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
         vendor_binds: vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
         vendor_windows: vendors.iter().map(|vendor| u64::from(vendor.binds) * u64::from(vendor.window)).sum(),
-        limits: *built.plan.snapshot.limits(),
+        limits: *limits,
         store_octets: built.store.as_ref().map_or(0, StoreOptions::octets_max),
         store_mailbox: STORE_MAILBOX_LENGTH as u64,
         spool_octets: built.spool.as_ref().map_or(0, SpoolOptions::octets_in_memory_max),
         spool_mailbox: built.spool.as_ref().map_or(0, |_| SPOOL_MAILBOX_LENGTH as u64),
     });
+    if let Some(cdr) = &built.cdr {
+        let drafts = Limits::SUBMIT_DRAFT_OCTETS as u64 * u64::from(limits.messages_max)
+            + Limits::DELIVERY_DRAFT_OCTETS as u64 * u64::from(limits.deliveries_max);
+        let octets = cdr.octets_max(shards) + 2 * shards * drafts;
+        bound.summands.push(Summand { holder: "records", worst: octets, steady: octets });
+    }
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound
 }

@@ -4,6 +4,7 @@ use crate::auth::Authenticator;
 use crate::desk::{self, ShardDesk};
 use crate::drain::{DrainOptions, Phase, SharedPhase};
 use crate::http::{Shared, router};
+use crate::messages::Messages;
 use crate::metrics::Sources;
 use crate::signals;
 use runtime::Stop;
@@ -20,6 +21,8 @@ pub struct ControlOptions {
     pub http: SocketAddr,
     /// Where figures come from.
     pub sources: Sources,
+    /// Where messages are looked up, if records are kept.
+    pub messages: Option<Messages>,
     /// One for each shard, in order.
     pub desks: Vec<ShardDesk>,
     /// Judges binds.
@@ -76,6 +79,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
     let shared = Arc::new(Shared {
         sources: options.sources,
         phase: SharedPhase::default(),
+        messages: options.messages,
         born_ns: runtime::monotonic_nanos(),
     });
     let control = Control {

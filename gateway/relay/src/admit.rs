@@ -4,7 +4,7 @@ use crate::account::Session;
 use crate::refusal::Refusal;
 use crate::snapshot::Limits;
 use smpp::field::time::Time;
-use smpp::field::{CommandId, DataCoding, EsmClass, RegisteredDelivery};
+use smpp::field::{Address, CommandId, DataCoding, EsmClass, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
 use smpp::tlv::Tlvs;
 
@@ -21,6 +21,9 @@ pub(crate) struct Submission<'a> {
     pub(crate) registered_delivery: RegisteredDelivery,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
+    /// Source; like destination in full for records only.
+    pub(crate) from: Address<'a>,
+    pub(crate) to: Address<'a>,
     pub(crate) esm_class: EsmClass,
     pub(crate) data_coding: DataCoding,
     pub(crate) short_message: &'a [u8],
@@ -36,6 +39,8 @@ impl<'a> Submission<'a> {
             validity_period: pdu.validity_period,
             registered_delivery: pdu.registered_delivery,
             urgent: pdu.priority_flag >= PRIORITY_URGENT,
+            from: pdu.source,
+            to: pdu.destination,
             esm_class: pdu.esm_class,
             data_coding: pdu.data_coding,
             short_message: pdu.short_message,
@@ -51,6 +56,8 @@ impl<'a> Submission<'a> {
             validity_period: &[],
             registered_delivery: pdu.registered_delivery,
             urgent: false, // data_sm has no priority
+            from: pdu.source,
+            to: pdu.destination,
             esm_class: pdu.esm_class,
             data_coding: pdu.data_coding,
             short_message: &[],

@@ -63,6 +63,7 @@ impl Relay {
     /// A vendor's word on a customer's message, from here or from another shard.
     #[inline]
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
+        self.record_verdict(now, key, status, id);
         match status.class() {
             StatusClass::Ok => {
                 let message = &mut self.messages[key];
@@ -232,6 +233,7 @@ impl Relay {
         let attempts_max = self.snapshot.limits().attempts_max;
         let message = &mut self.messages[key];
         let vendor = &mut self.vendors[message.vendor];
+        self.records.unsent(key);
         message.step(MessageEvent::ProveUnsent);
         message.deadline = Instant::default();
         message.returns = message.returns.saturating_add(1);
@@ -302,6 +304,7 @@ impl Relay {
             return self.answer_unknown(key);
         }
         self.count_refusal(refusal);
+        self.records.refused(key, refusal);
         self.respond(key, refusal.status(), None);
     }
 
@@ -329,6 +332,7 @@ impl Relay {
         assert!(message_id.is_some() == (message.state == MessageState::Acked));
         if let Origin::Customer { session, link, sequence } = message.origin {
             if self.sessions.get(session).is_some() {
+                self.records.answered(key, status);
                 let command = message.command.response();
                 self.outputs.push_back(Output::AnswerSubmit { link, sequence, command, status, message_id });
             } else {
@@ -352,6 +356,7 @@ impl Relay {
         if self.messages[key].resubmit != Key::NONE {
             self.resubmits.end(&self.messages[key]);
         }
+        self.record_end(key);
         trim(&mut self.messages[key].pdu);
         self.messages.close(key);
     }

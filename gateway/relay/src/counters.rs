@@ -120,6 +120,8 @@ counters! {
         deliveries_refused,
         /// The store did not answer in time or said that it is away.
         store_outages,
+        /// Records that nobody drew in time; a fault of the shard.
+        records_lost,
         /// Gauge: open submits.
         messages_open,
         /// Gauge: open deliveries.

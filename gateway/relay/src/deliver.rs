@@ -1,6 +1,7 @@
 //! From the relay to the customer's session: here, on another shard, or parked until it binds.
 
 use crate::account::Receiver;
+use crate::cdr::DeliveryOutcome;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, ShardIndex};
 use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Gathered, Sender, trim};
 use crate::output::Output;
@@ -15,6 +16,7 @@ use smpp::time::Instant;
 impl Relay {
     /// The owner is known: deliver, or park.
     pub(crate) fn give_to(&mut self, now: Instant, key: Key, owner: AccountId) {
+        self.records.owned(key, owner);
         match self.accounts.place(&self.snapshot, owner) {
             Some(place) => {
                 self.deliveries[key].account = place;
@@ -206,10 +208,15 @@ impl Relay {
         if let Sender::Shard { .. } = self.deliveries[key].sender {
             return self.finish_delivery_served(key, DeliverOutcome::Answered(status));
         }
-        match status {
-            CommandStatus::ESME_ROK => self.counters.traffic.deliveries_taken += 1,
+        let outcome = match status {
+            CommandStatus::ESME_ROK => DeliveryOutcome::Taken,
+            _ => DeliveryOutcome::Rejected,
+        };
+        match outcome {
+            DeliveryOutcome::Taken => self.counters.traffic.deliveries_taken += 1,
             _ => self.counters.traffic.deliveries_rejected += 1,
         }
+        self.record_delivered(key, outcome, Some(status));
         self.forget_if_final(key);
         match self.deliveries[key].sender {
             Sender::Parked(parked) => self.end_parked(now, key, Ok(parked)),
@@ -270,7 +277,10 @@ impl Relay {
             self.counters.traffic.store_outages += 1;
             return self.refuse_delivery(key, DeliveryRefusal::NotParked);
         }
-        if place == DeliveryPlace::Parking {
+        let is_parking = place == DeliveryPlace::Parking;
+        let outcome = if is_parking { DeliveryOutcome::Parked } else { DeliveryOutcome::Orphan };
+        self.record_delivered(key, outcome, None);
+        if is_parking {
             self.counters.traffic.parked += 1;
             self.forget_if_final(key);
             let account = self.deliveries[key].account;

@@ -54,6 +54,7 @@ impl Relay {
             }
             Err(refusal) => {
                 self.count_refusal(refusal);
+                self.record_refusal(&arrival, frame.sequence_number(), submission, refusal);
                 (refusal.status(), None)
             }
         };
@@ -87,6 +88,9 @@ impl Relay {
         };
         if self.draining {
             return Err(Refusal::Draining);
+        }
+        if self.records.is_full() {
+            return Err(Refusal::RecordsFull);
         }
         let session = &self.sessions[session_key];
         let limits = self.snapshot.limits();
@@ -134,6 +138,7 @@ impl Relay {
         if let Some(fingerprint) = fingerprint {
             self.remember_submit(arrival.now, key, fingerprint);
         }
+        self.record_submit(arrival.now, key, frame.sequence_number(), submission);
         Ok(Entered::New(key))
     }
 
@@ -229,8 +234,9 @@ impl Relay {
     /// Carries a choice out.
     #[inline]
     pub(crate) fn put(&mut self, now: Instant, key: Key, choice: Choice) {
+        self.records.routed(now, key);
         match choice {
-            Choice::Link { vendor, link } => self.hand(key, vendor, link),
+            Choice::Link { vendor, link } => self.hand(now, key, vendor, link),
             Choice::Queue { vendor } => {
                 let fresh = self.messages[key].vendor != vendor;
                 if fresh {
@@ -244,8 +250,9 @@ impl Relay {
     }
 
     #[inline]
-    fn hand(&mut self, key: Key, vendor: u16, link: Key) {
+    fn hand(&mut self, now: Instant, key: Key, vendor: u16, link: Key) {
         let message = &mut self.messages[key];
+        self.records.handed(now, key, self.vendors[vendor].id, message.maybe_sent);
         message.step(MessageEvent::Hand);
         message.place = Place::Link;
         message.vendor = vendor;
@@ -281,6 +288,7 @@ impl Relay {
         state.elsewhere_mut(shard).open += 1;
         let id = state.id;
         let message = &mut self.messages[key];
+        self.records.handed(now, key, id, message.maybe_sent);
         message.step(MessageEvent::Hand);
         message.place = Place::Shard(shard);
         message.vendor = vendor;
@@ -305,7 +313,7 @@ impl Relay {
             }
             let Way::Link(link) = self.vendors[vendor].way(now, &mut self.vendor_links) else { break };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
-            self.hand(key, vendor, link);
+            self.hand(now, key, vendor, link);
         }
     }
 
@@ -360,6 +368,7 @@ impl Relay {
         let message = &mut self.messages[key];
         message.step(MessageEvent::ProveUnsent);
         message.place = Place::Hands;
+        self.records.unsent(key);
         self.counters.traffic.vendor_unsent += 1;
         let vendor = message.vendor;
         if self.vendors[vendor].links.is_empty() {
@@ -381,6 +390,7 @@ impl Relay {
                     let open = &mut self.messages[message.0];
                     open.step(MessageEvent::ProveUnsent);
                     let vendor = open.vendor;
+                    self.records.unsent(message.0);
                     self.forget_send(vendor);
                     self.enqueue(now, message.0, vendor, true);
                 }

@@ -23,8 +23,9 @@
 //! A customer whose mode is store and forward is answered once the spool has its message: `spool.rs` tells that life.
 //!
 //! Guarantees: one answer for each request on a surviving session; status 0 only when a vendor answered 0 (or, in
-//! that other mode, when the spool has the message); a second copy only where the account's policy allows one; receipts and MO only to their owner; all memory
-//! bounded by [`Limits`].
+//! that other mode, when the spool has the message); a second copy only where the account's policy allows one;
+//! receipts and MO only to their owner; all memory bounded by [`Limits`]; where records are wanted, exactly one for
+//! each submit.
 
 #![forbid(unsafe_code)]
 
@@ -32,12 +33,13 @@ mod account;
 mod admit;
 mod arena;
 mod between;
+mod cdr;
 mod correlate;
 mod counters;
 mod deliver;
 mod forward;
-mod in_flight;
 mod gather;
+mod in_flight;
 mod input;
 mod keyword;
 mod limit;
@@ -63,6 +65,9 @@ mod unpark;
 mod unresolved;
 mod vendor;
 
+pub use cdr::{
+    DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SubmitRecord,
+};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
 pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use input::Arrival;
@@ -71,7 +76,7 @@ pub use limit::Scope;
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };
-pub use numbers::{KeywordRule, Number};
+pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
 pub use part::MoPart;
 pub use refusal::{DeliveryRefusal, Refusal};
@@ -80,8 +85,7 @@ pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PL
 pub use shard_message::{DeliverOutcome, ShardMessage, SubmitOutcome};
 pub use snapshot::{
     Account, Correlate, Deduplicate, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput,
-    SpoolRules,
-    UnknownOutcome, VENDORS_MAX, Vendor,
+    SpoolRules, UnknownOutcome, VENDORS_MAX, Vendor,
 };
 pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 pub use store_op::{

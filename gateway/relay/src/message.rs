@@ -70,7 +70,7 @@ pub struct ShardIndex(pub u8);
 pub struct AccountId(pub u32);
 
 /// A vendor. Stable across snapshots and restarts, because the correlation store keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
 pub struct VendorId(pub u32);
 
 impl AccountId {

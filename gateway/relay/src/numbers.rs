@@ -21,18 +21,18 @@ pub struct KeywordRule {
 }
 
 /// Numbers by their digits, without `+`.
-pub(crate) type Numbers = HashMap<Box<[u8]>, Number, FixedState>;
+pub(crate) type Numbers = HashMap<Box<[u8]>, NumberOwners, FixedState>;
 
 /// What is known of one number.
 #[derive(Clone, Debug, Default)]
-pub struct Number {
+pub struct NumberOwners {
     default: Option<AccountId>,
     /// Sorted by keyword.
     keywords: Vec<(Box<str>, AccountId)>,
     gathers: bool,
 }
 
-impl Number {
+impl NumberOwners {
     /// Whose it is where no keyword fits.
     pub fn default_owner(&self) -> Option<AccountId> {
         self.default

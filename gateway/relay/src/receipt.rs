@@ -12,7 +12,7 @@ use crate::snapshot::Correlate;
 use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
 use bytes::BytesMut;
 use core::time::Duration;
-use smpp::field::{CommandId, CommandStatus};
+use smpp::field::{Address, CommandId, CommandStatus};
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX, IdRule};
 use smpp::text::receipt::{Finality, ReceiptView, receipt_of, receipt_of_data, rewrite};
@@ -58,6 +58,8 @@ pub(crate) fn place_in(whole: &[u8], part: &[u8]) -> (u32, u32) {
 struct Delivered<'a> {
     command: CommandId,
     mo: Mo<'a>,
+    /// Source and destination, for records.
+    addresses: (Address<'a>, Address<'a>),
     receipt: Option<ReceiptView<'a>>,
     shape: Shape,
 }
@@ -80,6 +82,7 @@ impl Relay {
                     payload: pdu.payload(),
                     tlvs: pdu.tlvs,
                 },
+                addresses: (pdu.source, pdu.destination),
                 receipt: receipt_of(pdu),
                 shape,
             },
@@ -103,6 +106,7 @@ impl Relay {
                     payload: pdu.payload(),
                     tlvs: pdu.tlvs,
                 },
+                addresses: (pdu.source, pdu.destination),
                 receipt: receipt_of_data(pdu),
                 shape,
             },
@@ -125,10 +129,14 @@ impl Relay {
         if self.draining {
             return refuse(self, DeliveryRefusal::Draining);
         }
-        if delivered.receipt.is_some() {
+        if self.records.is_full() {
+            return refuse(self, DeliveryRefusal::RecordsFull);
+        }
+        if let Some(view) = &delivered.receipt {
             self.counters.traffic.receipts += 1;
             if self.snapshot.correlate() == Correlate::None {
                 self.counters.traffic.receipts_uncorrelated += 1;
+                self.record_uncorrelated(arrival.now, vendor, delivered.addresses, view);
                 return answer(self, CommandStatus::ESME_ROK);
             }
         } else {
@@ -154,6 +162,7 @@ impl Relay {
         delivery.tries = 0;
         delivery.gathered = Gathered::default();
         self.spare.fill(&mut delivery.pdu, frame.bytes());
+        self.record_delivery(arrival.now, key, delivered.addresses, delivered.receipt.as_ref());
         match &delivered.receipt {
             Some(view) => self.find(arrival.now, key, view),
             None => self.find_owner(arrival.now, key, &delivered.mo),
@@ -168,6 +177,7 @@ impl Relay {
         let id =
             view.id.and_then(|id| rule.receipt_key(id.value, &mut spelled)).and_then(VendorMessageId::new);
         let Some(id) = id else { return self.orphan(now, key) };
+        self.records.named(key, id);
         let delivery = &mut self.deliveries[key];
         delivery.key = Some(CorrelationKey { vendor: self.vendors[vendor].id, id });
         delivery.is_final = view.finality == Finality::Final;
@@ -197,6 +207,7 @@ impl Relay {
                 let delivery = &mut self.deliveries[key];
                 delivery.submitted_at = correlation.submitted_at;
                 delivery.urgent = correlation.urgent;
+                self.records.found(key, correlation.gateway_id);
                 self.rewrite(key, correlation.gateway_id);
                 self.give_to(now, key, correlation.account);
             }

@@ -37,11 +37,13 @@ pub enum Refusal {
     SpoolFull,
     /// The spool did not keep the message in time, or does not work.
     SpoolAway,
+    /// The queue of records is full, and the policy is to take nothing that would leave none.
+    RecordsFull,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -58,6 +60,7 @@ impl Refusal {
         Self::DuplicateOpen,
         Self::SpoolFull,
         Self::SpoolAway,
+        Self::RecordsFull,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -84,6 +87,7 @@ impl Refusal {
             Self::DuplicateOpen => "duplicate_open",
             Self::SpoolFull => "spool_full",
             Self::SpoolAway => "spool_away",
+            Self::RecordsFull => "records_full",
         }
     }
 
@@ -102,7 +106,8 @@ impl Refusal {
             | Self::MessagesFull
             | Self::ReceiptsFull
             | Self::DuplicateOpen
-            | Self::SpoolFull => CommandStatus::ESME_RMSGQFUL,
+            | Self::SpoolFull
+            | Self::RecordsFull => CommandStatus::ESME_RMSGQFUL,
         }
     }
 }
@@ -122,13 +127,15 @@ pub enum DeliveryRefusal {
     StoreAway,
     /// Nobody owns the destination and there is no store for orphans.
     NoOwner,
+    /// The queue of records is full, and the policy is to take nothing that would leave none.
+    RecordsFull,
 }
 
 impl DeliveryRefusal {
     /// The table (SMPP 3.4 §5.1.3): temporary where a later try may succeed.
     pub const fn status(self) -> CommandStatus {
         match self {
-            Self::Draining | Self::DeliveriesFull | Self::NotParked | Self::StoreAway => {
+            Self::Draining | Self::DeliveriesFull | Self::NotParked | Self::StoreAway | Self::RecordsFull => {
                 CommandStatus::ESME_RX_T_APPN
             }
             Self::TooLong | Self::NoOwner => CommandStatus::ESME_RX_P_APPN,

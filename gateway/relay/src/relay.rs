@@ -3,9 +3,10 @@
 use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
+use crate::cdr::Records;
 use crate::counters::{Counters, VendorTraffic};
-use crate::in_flight::InFlight;
 use crate::gather::Gather;
+use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
@@ -48,7 +49,7 @@ pub struct RelayOptions {
 /// One shard's mind.
 ///
 /// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`],
-/// [`Relay::poll_spool`] and [`Relay::poll_shard`] until each gives nothing; carry out their outputs in the order given. Failures of outputs
+/// [`Relay::poll_spool`] and [`Relay::poll_shard`] until each gives nothing, then [`Relay::poll_record`]; carry out their outputs in the order given. Failures of outputs
 /// come back as inputs (`send_failed`, `delivery_failed`, `handle_undelivered`), which may give new outputs.
 /// Every `SendSubmit` ends in exactly one of `handle_answer`, `handle_expired`, `send_failed` or a place in the lists of
 /// `vendor_closed`; every `SendDeliver` in `customer_answered`, `delivery_failed` or the list of `customer_closed`.
@@ -105,6 +106,7 @@ pub struct Relay {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) store_ops: VecDeque<StoreOp>,
     pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
+    pub(crate) records: Records,
     pub(crate) counters: Counters,
 }
 
@@ -127,6 +129,7 @@ impl Relay {
         let limits = *snapshot.limits();
         let mut vendors = Vendors::new();
         vendors.apply(&snapshot);
+        let records = Records::new(snapshot.records(), options.started_at);
         Self {
             options,
             snapshot,
@@ -160,6 +163,7 @@ impl Relay {
             outputs: VecDeque::new(),
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
+            records,
             counters: Counters::default(),
         }
     }
@@ -171,6 +175,7 @@ impl Relay {
         let limits = *self.snapshot.limits();
         self.messages.set_max(limits.messages_max);
         self.deliveries.set_max(limits.deliveries_max);
+        self.records.set_on(self.snapshot.records());
         self.accounts.apply(&self.snapshot);
         self.vendors.apply(&self.snapshot);
         for place in self.vendors.places() {

@@ -2,7 +2,7 @@
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
 use crate::message::{AccountId, VendorId};
-use crate::numbers::{self, KeywordRule, Number, Numbers};
+use crate::numbers::{self, KeywordRule, NumberOwners, Numbers};
 use crate::route::{Route, RouteTable};
 use core::time::Duration;
 use foldhash::fast::FixedState;
@@ -192,6 +192,10 @@ pub struct Limits {
 impl Limits {
     /// What an open message takes beside its PDU, octets.
     pub const MESSAGE_OCTETS: usize = crate::arena::slot_octets::<crate::open::Message>();
+    /// What the draft of a submit's record takes, where records are made, octets.
+    pub const SUBMIT_DRAFT_OCTETS: usize = crate::cdr::SUBMIT_DRAFT_OCTETS;
+    /// The same of a delivery's, octets.
+    pub const DELIVERY_DRAFT_OCTETS: usize = crate::cdr::DELIVERY_DRAFT_OCTETS;
     /// What an open delivery takes beside its PDU, octets.
     pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
     /// What the table of gathered MO takes at most, octets; their parts are open deliveries.
@@ -243,6 +247,8 @@ pub struct SnapshotInput {
     pub correlate: Correlate,
     /// Rules of the spool; none when there is no spool.
     pub spool: Option<SpoolRules>,
+    /// Whether records are made. Costs some hundred nanoseconds a message and 700 octets for each open one.
+    pub records: bool,
 }
 
 /// One checked configuration. Immutable.
@@ -258,6 +264,7 @@ pub struct Snapshot {
     limits: Limits,
     correlate: Correlate,
     spool: Option<SpoolRules>,
+    records: bool,
 }
 
 /// One thing wrong with a [`SnapshotInput`]. Indices point into it.
@@ -433,6 +440,7 @@ impl Snapshot {
             limits: input.limits,
             correlate: input.correlate,
             spool: input.spool,
+            records: input.records,
         })
     }
 
@@ -469,11 +477,11 @@ impl Snapshot {
     /// Who owns a destination of MO where no keyword fits. A leading `+` is skipped; anything but digits is owned by
     /// nobody.
     pub fn owner(&self, destination: &[u8]) -> Option<AccountId> {
-        self.number(destination).and_then(Number::default_owner)
+        self.number(destination).and_then(NumberOwners::default_owner)
     }
 
     /// What is known of a destination of MO. A leading `+` is skipped.
-    pub fn number(&self, destination: &[u8]) -> Option<&Number> {
+    pub fn number(&self, destination: &[u8]) -> Option<&NumberOwners> {
         self.numbers.get(crate::route::without_plus(destination))
     }
 
@@ -495,6 +503,11 @@ impl Snapshot {
     /// Rules of the spool; none when there is no spool.
     pub fn spool(&self) -> Option<&SpoolRules> {
         self.spool.as_ref()
+    }
+
+    /// Whether records are made.
+    pub fn records(&self) -> bool {
+        self.records
     }
 }
 

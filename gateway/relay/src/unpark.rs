@@ -41,6 +41,9 @@ impl Relay {
         if account.receivers.is_empty() {
             return;
         }
+        if self.records.is_full() {
+            return self.unpark_later(now, place);
+        }
         let Unpark { asked, open, failed, .. } = account.unpark;
         if asked || open > page_ahead(delivery_queue_max) || (failed && open > 0) {
             account.unpark.more = true;
@@ -50,7 +53,8 @@ impl Relay {
         account.unpark.more = false;
         account.unpark.failed = false;
         account.unpark.due = Some(now + store_wait_max);
-        self.store_ops.push_back(StoreOp::Unpark { account: account.id, count_max: page_max(delivery_queue_max) });
+        self.store_ops
+            .push_back(StoreOp::Unpark { account: account.id, count_max: page_max(delivery_queue_max) });
         self.accounts.watch(place);
     }
 
@@ -76,6 +80,7 @@ impl Relay {
             match slot {
                 Some(key) => {
                     self.spare.swap(&mut self.deliveries[key].pdu, pdu);
+                    self.record_unparked(now, key);
                     self.deliver(now, key);
                 }
                 None => {
@@ -104,7 +109,10 @@ impl Relay {
         unpark.open -= 1;
         if unpark.open == 0 && !unpark.asked {
             self.page_done(now, place);
-        } else if unpark.open <= page_ahead(self.snapshot.limits().delivery_queue_max) && unpark.more && !unpark.failed {
+        } else if unpark.open <= page_ahead(self.snapshot.limits().delivery_queue_max)
+            && unpark.more
+            && !unpark.failed
+        {
             self.request_unpark(now, place);
         }
     }

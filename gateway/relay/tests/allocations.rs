@@ -21,7 +21,7 @@ static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const CUSTOMER: LinkKey = LinkKey(1);
 const VENDOR: LinkKey = LinkKey(2);
 
-fn relay(correlate: Correlate) -> Relay {
+fn relay(correlate: Correlate, records: bool) -> Relay {
     let north = VendorId::of_name(b"north");
     let route = Route {
         prefix: "1".into(),
@@ -39,6 +39,7 @@ fn relay(correlate: Correlate) -> Relay {
         vendors: vec![Vendor::new("north")],
         routes: vec![route],
         correlate,
+        records,
         ..SnapshotInput::default()
     };
     let options =
@@ -103,7 +104,7 @@ fn answers(relay: &mut Relay) -> usize {
 
 #[test]
 fn the_steady_state_allocates_nothing() {
-    let mut plain = relay(Correlate::None);
+    let mut plain = relay(Correlate::None, false);
     let bytes = encode(0);
     submits(&mut plain, &bytes, 500, 1);
     answers(&mut plain);
@@ -117,7 +118,14 @@ fn the_steady_state_allocates_nothing() {
     });
     assert_eq!(counted, 0);
 
-    let mut full = relay(Correlate::Strict);
+    for records in [false, true] {
+        whole_cycles(records);
+    }
+}
+
+/// Submits, receipts and, where wanted, the records of both.
+fn whole_cycles(records: bool) {
+    let mut full = relay(Correlate::Strict, records);
     let bytes = encode(1);
     let receipt = encode_receipt();
     for at in 1..3 {
@@ -132,9 +140,10 @@ fn the_steady_state_allocates_nothing() {
     });
     assert_eq!(counted, 0);
     assert_eq!(full.counters().traffic.deliveries_taken, at * 50);
+    assert_eq!(full.counters().traffic.records_lost, 0);
     assert!(full.is_empty());
 
-    let mut gathering = relay(Correlate::Strict);
+    let mut gathering = relay(Correlate::Strict, false);
     let mut parts = [encode_part(1), encode_part(2)];
     let mut reference = 0;
     let mut gather_some = |count: u32| {
@@ -238,6 +247,8 @@ fn cycle(relay: &mut Relay, submit: &[u8], receipt: &[u8], at: u64) {
         }
     }
     while relay.poll_store().is_some() {}
+    let expected = if relay.snapshot().records() { 100 } else { 0 };
+    assert_eq!(std::iter::from_fn(|| relay.poll_record(now, Duration::from_secs(2))).count(), expected);
 }
 
 /// Not a gate: prints what one submit with its answer costs, decoding included.
@@ -245,7 +256,13 @@ fn cycle(relay: &mut Relay, submit: &[u8], receipt: &[u8], at: u64) {
 #[test]
 #[ignore = "a measurement, to be read by a person"]
 fn cost_of_a_submit() {
-    let mut relay = relay(Correlate::None);
+    for records in [false, true] {
+        measure_a_submit(records);
+    }
+}
+
+fn measure_a_submit(records: bool) {
+    let mut relay = relay(Correlate::None, records);
     let bytes = encode(0);
     submits(&mut relay, &bytes, 500, 1);
     answers(&mut relay);
@@ -254,6 +271,12 @@ fn cost_of_a_submit() {
     for at in 2..2 + BURSTS {
         submits(&mut relay, &bytes, 500, at);
         assert_eq!(answers(&mut relay), 500);
+        while let Some(record) = relay.poll_record(Instant::from_nanos(at), Duration::from_secs(2)) {
+            std::hint::black_box(record);
+        }
     }
-    println!("{} ns a submit and its answer", start.elapsed().as_nanos() as u64 / (BURSTS * 500));
+    println!(
+        "records {records}: {} ns a submit and its answer",
+        start.elapsed().as_nanos() as u64 / (BURSTS * 500)
+    );
 }

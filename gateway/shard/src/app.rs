@@ -7,6 +7,7 @@ use crate::egress::{Answer, VendorPeer};
 use crate::ingress::CustomerPeer;
 use crate::mail::Mail;
 use crate::options::{Plan, ShardOptions};
+use crate::records::RecordLine;
 use crate::report::{LinkTally, VendorReport};
 use link::{App, Bell, Closed, Event, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, SpoolOp, StoreOp, VendorId};
@@ -43,6 +44,8 @@ pub(crate) struct ShardApp {
     pub(crate) others: Vec<Option<Outgoing<Mail>>>,
     pub(crate) store: Option<Outgoing<StoreOp>>,
     pub(crate) spool: Option<Outgoing<SpoolOp>>,
+    /// To the thread of records, where records are made.
+    pub(crate) records: Option<RecordLine>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) customers: LinkTally,
     pub(crate) vendors_links: LinkTally,
@@ -68,6 +71,7 @@ pub(crate) struct Lines {
     pub(crate) others: Vec<Option<Outgoing<Mail>>>,
     pub(crate) store: Option<Outgoing<StoreOp>>,
     pub(crate) spool: Option<Outgoing<SpoolOp>>,
+    pub(crate) records: Option<RecordLine>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) drained: Rc<Bell>,
 }
@@ -90,6 +94,7 @@ impl ShardApp {
             others: lines.others,
             store: lines.store,
             spool: lines.spool,
+            records: lines.records,
             control: lines.control,
             customers: LinkTally::default(),
             vendors_links: LinkTally::default(),
@@ -199,6 +204,7 @@ impl App for ShardApp {
         self.unix_seconds = unix_seconds();
         self.relay.handle_tick(links.now());
         self.carry_out(links);
+        self.look_after_records(links);
         if self.waiting() > 0 {
             links.schedule_flush();
         }

@@ -158,6 +158,7 @@ impl ShardApp {
         match pdu {
             Pdu::SubmitSm(submit) => self.relay.handle_submit(arrival, frame, submit),
             Pdu::DataSm(data) => self.relay.handle_submit_data(arrival, frame, data),
+            Pdu::QuerySm(query) => self.on_query(links, arrival, frame, query),
             _ => answer_unsupported(links, arrival, frame),
         }
     }
@@ -189,7 +190,7 @@ impl ShardApp {
 
 /// Requests that are legal but that we do not carry out (yet), each with the status that the standard keeps
 /// for its failure (SMPP 3.4 §5.1.3).
-fn answer_unsupported(links: &mut Links<Token>, arrival: Arrival, frame: Frame<'_>) {
+pub(crate) fn answer_unsupported(links: &mut Links<Token>, arrival: Arrival, frame: Frame<'_>) {
     let status = match frame.command_id() {
         CommandId::QUERY_SM => CommandStatus::ESME_RQUERYFAIL,
         CommandId::CANCEL_SM => CommandStatus::ESME_RCANCELFAIL,

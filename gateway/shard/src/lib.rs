@@ -28,6 +28,7 @@ mod mail;
 mod options;
 mod outputs;
 mod placement;
+mod records;
 mod report;
 mod shard;
 
@@ -37,5 +38,10 @@ pub use options::{
     AddressSlot, BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions, address_slot,
 };
 pub use placement::home_shard;
-pub use report::{LATENCY_BOUNDS_US, Latency, LinkTally, ReportSlot, ShardReport, VendorReport, report_slot};
+pub use records::{
+    QueriedState, Query, QueryAnswer, RECORD_MAILBOX, RecordPort, RecordWord, WAITING_RECORDS_MAX, WhenFull,
+};
+pub use report::{
+    LATENCY_BOUNDS_US, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport, report_slot,
+};
 pub use shard::{Listening, ShardParts, run_shard};

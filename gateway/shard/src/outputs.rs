@@ -22,7 +22,7 @@ impl ShardApp {
             while let Some(op) = self.relay.poll_spool() {
                 self.ask_spool(links, op);
             }
-            let Some((to, message)) = self.relay.poll_shard() else { return };
+            let Some((to, message)) = self.relay.poll_shard() else { return self.take_records(links) };
             self.send_to_shard(links, to, message);
         }
     }
@@ -114,6 +114,7 @@ impl ShardApp {
         if let Some(spool) = &mut self.spool {
             spool.flush();
         }
+        self.flush_records();
         self.control.flush();
     }
 
@@ -121,7 +122,9 @@ impl ShardApp {
     pub(crate) fn waiting(&self) -> usize {
         let others: usize = self.others.iter().flatten().map(|outgoing| outgoing.waiting()).sum();
         let spool = self.spool.as_ref().map_or(0, |spool| spool.waiting());
-        others + self.store.as_ref().map_or(0, |store| store.waiting()) + spool + self.control.waiting()
+        let records = self.records.as_ref().map_or(0, |records| records.waiting());
+        let store = self.store.as_ref().map_or(0, |store| store.waiting());
+        others + store + spool + records + self.control.waiting()
     }
 }
 

@@ -51,6 +51,19 @@ impl VendorReport {
     }
 }
 
+/// What a shard did with records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordTally {
+    /// Records that wait for room in the mailbox.
+    pub waiting: u64,
+    /// Records given up because there was no room, as the policy says.
+    pub dropped: u64,
+    /// query_sm answered with what is known.
+    pub queries_answered: u64,
+    /// query_sm refused: not known, not theirs, or no answer in time.
+    pub queries_failed: u64,
+}
+
 /// One shard's counters at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct ShardReport {
@@ -72,6 +85,8 @@ pub struct ShardReport {
     pub vendors: Vec<VendorReport>,
     /// Words for other shards, the store or control that wait because the mailbox is full.
     pub backlog: u64,
+    /// What it did with records.
+    pub records: RecordTally,
     /// Time spent at work since start, nanoseconds.
     pub busy_ns: u64,
 }

@@ -8,6 +8,7 @@ use crate::listen::{keep_accepting, take};
 use crate::mail::{MAILBOX_BATCH, Mail, Post};
 use crate::options::{Plan, ShardOptions};
 use crate::placement::bind_shard;
+use crate::records::{QueryAnswer, RecordLine, RecordPort};
 use crate::report::ShardReport;
 use link::{Bell, Hub, HubOptions, Links, TlsServer};
 use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
@@ -36,6 +37,8 @@ pub struct ShardParts {
     pub store: Option<(Sender<StoreOp>, Receiver<StoreAnswer>)>,
     /// Its lines to and from the spool, where there is one.
     pub spool: Option<(Sender<SpoolOp>, Receiver<SpoolAnswer>)>,
+    /// Its lines to and from the thread of records, where records are made.
+    pub records: Option<RecordPort>,
     /// Its lines to and from control.
     pub control: (Sender<Notice>, Receiver<Directive>),
     /// Where to listen: one shard of a node does, on one port or two.
@@ -54,14 +57,16 @@ pub struct Listening {
 
 /// Runs one shard until it is told to drain and has. To be the main future of an executor.
 pub async fn run_shard<R: Runtime>(parts: ShardParts) {
-    let ShardParts { options, plan, post, store, spool, control, listen } = parts;
+    let ShardParts { options, plan, post, store, spool, records, control, listen } = parts;
     let drained = Rc::new(Bell::default());
     let (store_ops, store_answers) = store.unzip();
     let (spool_ops, spool_answers) = spool.unzip();
+    let (records, query_answers) = records.map(RecordLine::new).unzip();
     let lines = Lines {
         others: post.to.into_iter().map(|sender| sender.map(Outgoing::new)).collect(),
         store: store_ops.map(Outgoing::new),
         spool: spool_ops.map(Outgoing::new),
+        records,
         control: Outgoing::new(control.0),
         drained: drained.clone(),
     };
@@ -76,6 +81,9 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     }
     if let Some(answers) = spool_answers {
         R::spawn(read_spool::<R>(hub.clone(), answers));
+    }
+    if let Some(answers) = query_answers {
+        R::spawn(read_query_answers::<R>(hub.clone(), answers));
     }
     let listeners = listen.into_iter().filter_map(|listening| open_listener::<R>(&hub, listening)).collect();
     R::spawn(read_directives::<R>(hub.clone(), control.1, listeners));
@@ -166,6 +174,15 @@ async fn read_spool<R: Runtime>(hub: Hub<R, ShardApp>, mut answers: Receiver<Spo
     tracing::error!("the spool is gone: store-and-forward customers are refused until the node restarts");
 }
 
+async fn read_query_answers<R: Runtime>(hub: Hub<R, ShardApp>, mut answers: Receiver<QueryAnswer>) {
+    let mut batch = Vec::with_capacity(MAILBOX_BATCH);
+    while answers.receive(&mut batch, MAILBOX_BATCH).await.is_ok() {
+        hub.with(|app, links| batch.drain(..).for_each(|answer| app.on_query_answer(links, answer)));
+        R::yield_if_needed().await;
+    }
+    tracing::error!("the thread of records is gone: what leaves no record is handled by the policy");
+}
+
 async fn read_directives<R: Runtime>(
     hub: Hub<R, ShardApp>,
     mut directives: Receiver<Directive>,
@@ -221,6 +238,7 @@ impl ShardApp {
             relay: self.relay.counters(),
             vendors,
             backlog: self.waiting() as u64,
+            records: self.records.as_ref().map(RecordLine::tally).unwrap_or_default(),
             busy_ns: runtime::thread_cpu_nanos(),
         }
     }

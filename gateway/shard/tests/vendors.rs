@@ -48,6 +48,7 @@ fn bench(addresses: AddressSlot, links_max: usize) -> Bench {
         post: mesh(1).pop().unwrap(),
         store: None,
         spool: None,
+        records: None,
         control: (notices_in, directives_out),
         listen: vec![Listening { address: "127.0.0.1:0".parse().unwrap(), tls: None, taken }],
     };

@@ -5,6 +5,7 @@ use super::mistake::{Mistake, Mistakes, Place};
 use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
 use super::{Config, Credential};
+use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
 use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
 use relay::{
@@ -27,6 +28,8 @@ pub struct Built {
     pub store: Option<StoreOptions>,
     /// The spool to open; none when no customer uses it and none was ever used.
     pub spool: Option<SpoolOptions>,
+    /// Where records go; none when none are made.
+    pub cdr: Option<CdrOptions>,
     /// Account, system_id and proof of every customer.
     pub credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
     /// The vendors' hosts, to be looked up again.
@@ -88,6 +91,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
         plan: Arc::new(plan),
         store: store_options(config),
         spool: spool_options(config),
+        cdr: cdr_options(config),
         credentials: config.customers.iter().filter_map(credential).collect(),
         names,
         warnings,
@@ -159,6 +163,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             retry_first: config.spool.retry_first,
             retry_max: config.spool.retry_max,
         }),
+        records: config.cdr.is_on(),
     }
 }
 
@@ -238,6 +243,27 @@ fn spool_options(config: &Config) -> Option<SpoolOptions> {
         entries_max: config.spool.entries_max,
         octets_max: config.spool.octets_max,
         ..SpoolOptions::new(directory)
+    })
+}
+
+fn cdr_options(config: &Config) -> Option<CdrOptions> {
+    let cdr = &config.cdr;
+    let file = cdr.to_file.then(|| FileOptions {
+        directory: cdr.directory.clone(),
+        node: config.node.id,
+        size_max: cdr.rotate_mib << 20,
+        age_max: cdr.rotate_after,
+        keep: cdr.keep,
+    });
+    let url = cdr.postgres_url().filter(|_| cdr.to_postgres);
+    cdr.is_on().then(|| CdrOptions {
+        node: config.node.id,
+        when_full: cdr.when_full,
+        queue_max: cdr.queue_max as usize,
+        recent_max: cdr.recent_max as usize,
+        mask_addresses: cdr.mask_addresses,
+        file,
+        postgres: url.map(|url| PostgresOptions { url, keep_days: cdr.keep_days }),
     })
 }
 

@@ -10,6 +10,7 @@
 //! `docs/settings.md` is written.
 
 mod build;
+mod cdr;
 mod check;
 mod customers;
 mod document;
@@ -34,6 +35,7 @@ mod value;
 mod vendors;
 
 pub use build::{Built, build};
+pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
@@ -77,6 +79,8 @@ pub struct Config {
     pub spool: Spool,
     /// `[relay]`.
     pub relay: Relay,
+    /// `[cdr]`.
+    pub cdr: Cdr,
     /// `[[customer]]`.
     pub customers: Vec<Customer>,
     /// `[[vendor]]`.
@@ -184,6 +188,7 @@ pub(crate) static SECTIONS: [&SectionKind; 10] = [
     &store::SECTION,
     &spool::SECTION,
     &relay::SECTION,
+    &cdr::SECTION,
     &customers::SECTION,
     &vendors::SECTION,
     &routes::SECTION,
@@ -206,6 +211,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         store: store::read(&reader.section(root, &store::SECTION)),
         spool: spool::read(&reader.section(root, &spool::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
+        cdr: cdr::read(&reader.section(root, &cdr::SECTION), directory),
         customers: entries(&customers::SECTION)
             .iter()
             .map(|entry| customers::read(entry, directory))

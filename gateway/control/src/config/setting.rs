@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// A list of words out of a few, each at most once, at least one.
     Choices(&'static [&'static str]),
+    /// The same, and none will do.
+    ChoicesOrNone(&'static [&'static str]),
     /// An IP address and port to listen on.
     Listen,
     /// A list of `host:port`, at least one.
@@ -109,6 +111,7 @@ impl fmt::Display for Kind {
             }
             Kind::Choice(words) => write!(f, "one of {}", quoted(words)),
             Kind::Choices(words) => write!(f, "list of {}", quoted(words)),
+            Kind::ChoicesOrNone(words) => write!(f, "list of {}, may be empty", quoted(words)),
             Kind::Listen => f.write_str("IP address and port; port 0 = any free port"),
             Kind::Hosts => f.write_str("list of `host:port`"),
             Kind::Texts { bytes_max } => write!(f, "list of texts, each at most {bytes_max} bytes"),

@@ -64,7 +64,7 @@ pub(crate) fn read(
                 Err(wrong(&format!("\"{text}\""), &kind))
             }
         }
-        Kind::Choices(words) => {
+        Kind::Choices(words) | Kind::ChoicesOrNone(words) => {
             let members = read_texts(raw, place, member_place, usize::MAX)?;
             for (index, member) in members.iter().enumerate() {
                 if !words.contains(&member.value.as_str()) {
@@ -74,7 +74,7 @@ pub(crate) fn read(
                     return Err((format!("holds \"{}\" twice", member.value), "name each once".into()));
                 }
             }
-            if members.is_empty() {
+            if members.is_empty() && matches!(kind, Kind::Choices(_)) {
                 Err(("is an empty list".into(), format!("use {}", quoted(words))))
             } else {
                 Ok(Value::Texts(members))

@@ -3,9 +3,10 @@
 
 use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
+use crate::cdr::SinkView;
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
-use shard::{Latency, LinkTally, ReportSlot, ShardReport, VendorReport};
+use shard::{Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,8 @@ pub struct Sources {
     pub store: Option<Arc<ArcSwap<StoreCounters>>>,
     /// The spool's counters, where there is one.
     pub spool: Option<Arc<ArcSwap<SpoolCounters>>>,
+    /// The sinks of records, by label.
+    pub sinks: Vec<(&'static str, SinkView)>,
     /// The pool that checks passwords.
     pub authenticator: Option<Authenticator>,
 }
@@ -92,6 +95,14 @@ impl Sources {
         if let Some(spool) = &self.spool {
             totals.add_spool(&spool.load());
         }
+        for (label, sink) in &self.sinks {
+            let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            totals.count(&n::CDR_RECORDS, &[label], load(&sink.written));
+            totals.count(&n::CDR_DROPPED, &[label], load(&sink.dropped));
+            totals.count(&n::CDR_FAILURES, &[label], load(&sink.failures));
+            totals.count(&n::CDR_QUEUE_DEPTH, &[label], load(&sink.waiting));
+            totals.put(&n::CDR_LAG, &[label], sink.lag().as_secs_f64());
+        }
         if let Some(authenticator) = &self.authenticator {
             let counters = authenticator.counters();
             let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -141,8 +152,13 @@ impl Totals {
             relay,
             vendors: _, // put together by name
             backlog,
+            records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
         } = report;
+        self.count(&n::CDR_QUEUE_DEPTH, &["shard"], *waiting);
+        self.count(&n::CDR_DROPPED, &["shard"], *dropped);
+        self.count(&n::QUERIES, &["answered"], *queries_answered);
+        self.count(&n::QUERIES, &["failed"], *queries_failed);
         self.put(&n::SHARD_HEARTBEAT_AGE, &[shard], now_ns.saturating_sub(*made_at_ns) as f64 / 1e9);
         self.put(&n::SHARD_BUSY, &[shard], *busy_ns as f64 / 1e9);
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
@@ -215,11 +231,13 @@ impl Totals {
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, mo_parts, mo_reassembled, mo_incomplete, mo_gather_full, orphans, deliveries_taken, deliveries_rejected,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
+            records_lost,
             messages_open, deliveries_open, queue_length,
             submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
         } = traffic;
         self.count(&n::SUBMITS, &[], *submits);
+        self.count(&n::CDR_DROPPED, &["relay"], *records_lost);
         for (result, count) in [
             ("accepted", submits_accepted),
             ("rejected", submits_rejected),

@@ -126,6 +126,7 @@ mod tests {
             handed_over: 1,
             backlog: 1,
             busy_ns: 1_500_000_000,
+            records: shard::RecordTally { waiting: 1, dropped: 1, queries_answered: 1, queries_failed: 1 },
             ..ShardReport::default()
         };
         report.links = link::Counters {
@@ -283,6 +284,7 @@ mod tests {
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
+            sinks: vec![("file", crate::cdr::SinkView::busy())],
             authenticator: Some(Authenticator::start(Vec::new(), AuthOptions::default()).unwrap().0),
         }
     }

@@ -140,6 +140,13 @@ metrics! {
     SPOOL_ERRORS "spool_errors" Counter [] "Operations that failed because the spool does not work.";
     SPOOL_AWAY "spool_away" Gauge [] "1 when the spool does not work; restart the node.";
 
+    CDR_RECORDS "cdr_records" Counter ["sink"] "Records written, by sink.";
+    CDR_DROPPED "cdr_dropped" Counter ["sink"] "Records given up because there was no room or time, by sink; shard and relay: before any sink had them.";
+    CDR_FAILURES "cdr_failures" Counter ["sink"] "Tries to write records that failed and were followed by another.";
+    CDR_QUEUE_DEPTH "cdr_queue_depth" Gauge ["sink"] "Records that wait to be written; shard: for room in the mailbox.";
+    CDR_LAG "cdr_lag_seconds" Gauge ["sink"] "Age of the oldest record that waits to be written.";
+    QUERIES "queries" Counter ["result"] "query_sm of customers, by result.";
+
     AUTH_VERDICTS "auth_verdicts" Counter ["verdict"] "Binds judged: right, wrong, busy.";
     AUTH_HASHES "auth_hashes" Counter [] "Password hashes computed.";
 

@@ -158,6 +158,7 @@ pub(crate) fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
                 ..Limits::default()
             },
             correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
+            records: true,
             ..SnapshotInput::default()
         })
         .unwrap(),

@@ -46,6 +46,8 @@ pub(crate) struct World {
     drained: u32,
     /// Shards that ended without a word.
     gone: BTreeSet<u8>,
+    /// Records of submits that each shard made.
+    recorded: Vec<u64>,
     story: Story,
 }
 
@@ -55,7 +57,7 @@ impl World {
         let shards = 1 + random.below(3) as u8;
         let strict = random.percent(80);
         let snapshots = [snapshot(false, strict), snapshot(true, strict)];
-        let relays = (0..shards)
+        let relays: Vec<_> = (0..shards)
             .map(|shard| {
                 let options = RelayOptions {
                     node: 1,
@@ -90,6 +92,7 @@ impl World {
             healing: false,
             drained: 0,
             gone: BTreeSet::new(),
+            recorded: vec![0; usize::from(shards)],
             story: Story::default(),
         }
     }

@@ -3,11 +3,12 @@
 use super::World;
 use crate::scene::*;
 use crate::wire;
-use gateway_relay::{DeliveryKey, LinkKey, MessageKey, Output};
+use gateway_relay::{DeliveryKey, LinkKey, MessageKey, Output, RecordKind};
 use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
+use std::time::Duration;
 
 impl World {
     /// Carries out what a relay wants, until it wants nothing.
@@ -32,9 +33,22 @@ impl World {
                 let delay = 1 + self.random.below(3);
                 self.later_in_order((shard, to.0), delay, Event::Mail { from: shard, to: to.0, message });
             } else {
-                return;
+                return self.take_records(shard);
             }
         }
+    }
+
+    /// Every submit leaves exactly one record, at the latest when nothing is open any more.
+    fn take_records(&mut self, shard: u8) {
+        let now = self.now();
+        let relay = &mut self.relays[usize::from(shard)];
+        let recorded = &mut self.recorded[usize::from(shard)];
+        while let Some(record) = relay.poll_record(now, Duration::from_secs(1)) {
+            *recorded += u64::from(matches!(record.kind, RecordKind::Submit(_)));
+        }
+        let traffic = relay.counters().traffic;
+        assert!(*recorded <= traffic.submits && traffic.submits <= *recorded + traffic.messages_open);
+        assert_eq!(traffic.records_lost, 0);
     }
 
     pub(super) fn carry_out(&mut self, shard: u8, output: Output) {

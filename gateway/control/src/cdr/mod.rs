@@ -1,0 +1,181 @@
+//! Where records go: a memory of recent messages, files, PostgreSQL.
+//!
+//! ```text
+//!   shard i ── RecordWord (records, questions) ──▶ records thread ──▶ lane ──▶ cdr-file: NDJSON, rotated
+//!           ◀── QueryAnswer ───────────────────────     │  ▲     └──▶ lane ──▶ cdr-postgres: COPY in batches
+//!                                                    recent └── questions of the HTTP port
+//! ```
+//!
+//! A lane is the bounded queue of one sink. While a lane is full the thread takes nothing from the shards (policy
+//! `refuse`: their mailboxes fill, then they refuse what would leave a record) or gives up what finds no room there and
+//! counts it (policy `drop`). A sink keeps its batch until it is written, however often that takes.
+
+mod file;
+mod lane;
+mod line;
+mod migrate;
+mod postgres;
+mod recent;
+mod scan;
+mod service;
+
+pub use file::FileOptions;
+pub use lane::SinkCounters;
+pub use line::Line;
+pub use migrate::{MigrateError, migrate};
+pub use postgres::PostgresOptions;
+pub(crate) use recent::Key;
+pub(crate) use scan::{Archive, Span};
+pub use service::{RecordsDesk, RecordsThread, SinkView, start};
+
+use file::FileSink;
+use postgres::PostgresSink;
+use relay::{AccountId, Record, RecordKind, Snapshot, VendorId};
+use shard::WhenFull;
+use smpp::text::message_id::IdRule;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Digits at the end of an address that masking hides: what is left still tells the country and the network.
+const MASKED_DIGITS: usize = 4;
+
+/// What the records' part of a node is built from.
+#[derive(Clone, Debug)]
+pub struct CdrOptions {
+    /// Number of the node.
+    pub node: u8,
+    /// What to do when a lane is full.
+    pub when_full: WhenFull,
+    /// Records that may wait for each sink; about [`RECORD_OCTETS`] each.
+    pub queue_max: usize,
+    /// Messages remembered for looking up; about [`recent_octets`] each. 0 = none.
+    pub recent_max: usize,
+    /// Whether the last digits of addresses are hidden, everywhere.
+    pub mask_addresses: bool,
+    /// The files, if wanted.
+    pub file: Option<FileOptions>,
+    /// The database, if wanted.
+    pub postgres: Option<PostgresOptions>,
+}
+
+/// What a record takes in a queue, octets.
+pub const RECORD_OCTETS: usize = size_of::<Record>();
+
+/// What one remembered message takes, octets.
+pub const fn recent_octets() -> usize {
+    recent::ENTRY_OCTETS
+}
+
+impl CdrOptions {
+    /// The most that all of it takes with so many shards, octets.
+    pub fn octets_max(&self, shards: u64) -> u64 {
+        let sinks = u64::from(self.file.is_some()) + u64::from(self.postgres.is_some());
+        let word = (size_of::<shard::RecordWord>() + size_of::<shard::QueryAnswer>()) as u64;
+        let per_shard = word * (shard::RECORD_MAILBOX + shard::WAITING_RECORDS_MAX) as u64;
+        // A queue that grew may hold twice what is in it.
+        sinks * (2 * self.queue_max + service::BATCH_MAX) as u64 * RECORD_OCTETS as u64
+            + self.recent_max as u64 * recent_octets() as u64
+            + shards * per_shard
+    }
+}
+
+/// The names behind the numbers, as the configuration has them.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    customers: BTreeMap<AccountId, Arc<str>>,
+    vendors: BTreeMap<VendorId, (Arc<str>, IdRule)>,
+}
+
+impl Names {
+    /// Those of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> Names {
+        Names {
+            customers: snapshot
+                .accounts()
+                .iter()
+                .map(|account| (account.id, Arc::from(&*account.name)))
+                .collect(),
+            vendors: snapshot
+                .vendors()
+                .iter()
+                .map(|vendor| (vendor.id, (Arc::from(&*vendor.name), vendor.id_rule)))
+                .collect(),
+        }
+    }
+
+    /// A customer that is not configured any more has only its number.
+    fn customer(&self, id: AccountId) -> String {
+        self.customers.get(&id).map_or_else(|| format!("#{:08X}", id.0), |name| name.to_string())
+    }
+
+    fn vendor(&self, id: VendorId) -> String {
+        self.vendors.get(&id).map_or_else(|| format!("#{:08X}", id.0), |(name, _)| name.to_string())
+    }
+
+    fn id_rule(&self, id: VendorId) -> IdRule {
+        self.vendors.get(&id).map_or(IdRule::Raw, |(_, rule)| *rule)
+    }
+}
+
+/// Where records are written. A closed set.
+enum Sink {
+    /// NDJSON files.
+    File(FileSink),
+    /// A table.
+    Postgres(Box<PostgresSink>),
+}
+
+impl Sink {
+    fn label(&self) -> &'static str {
+        match self {
+            Sink::File(_) => "file",
+            Sink::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Writes all of a batch, or says why not; then the same batch comes again, and what of it was written must not be
+    /// there twice.
+    fn write(&mut self, batch: &[Record]) -> Result<(), String> {
+        match self {
+            Sink::File(file) => file.write(batch).map_err(|error| error.to_string()),
+            Sink::Postgres(postgres) => postgres.write(batch),
+        }
+    }
+
+    /// What time brings, called about once a second: rotation, partitions.
+    fn look_after(&mut self) -> Result<(), String> {
+        match self {
+            Sink::File(file) => file.look_after().map_err(|error| error.to_string()),
+            Sink::Postgres(postgres) => postgres.look_after(),
+        }
+    }
+
+    /// The end: everything was written.
+    fn finish(&mut self) -> Result<(), String> {
+        match self {
+            Sink::File(file) => file.finish().map_err(|error| error.to_string()),
+            Sink::Postgres(_) => Ok(()),
+        }
+    }
+}
+
+/// The moment at which a record came to be, microseconds since 1970 UTC: its end.
+fn ended_us(record: &Record) -> u64 {
+    let took = match &record.kind {
+        RecordKind::Submit(submit) => submit.answered_after,
+        RecordKind::Delivery(delivery) => delivery.ended_after,
+        RecordKind::Resolved(_) => std::time::Duration::ZERO,
+    };
+    (record.at + took).as_micros() as u64
+}
+
+/// Hides the last digits of its addresses.
+fn mask(record: &mut Record) {
+    let (source, destination) = match &mut record.kind {
+        RecordKind::Submit(submit) => (&mut submit.source, &mut submit.destination),
+        RecordKind::Delivery(delivery) => (&mut delivery.source, &mut delivery.destination),
+        RecordKind::Resolved(_) => return,
+    };
+    *source = source.masked(MASKED_DIGITS);
+    *destination = destination.masked(MASKED_DIGITS);
+}
