@@ -209,6 +209,28 @@ fn validity_that_is_over_is_told_by_a_receipt() {
     wait_until("the spool is empty", || entries(&gateway) == 0.0);
 }
 
+/// Not a gate: what one shard acknowledges in a second, with vendors away, on this machine's disk.
+/// `cargo test -p gateway --test spool -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, to be read by a person"]
+fn cost_of_acknowledging() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let gateway = Gateway::start(directory.path(), &one_vendor(free_port(), 1));
+    let scenario = load_for(5).replace("trx = 2", "trx = 8").replace("rate = 1000", "rate = 60000");
+    let scenario = scenario.replace("window = 200", "window = 500").replace("expect = true", "expect = false");
+    let outcome = load(directory.path(), gateway.smpp, &scenario);
+    let counted = |name, words: &[&str]| gateway.metric(name, words);
+    println!(
+        "{} acknowledged of {} in 5 s, {} syncs, {:.2} s in them; {} of the shard's time, {}",
+        counted("smppgw_spool_messages_total", &["accepted"]),
+        counted("smppgw_submits_total", &[]),
+        counted("smppgw_spool_syncs_total", &[]),
+        counted("smppgw_spool_sync_seconds_total", &[]),
+        counted("smppgw_shard_busy_seconds_total", &[]),
+        outcome.failure.as_deref().unwrap_or("no failure"),
+    );
+}
+
 /// Id and state of a receipt.
 fn receipt(heard: &Heard) -> (String, MessageState) {
     let pdu = heard.pdu();

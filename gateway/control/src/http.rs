@@ -102,6 +102,10 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
             "orphans": counters.orphans_now,
         })
     });
+    let spool = sources.spool.as_ref().map(|spool| {
+        let counters = spool.load();
+        json!({ "away": counters.away != 0, "messages": counters.entries, "waiting": counters.waiting })
+    });
     let state = json!({
         "node": sources.node,
         "version": sources.version,
@@ -112,6 +116,7 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
         "shards": shards,
         "vendors": vendors.iter().map(vendor).collect::<Vec<_>>(),
         "store": store,
+        "spool": spool,
     });
     ([(header::CONTENT_TYPE, "application/json")], format!("{state}\n")).into_response()
 }

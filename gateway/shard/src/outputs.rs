@@ -74,10 +74,12 @@ impl ShardApp {
         }
     }
 
-    /// As [`ShardApp::ask_store`]. Where there is no spool the answer is the same: nothing can be kept.
+    /// As [`ShardApp::ask_store`]. Where there is no spool the answer is the same: nothing can be kept. What became of
+    /// a message is always told, or it would wait for a restart; messages that are open bound it.
     fn ask_spool(&mut self, links: &mut Links<Token>, op: SpoolOp) {
+        let must_be_told = matches!(op, SpoolOp::Settle { .. } | SpoolOp::Defer { .. });
         match &mut self.spool {
-            Some(spool) if !spool.is_stuck() => {
+            Some(spool) if must_be_told || !spool.is_stuck() => {
                 spool.keep(op);
                 links.schedule_flush();
             }

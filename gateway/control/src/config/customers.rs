@@ -176,7 +176,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         mode,
         unknown_outcome: match section.text("unknown_outcome").as_str() {
             // What was acknowledged is owed: rather twice than never, unless the operator says otherwise.
-            _ if mode == Mode::StoreAndForward && !section.has("unknown_outcome") => {
+            _ if mode == Mode::StoreAndForward && section.is_default("unknown_outcome") => {
                 UnknownOutcome::RetryOther
             }
             chosen => unknown_outcome(chosen),

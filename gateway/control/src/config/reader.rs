@@ -131,6 +131,11 @@ impl<'a> Section<'a> {
         self.values.contains_key(key)
     }
 
+    /// Whether it was left out, so that its default holds.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        self.values.get(key).is_none_or(|value| matches!(value.place, Place::Default))
+    }
+
     /// Where a setting was written; the table's place when it was left out.
     pub(crate) fn place_of(&self, key: &str) -> Place {
         let own = || self.own.get(key).map(|value| self.reader.source.place(value.span().start));

@@ -56,6 +56,43 @@ fn a_good_file_has_no_mistakes() {
 }
 
 #[test]
+fn store_and_forward_opens_a_spool_and_rather_tries_twice() {
+    let with = |lines: &str| {
+        let text = GOOD.replacen("rate = 1000", &format!("rate = 1000\n{lines}"), 1);
+        build(&parse_with(&text, &[]).unwrap()).unwrap()
+    };
+    let account = |built: &Built| {
+        let account = &built.plan.snapshot.accounts()[0];
+        (account.mode, account.unknown_outcome)
+    };
+    use ::relay::{Mode, UnknownOutcome};
+    let relaying = with("");
+    assert!(relaying.spool.is_none() && relaying.plan.snapshot.spool().is_none());
+    assert_eq!(account(&relaying), (Mode::Relay, UnknownOutcome::Fail));
+    let spooled = with("mode = \"store_and_forward\"");
+    assert_eq!(account(&spooled), (Mode::StoreAndForward, UnknownOutcome::RetryOther));
+    assert!(spooled.spool.unwrap().directory.ends_with("state/spool"));
+    assert_eq!(spooled.plan.snapshot.spool().unwrap().retry_first.as_secs(), 5);
+    let strict = with("mode = \"store_and_forward\"\nunknown_outcome = \"fail\"");
+    assert_eq!(account(&strict), (Mode::StoreAndForward, UnknownOutcome::Fail));
+    check(
+        "[spool]\nretry_first = \"10s\"\nretry_max = \"5s\"\nvalidity = \"8d\"\n",
+        &[
+            "gw.toml:3:13: [spool]: retry_max is shorter than retry_first; make retry_max at least as long",
+            "gw.toml:4:12: [spool]: validity is \"8d\"; use duration, 1s to 7d",
+        ],
+    );
+}
+
+#[test]
+fn a_spool_that_is_there_is_opened_whatever_the_modes_are() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(directory.path().join("state/spool")).unwrap();
+    let config = parse(&directory.path().join("gw.toml"), GOOD, &[]).unwrap();
+    assert!(build(&config).unwrap().spool.is_some(), "what was acknowledged is owed");
+}
+
+#[test]
 fn an_empty_file_is_a_gateway_without_customers() {
     let config = parse_with("", &[]).unwrap();
     assert_eq!(config.listen.smpp.port(), 2775);

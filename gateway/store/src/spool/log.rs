@@ -10,6 +10,7 @@ use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use relay::{AccountId, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use smpp::text::message_id::GatewayId;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Memory of the table before it is written out, octets.
@@ -18,8 +19,11 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 const CACHE_BYTES: u64 = 8 << 20;
 /// Journals on disk, octets; the smallest that fjall takes.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// What all that takes in memory: the table that is filled, one that is written out, and the cache.
-pub(super) const CACHES_OCTETS: u64 = CACHE_BYTES + 2 * MEMTABLE_BYTES;
+/// What all that takes in memory: the table that is filled, one that is written out, the cache, and a batch with its copy.
+pub(super) const CACHES_OCTETS: u64 = CACHE_BYTES + 2 * MEMTABLE_BYTES + 2 * COMMIT_OCTETS as u64;
+/// A turn with more than this in it is committed in parts, octets: 13,000 short messages, which a sync more does not slow,
+/// or some long ones, which are not to be in memory all at once.
+const COMMIT_OCTETS: usize = 4 << 20;
 /// First byte of every row.
 const VERSION: u8 = 1;
 /// Version, account, accepted_at, expires_at.
@@ -43,10 +47,26 @@ pub(super) struct Log {
     options: SpoolOptions,
     book: Book,
     counters: SpoolCounters,
-    /// Messages of this turn, to be taken back when it cannot be committed.
-    accepted: Vec<u64>,
+    turn: Turn,
+    /// Messages of this turn that could not be committed.
+    spoiled: BTreeSet<u64>,
     hastened_at: Option<Millis>,
     away: bool,
+}
+
+/// What was gathered since the last commit.
+struct Turn {
+    batch: OwnedWriteBatch,
+    /// Messages in it.
+    accepted: Vec<u64>,
+    /// Octets of them.
+    octets: usize,
+}
+
+impl Turn {
+    fn new(database: &Database) -> Turn {
+        Turn { batch: database.batch(), accepted: Vec::new(), octets: 0 }
+    }
 }
 
 impl Log {
@@ -73,31 +93,44 @@ impl Log {
             book.restore(u64::from_be_bytes(key), row.pdu.len() as u32, row.expires_at);
         }
         Ok(Log {
-            database,
             rows,
             options: options.clone(),
             book,
             counters: SpoolCounters::default(),
-            accepted: Vec::new(),
+            turn: Turn::new(&database),
+            spoiled: BTreeSet::new(),
             hastened_at: None,
             away: false,
+            database,
         })
     }
 
     /// Does all operations of all batches, which stand in the order of the desks, makes them durable, and only then
     /// leaves the answers. `unix` is seconds since 1970 UTC.
     pub(super) fn turn(&mut self, now: Millis, unix: u32, batches: &mut [Batch]) {
-        let began = Instant::now();
-        let mut batch = self.database.batch();
         for (desk, asked) in (0u8..).zip(batches.iter_mut()) {
             for op in asked.ops.drain(..) {
-                self.apply(now, unix, desk, op, &mut batch, &mut asked.answers);
+                self.apply(now, unix, desk, op, &mut asked.answers);
+                if self.turn.octets >= COMMIT_OCTETS {
+                    self.commit();
+                }
             }
         }
+        self.commit();
+        if !self.spoiled.is_empty() {
+            batches.iter_mut().for_each(|batch| self.spoil(batch));
+            self.spoiled.clear();
+        }
+    }
+
+    /// Makes what was gathered durable.
+    fn commit(&mut self) {
+        let Turn { batch, accepted, .. } = std::mem::replace(&mut self.turn, Turn::new(&self.database));
         if batch.is_empty() {
             return;
         }
-        let syncs = !self.accepted.is_empty();
+        let began = Instant::now();
+        let syncs = !accepted.is_empty();
         // Settlements alone need no sync: one that is lost in a power cut costs a second copy, not a message.
         let persist = if syncs { PersistMode::SyncData } else { PersistMode::Buffer };
         let committed = match self.away {
@@ -105,16 +138,24 @@ impl Log {
             false => batch.durability(Some(persist)).commit().map_err(|error| self.outage(&error)),
         };
         if committed.is_err() {
-            batches.iter_mut().for_each(spoil);
-            for id in self.accepted.drain(..) {
-                self.book.drop_row(id);
-            }
+            accepted.iter().for_each(|id| self.book.drop_row(*id));
+            self.spoiled.extend(accepted);
         } else if syncs {
-            self.counters.accepted += self.accepted.len() as u64;
+            self.counters.accepted += accepted.len() as u64;
             self.counters.syncs += 1;
             self.counters.sync_ns += began.elapsed().as_nanos() as u64;
         }
-        self.accepted.clear();
+    }
+
+    /// What a commit would have made true, is not.
+    fn spoil(&self, batch: &mut Batch) {
+        for answer in &mut batch.answers {
+            if let SpoolAnswer::Accepted { gateway_id, outcome, .. } = answer
+                && self.spoiled.contains(&gateway_id.0)
+            {
+                *outcome = Err(SpoolOutage::Away);
+            }
+        }
     }
 
     fn apply(
@@ -123,7 +164,6 @@ impl Log {
         unix: u32,
         desk: u8,
         op: SpoolOp,
-        batch: &mut OwnedWriteBatch,
         answers: &mut Vec<SpoolAnswer>,
     ) {
         if self.away {
@@ -135,15 +175,16 @@ impl Log {
                 let room = self.room_for(gateway_id, pdu.len());
                 if room.is_ok() {
                     let stored = Stored { account, accepted_at, expires_at, pdu: &pdu };
-                    batch.insert(&self.rows, gateway_id.0.to_be_bytes(), stored.write());
+                    self.turn.batch.insert(&self.rows, gateway_id.0.to_be_bytes(), stored.write());
+                    self.turn.accepted.push(gateway_id.0);
+                    self.turn.octets += HEAD + pdu.len();
                     self.book.accept(gateway_id.0, pdu.len() as u32, expires_at, desk);
-                    self.accepted.push(gateway_id.0);
                 }
                 answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome: room, pdu });
             }
             SpoolOp::Settle { gateway_id } => {
                 if self.book.settle(gateway_id.0) {
-                    batch.remove(&self.rows, gateway_id.0.to_be_bytes());
+                    self.turn.batch.remove(&self.rows, gateway_id.0.to_be_bytes());
                     self.counters.settled += 1;
                 }
             }
@@ -243,15 +284,6 @@ impl Log {
         }
         self.away = true;
         SpoolOutage::Away
-    }
-}
-
-/// What a commit would have made true, is not. Only answers of this turn are there.
-fn spoil(batch: &mut Batch) {
-    for answer in &mut batch.answers {
-        if let SpoolAnswer::Accepted { outcome, .. } = answer {
-            *outcome = Err(SpoolOutage::Away);
-        }
     }
 }
 

@@ -157,6 +157,22 @@ fn a_full_spool_refuses_and_keeps_what_it_has() {
 }
 
 #[test]
+fn a_turn_of_long_messages_is_committed_in_parts() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    let long = |id| match accept(id) {
+        SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } => {
+            let pdu = vec![b'x'; 60_000];
+            SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, pdu }
+        }
+        other => other,
+    };
+    assert_eq!(outcomes(&turn(&mut log, (0..200).map(long).collect())), vec![Ok(()); 200]);
+    let counters = log.counters();
+    assert_eq!((counters.accepted, counters.syncs), (200, 3), "12 MB in parts of 4 MiB");
+}
+
+#[test]
 fn an_id_given_twice_overwrites_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(directory.path());
@@ -306,4 +322,52 @@ fn cost_of_accepting() {
             counters.sync_ns as f64 / counters.syncs as f64 / 1e6
         );
     }
+}
+
+/// Not a gate: what a steady flow leaves on disk once all is settled, and how long a restart with a million takes.
+#[test]
+#[ignore = "a measurement, to be read by a person"]
+fn cost_on_disk_and_of_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let octets = || -> u64 {
+        let files = std::fs::read_dir(directory.path()).unwrap().flatten();
+        fn size(entry: &std::fs::DirEntry) -> u64 {
+            match std::fs::read_dir(entry.path()) {
+                Ok(inside) => inside.flatten().map(|entry| size(&entry)).sum(),
+                Err(_) => entry.metadata().map_or(0, |found| found.len()),
+            }
+        }
+        files.map(|entry| size(&entry)).sum()
+    };
+    let long = |id| match accept(id) {
+        SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } => {
+            let pdu = vec![b'x'; 200];
+            SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, pdu }
+        }
+        other => other,
+    };
+    let mut log = open(directory.path());
+    for round in 0..3_000u64 {
+        let ids = round * 1000..(round + 1) * 1000;
+        turn(&mut log, ids.map(long).chain((round.saturating_sub(1) * 1000..round * 1000).map(settle)).collect());
+        if round % 500 == 499 {
+            println!("{} messages, {} open: {} MiB", (round + 1) * 1000, log.counters().entries, octets() >> 20);
+        }
+    }
+    for round in 3_000..4_000u64 {
+        turn(&mut log, (round * 1000..(round + 1) * 1000).map(long).collect());
+    }
+    println!("{} open: {} MiB", log.counters().entries, octets() >> 20);
+    drop(log);
+    let began = std::time::Instant::now();
+    let mut log = open(directory.path());
+    println!("open again with {} after {:?}", log.counters().entries, began.elapsed());
+    let began = std::time::Instant::now();
+    let mut handed = 0;
+    while handed < 1_000_000 {
+        let (ids, _) = ids(turn(&mut log, vec![due(256)]));
+        handed += ids.len();
+        turn(&mut log, ids.into_iter().map(settle).collect());
+    }
+    println!("handed out and settled after {:?}, {} MiB", began.elapsed(), octets() >> 20);
 }
