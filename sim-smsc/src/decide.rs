@@ -20,6 +20,7 @@ pub(crate) enum Purpose {
     LoseRequest = 10,
     LoseResponse = 11,
     MoText = 12,
+    MoKeyword = 13,
 }
 
 /// The seed of a scenario, once for the fate of messages and once for the misfortunes of one site.

@@ -296,18 +296,20 @@ fn read_mo(section: &mut Section<'_>) -> MoRule {
     if let Some(mut inner) = section.section("mo") {
         rule.rate = inner.number("rate", 0.0..=1e6).unwrap_or(0.0);
         rule.count = inner.whole("count", 0..=u32::MAX.into()).unwrap_or(0);
-        rule.form =
-            inner.choice("form", &[("plain", MoForm::Plain), ("udh", MoForm::Udh)]).unwrap_or_default();
+        rule.form = inner
+            .choice("form", &[("plain", MoForm::Plain), ("udh", MoForm::Udh), ("udh16", MoForm::Udh16)])
+            .unwrap_or_default();
         rule.account = inner.string("account");
         rule.source = inner.string("source").unwrap_or(rule.source);
         rule.destinations = inner.strings("destinations").unwrap_or(rule.destinations);
         rule.texts = inner.strings("texts").unwrap_or(rule.texts);
+        rule.keywords = inner.strings("keywords").unwrap_or_default();
         let numbers = rule.destinations.iter().chain([&rule.source]);
         if numbers.into_iter().any(|number| number.is_empty() || number.len() > 20) {
             inner.wrong("numbers have 1 to 20 characters");
         }
-        if !rule.texts.iter().all(|text| text.is_ascii()) {
-            inner.wrong("texts are ASCII");
+        if !rule.texts.iter().chain(&rule.keywords).all(|text| text.is_ascii()) {
+            inner.wrong("texts and keywords are ASCII");
         }
         inner.finish();
     }
