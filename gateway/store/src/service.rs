@@ -1,5 +1,6 @@
 //! The thread that owns the store: takes what every shard has queued, does it as one turn, commits, answers.
 
+use super::redis::Word;
 use super::{Batch, Durability, OpenError, Store, StoreCounters, StoreOptions};
 use arc_swap::ArcSwap;
 use relay::{StoreAnswer, StoreOp};
@@ -74,21 +75,14 @@ impl StoreThread {
 /// # Errors
 /// [`OpenError`], before anything was started.
 pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<StorePort>), OpenError> {
-    let store = Store::embedded(options)?;
-    tracing::info!(
-        directory = %options.directory.display(),
-        open = store.counters().open_recent,
-        parked = store.counters().parked_now,
-        survives = match options.durability { Durability::Process => "kill -9", Durability::Disk => "power loss" },
-        "store opened"
-    );
+    let store = open(options)?;
     let mut ports = Vec::with_capacity(shards);
     let mut desks = Vec::with_capacity(shards);
     for _ in 0..shards {
         let (ops, ops_in) = mailbox(STORE_MAILBOX_LENGTH);
         let (answers_out, answers) = mailbox(STORE_MAILBOX_LENGTH);
         ports.push(StorePort { ops, answers });
-        desks.push(Desk { ops: ops_in, answers: answers_out, outbox: VecDeque::new(), closed: false });
+        desks.push(Desk { ops: ops_in, answers: answers_out, outbox: VecDeque::new(), closed: false, missed_words: false });
     }
     let report = Arc::new(ArcSwap::from_pointee(store.counters()));
     let shown = report.clone();
@@ -103,6 +97,25 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     Ok((StoreThread { handle, ending, report }, ports))
 }
 
+fn open(options: &StoreOptions) -> Result<Store, OpenError> {
+    if let Some(redis) = &options.redis {
+        let store = Store::redis(options, redis)?;
+        if let Store::Redis(opened) = &store {
+            tracing::info!(redis = opened.place(), away = store.counters().away == 1, "store opened");
+        }
+        return Ok(store);
+    }
+    let store = Store::embedded(options)?;
+    tracing::info!(
+        directory = %options.directory.display(),
+        open = store.counters().open_recent,
+        parked = store.counters().parked_now,
+        survives = match options.durability { Durability::Process => "kill -9", Durability::Disk => "power loss" },
+        "store opened"
+    );
+    Ok(store)
+}
+
 /// The store's end towards one shard.
 struct Desk {
     ops: Receiver<StoreOp>,
@@ -110,10 +123,14 @@ struct Desk {
     /// Answers that found no room; while there are some, no operations are taken from this shard.
     outbox: VecDeque<StoreAnswer>,
     closed: bool,
+    /// Hints were dropped because the outbox was full.
+    missed_words: bool,
 }
 
 struct Service {
     store: Store,
+    /// What the store has to say unasked, for every desk.
+    words: Vec<Word>,
     desks: Vec<Desk>,
     batches: Vec<Batch>,
     report: Arc<ArcSwap<StoreCounters>>,
@@ -126,6 +143,7 @@ impl Service {
     fn new(store: Store, desks: Vec<Desk>, report: Arc<ArcSwap<StoreCounters>>) -> Service {
         Service {
             store,
+            words: Vec::new(),
             batches: desks.iter().map(|_| Batch::default()).collect(),
             desks,
             report,
@@ -136,7 +154,10 @@ impl Service {
     }
 
     fn run(mut self, ending: &AtomicBool) {
-        self.waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
+        self.waker = match &self.store {
+            Store::Redis(store) => store.waker(),
+            _ => Waker::from(Arc::new(ThreadWaker(thread::current()))),
+        };
         let mut turns_left = LAST_TURNS;
         while turns_left > 0 && self.wait(ending) {
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
@@ -144,12 +165,16 @@ impl Service {
                 self.store.turn(unix_seconds(), &mut self.batches);
                 self.hand_out();
             }
+            self.tell_all();
             self.look_after();
             if ending.load(Ordering::Acquire) {
                 turns_left = if taken > 0 { turns_left - 1 } else { 0 };
             } else if taken >= TURN_OPS_BUSY {
                 thread::sleep(LINGER);
             }
+        }
+        if let Store::Redis(store) = &mut self.store {
+            store.finish();
         }
         self.report.store(Arc::new(self.store.counters()));
     }
@@ -158,6 +183,10 @@ impl Service {
     fn wait(&mut self, ending: &AtomicBool) -> bool {
         let deadline = Instant::now() + SWEEP_EVERY;
         loop {
+            if let Store::Redis(store) = &mut self.store {
+                store.poll();
+                self.words.extend(store.take_words());
+            }
             let mut open = 0;
             let mut taken = 0;
             let mut blocked = false;
@@ -170,14 +199,18 @@ impl Service {
                     taken += batch.ops.len();
                 }
             }
-            if open == 0 || taken > 0 {
+            if open == 0 || taken > 0 || !self.words.is_empty() {
                 return open > 0 || taken > 0;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || ending.load(Ordering::Acquire) {
                 return true;
             }
-            thread::park_timeout(if blocked { ROOM_WAIT.min(left) } else { left });
+            let time = if blocked { ROOM_WAIT.min(left) } else { left };
+            match &mut self.store {
+                Store::Redis(store) => store.wait(time),
+                _ => thread::park_timeout(time),
+            }
         }
     }
 
@@ -185,6 +218,28 @@ impl Service {
         for (desk, batch) in self.desks.iter_mut().zip(&mut self.batches) {
             desk.outbox.extend(batch.answers.drain(..));
             desk.deliver();
+        }
+    }
+
+    /// Hands the store's own words to every shard. One that does not take its answers misses hints, and is told to ask
+    /// when it does.
+    fn tell_all(&mut self) {
+        for word in std::mem::take(&mut self.words) {
+            for desk in &mut self.desks {
+                if desk.outbox.len() < STORE_MAILBOX_LENGTH || matches!(word, Word::Room(_)) {
+                    desk.outbox.push_back(word.answer());
+                } else {
+                    desk.missed_words = true;
+                }
+            }
+        }
+        for desk in &mut self.desks {
+            desk.deliver();
+            if desk.missed_words && desk.outbox.is_empty() {
+                desk.missed_words = false;
+                desk.outbox.push_back(StoreAnswer::AskAgain);
+                desk.deliver();
+            }
         }
     }
 
@@ -241,7 +296,7 @@ impl Wake for ThreadWaker {
 }
 
 /// Seconds since 1970 UTC; a clock before that reads as 0, which gives nothing up.
-fn unix_seconds() -> u32 {
+pub(crate) fn unix_seconds() -> u32 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().min(u64::from(u32::MAX)) as u32)
