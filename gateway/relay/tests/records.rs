@@ -42,6 +42,7 @@ impl World {
             prefix: "1".into(),
             account: None,
             priority: priority as u32,
+            unknown_outcome: None,
             vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
         };
         let vendors = ["west", "east"];
@@ -205,7 +206,7 @@ const RECEIPT: &[u8] =
     b"id:A7 sub:001 dlvrd:000 submit date:2601010000 done date:2601010000 stat:UNDELIV err:013 text:x";
 
 fn ours() -> Correlation {
-    Correlation { account: account(), gateway_id: GatewayId(0xABCD), submitted_at: 0 }
+    Correlation { account: account(), gateway_id: GatewayId(0xABCD), submitted_at: 0, urgent: false }
 }
 
 #[test]
@@ -399,13 +400,15 @@ fn only_the_shard_that_has_the_customer_makes_the_record() {
     world.relay.handle_shard_message(world.now, far, state);
     world.clear();
     world.submit();
-    let Some((_, ShardMessage::Submit { message, pdu, vendor: chosen })) = world.relay.poll_shard() else {
+    let Some((_, ShardMessage::Submit { message, pdu, addresses, vendor: chosen })) =
+        world.relay.poll_shard()
+    else {
         panic!("another shard has the bind")
     };
     world.pass(5);
     // The far shard serves it and makes no record.
     let mut served = World::new(|_| {});
-    let submit = ShardMessage::Submit { message, pdu: pdu.clone(), vendor: chosen };
+    let submit = ShardMessage::Submit { message, pdu: pdu.clone(), addresses, vendor: chosen };
     served.relay.handle_shard_message(served.now, ShardIndex(1), submit);
     let sent = served.sent();
     served.answer(sent, OK, b"C9");

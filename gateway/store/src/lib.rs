@@ -4,7 +4,7 @@
 //!   shard 0 --ops--> +---------------------+      one plain thread, not pinned:
 //!           <answers-| service             |      takes what is queued, applies it to the store,
 //!   shard 1 --ops--> |   Store::turn       |      commits once, then answers
-//!           <answers-|   Embedded | Memory |
+//!           <answers-|   Embedded | Redis  |
 //!                    +---------------------+
 //! ```
 //!
@@ -21,6 +21,7 @@ mod desk;
 mod embedded;
 mod memory;
 mod recent;
+mod redis;
 mod service;
 mod shelf;
 pub mod spool;
@@ -30,6 +31,7 @@ mod contract;
 #[cfg(test)]
 mod crash;
 
+pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
@@ -69,6 +71,8 @@ pub struct StoreOptions {
     pub parked_account_max: u64,
     /// Orphans; one more is refused with `Full`.
     pub orphans_max: u64,
+    /// Redis instead of the directory. The bounds of parked deliveries and orphans are then those of all nodes.
+    pub redis: Option<RedisOptions>,
 }
 
 impl StoreOptions {
@@ -82,6 +86,7 @@ impl StoreOptions {
             parked_max: 1_000_000,
             parked_account_max: 1_000_000,
             orphans_max: 100_000,
+            redis: None,
         }
     }
 }
@@ -89,7 +94,10 @@ impl StoreOptions {
 impl StoreOptions {
     /// The most memory that a store with these options takes, octets.
     pub fn octets_max(&self) -> u64 {
-        self.recent_max as u64 * RECENT_ENTRY_OCTETS + embedded::CACHES_OCTETS
+        match &self.redis {
+            Some(options) => options.ring_max as u64 * redis::RING_ENTRY_OCTETS,
+            None => self.recent_max as u64 * RECENT_ENTRY_OCTETS + embedded::CACHES_OCTETS,
+        }
     }
 }
 
@@ -98,6 +106,8 @@ impl StoreOptions {
 pub enum OpenError {
     /// Another process uses the directory.
     InUse(PathBuf),
+    /// The address of Redis is none.
+    Address(String),
     /// The entries were written by a version of the program that this one does not know.
     Version {
         /// The directory.
@@ -124,6 +134,7 @@ impl std::fmt::Display for OpenError {
                 "state directory {} is in use by another process; stop it or give this node a directory of its own",
                 directory.display()
             ),
+            OpenError::Address(reason) => write!(f, "the address of Redis is wrong: {reason}"),
             OpenError::Version { directory, found } => write!(
                 f,
                 "state directory {} holds entries of version {found}, this program knows version {VERSION}; use the program that wrote them",
@@ -185,6 +196,22 @@ pub struct StoreCounters {
     pub orphans_now: u64,
     /// Gauge: 1 when the store does not work.
     pub away: u64,
+    /// Redis: correlations kept in memory because it was away or full.
+    pub ring_kept: u64,
+    /// Of those, the ones written to it later.
+    pub ring_flushed: u64,
+    /// Correlations lost because that memory was used up.
+    pub ring_full: u64,
+    /// Redis: connections made.
+    pub reconnects: u64,
+    /// Redis: accounts of which another node said that something was parked.
+    pub hints: u64,
+    /// Redis: time spent waiting for its replies to turns, microseconds; with `commits` it gives the mean.
+    pub round_trips_micros: u64,
+    /// Gauge: correlations that wait for Redis in memory.
+    pub ring: u64,
+    /// Gauge: parked deliveries of Redis that this node holds.
+    pub lent: u64,
 }
 
 /// Operations of one shard, and room for their answers.
@@ -200,6 +227,8 @@ pub struct Batch {
 pub enum Store {
     /// A log-structured tree in the state directory.
     Embedded(Box<embedded::Embedded>),
+    /// Shared by several nodes.
+    Redis(Box<redis::Redis>),
     /// Plain maps; nothing survives. For tests and as the model of the contract.
     Memory(Box<memory::Memory>),
 }
@@ -210,6 +239,12 @@ impl Store {
         embedded::Embedded::open(options).map(|store| Store::Embedded(Box::new(store)))
     }
 
+    /// The store in Redis, connected if that is to be had within half a second; else it goes on trying. Only a wrong
+    /// address is an error.
+    pub fn redis(options: &StoreOptions, redis: &RedisOptions) -> Result<Store, OpenError> {
+        redis::Redis::open(options, redis).map(|store| Store::Redis(Box::new(store)))
+    }
+
     /// An empty store in memory.
     pub fn memory(options: &StoreOptions) -> Store {
         Store::Memory(Box::new(memory::Memory::new(options)))
@@ -218,12 +253,16 @@ impl Store {
     /// Does all operations of all batches, makes them durable, and only then leaves the answers. `now` is seconds
     /// since 1970 UTC. Bounded by the sum of the batches; the caller bounds those.
     pub fn turn(&mut self, now: u32, batches: &mut [Batch]) {
+        if let Store::Redis(store) = self {
+            return store.turn(now, batches);
+        }
         let starts: Vec<usize> = batches.iter().map(|batch| batch.answers.len()).collect();
         for batch in batches.iter_mut() {
             for op in batch.ops.drain(..) {
                 match self {
                     Store::Embedded(store) => store.apply(now, op, &mut batch.answers),
                     Store::Memory(store) => store.apply(now, op, &mut batch.answers),
+                    Store::Redis(_) => {} // done above, as a whole
                 }
             }
         }
@@ -240,6 +279,7 @@ impl Store {
         match self {
             Store::Embedded(store) => store.sweep(now, budget),
             Store::Memory(store) => store.sweep(now, budget),
+            Store::Redis(store) => store.sweep(now),
         }
     }
 
@@ -248,6 +288,7 @@ impl Store {
         match self {
             Store::Embedded(store) => store.counters(),
             Store::Memory(store) => store.counters(),
+            Store::Redis(store) => store.counters(),
         }
     }
 
@@ -255,6 +296,7 @@ impl Store {
         match self {
             Store::Embedded(store) => store.commit(),
             Store::Memory(store) => store.commit(),
+            Store::Redis(_) => Ok(()),
         }
     }
 }

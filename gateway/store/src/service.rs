@@ -1,6 +1,7 @@
 //! The thread that owns the store: takes what every shard has queued, does it as one turn, commits, answers.
 
 use super::desk::{Desk, thread_waker, unix_seconds};
+use super::redis::Word;
 use super::{Batch, Durability, OpenError, Store, StoreCounters, StoreOptions};
 use arc_swap::ArcSwap;
 use relay::{StoreAnswer, StoreOp};
@@ -73,14 +74,7 @@ impl StoreThread {
 /// # Errors
 /// [`OpenError`], before anything was started.
 pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<StorePort>), OpenError> {
-    let store = Store::embedded(options)?;
-    tracing::info!(
-        directory = %options.directory.display(),
-        open = store.counters().open_recent,
-        parked = store.counters().parked_now,
-        survives = match options.durability { Durability::Process => "kill -9", Durability::Disk => "power loss" },
-        "store opened"
-    );
+    let store = open(options)?;
     let mut ports = Vec::with_capacity(shards);
     let mut desks = Vec::with_capacity(shards);
     for _ in 0..shards {
@@ -102,9 +96,32 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     Ok((StoreThread { handle, ending, report }, ports))
 }
 
+fn open(options: &StoreOptions) -> Result<Store, OpenError> {
+    if let Some(redis) = &options.redis {
+        let store = Store::redis(options, redis)?;
+        if let Store::Redis(opened) = &store {
+            tracing::info!(redis = opened.place(), away = store.counters().away == 1, "store opened");
+        }
+        return Ok(store);
+    }
+    let store = Store::embedded(options)?;
+    tracing::info!(
+        directory = %options.directory.display(),
+        open = store.counters().open_recent,
+        parked = store.counters().parked_now,
+        survives = match options.durability { Durability::Process => "kill -9", Durability::Disk => "power loss" },
+        "store opened"
+    );
+    Ok(store)
+}
+
 struct Service {
     store: Store,
+    /// What the store has to say unasked, for every desk.
+    words: Vec<Word>,
     desks: Vec<Desk<StoreOp, StoreAnswer>>,
+    /// Desks to which hints were not given because the outbox was full.
+    missed_words: Vec<bool>,
     batches: Vec<Batch>,
     report: Arc<ArcSwap<StoreCounters>>,
     waker: Waker,
@@ -120,7 +137,9 @@ impl Service {
     ) -> Service {
         Service {
             store,
+            words: Vec::new(),
             batches: desks.iter().map(|_| Batch::default()).collect(),
+            missed_words: vec![false; desks.len()],
             desks,
             report,
             waker: thread_waker(),
@@ -130,7 +149,10 @@ impl Service {
     }
 
     fn run(mut self, ending: &AtomicBool) {
-        self.waker = thread_waker();
+        self.waker = match &self.store {
+            Store::Redis(store) => store.waker(),
+            _ => thread_waker(),
+        };
         let mut turns_left = LAST_TURNS;
         while turns_left > 0 && self.wait(ending) {
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
@@ -138,12 +160,16 @@ impl Service {
                 self.store.turn(unix_seconds(), &mut self.batches);
                 self.hand_out();
             }
+            self.tell_all();
             self.look_after();
             if ending.load(Ordering::Acquire) {
                 turns_left = if taken > 0 { turns_left - 1 } else { 0 };
             } else if taken >= TURN_OPS_BUSY {
                 thread::sleep(LINGER);
             }
+        }
+        if let Store::Redis(store) = &mut self.store {
+            store.finish();
         }
         self.report.store(Arc::new(self.store.counters()));
     }
@@ -152,6 +178,10 @@ impl Service {
     fn wait(&mut self, ending: &AtomicBool) -> bool {
         let deadline = Instant::now() + SWEEP_EVERY;
         loop {
+            if let Store::Redis(store) = &mut self.store {
+                store.poll();
+                self.words.extend(store.take_words());
+            }
             let mut open = 0;
             let mut taken = 0;
             let mut blocked = false;
@@ -164,14 +194,18 @@ impl Service {
                     taken += batch.ops.len();
                 }
             }
-            if open == 0 || taken > 0 {
+            if open == 0 || taken > 0 || !self.words.is_empty() {
                 return open > 0 || taken > 0;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || ending.load(Ordering::Acquire) {
                 return true;
             }
-            thread::park_timeout(if blocked { ROOM_WAIT.min(left) } else { left });
+            let time = if blocked { ROOM_WAIT.min(left) } else { left };
+            match &mut self.store {
+                Store::Redis(store) => store.wait(time),
+                _ => thread::park_timeout(time),
+            }
         }
     }
 
@@ -179,6 +213,28 @@ impl Service {
         for (desk, batch) in self.desks.iter_mut().zip(&mut self.batches) {
             desk.outbox.extend(batch.answers.drain(..));
             desk.deliver();
+        }
+    }
+
+    /// Hands the store's own words to every shard. One that does not take its answers misses hints, and is told to ask
+    /// when it does.
+    fn tell_all(&mut self) {
+        for word in std::mem::take(&mut self.words) {
+            for (desk, missed) in self.desks.iter_mut().zip(&mut self.missed_words) {
+                if desk.outbox.len() < STORE_MAILBOX_LENGTH || matches!(word, Word::Room(_)) {
+                    desk.outbox.push_back(word.answer());
+                } else {
+                    *missed = true;
+                }
+            }
+        }
+        for (desk, missed) in self.desks.iter_mut().zip(&mut self.missed_words) {
+            desk.deliver();
+            if *missed && desk.outbox.is_empty() {
+                *missed = false;
+                desk.outbox.push_back(StoreAnswer::AskAgain);
+                desk.deliver();
+            }
         }
     }
 
