@@ -66,9 +66,9 @@ pub(crate) struct AccountState {
 pub(crate) struct Unpark {
     /// A page was asked for at this time and has not come.
     pub(crate) asked: bool,
-    /// Deliveries of the last page that are open.
+    /// Deliveries of the last pages that are open.
     pub(crate) open: u32,
-    /// Ask again once the page is done.
+    /// Ask again once few are open.
     pub(crate) more: bool,
     /// Some of the page came back: not at once again.
     pub(crate) failed: bool,

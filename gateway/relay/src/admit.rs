@@ -7,6 +7,9 @@ use smpp::field::time::Time;
 use smpp::field::{CommandId, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
 
+/// Lowest priority_flag above what bulk traffic has (SMPP 3.4 §5.2.14).
+const PRIORITY_URGENT: u8 = 1;
+
 /// What submit_sm and data_sm have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Submission<'a> {
@@ -14,6 +17,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) destination: &'a [u8],
     pub(crate) validity_period: &'a [u8],
     pub(crate) registered_delivery: RegisteredDelivery,
+    /// Its receipts go before others.
+    pub(crate) urgent: bool,
 }
 
 impl<'a> Submission<'a> {
@@ -23,6 +28,7 @@ impl<'a> Submission<'a> {
             destination: pdu.destination.digits,
             validity_period: pdu.validity_period,
             registered_delivery: pdu.registered_delivery,
+            urgent: pdu.priority_flag >= PRIORITY_URGENT,
         }
     }
 
@@ -32,6 +38,7 @@ impl<'a> Submission<'a> {
             destination: pdu.destination.digits,
             validity_period: &[],
             registered_delivery: pdu.registered_delivery,
+            urgent: false, // data_sm has no priority
         }
     }
 
@@ -92,6 +99,7 @@ mod tests {
             destination: b"12025550100",
             validity_period: b"",
             registered_delivery: RegisteredDelivery(0),
+            urgent: false,
         };
         change(&mut session, &mut submission);
         assert_eq!(admit(&session, false, 100, NOW, &submission, &Limits::default()), expected);
@@ -117,6 +125,7 @@ mod tests {
             destination: b"1",
             validity_period: b"",
             registered_delivery: RegisteredDelivery(0x10),
+            urgent: false,
         };
         assert!(submission.wants_receipt());
         let limits = Limits { pdu_size_max: 64, ..Limits::default() };

@@ -116,6 +116,7 @@ impl Relay {
             account: self.accounts[message.account].id,
             gateway_id: message.gateway_id,
             submitted_at: message.submitted_at,
+            urgent: message.urgent,
         };
         self.counters.traffic.correlations += 1;
         self.store_ops.push_back(StoreOp::Remember {

@@ -120,6 +120,7 @@ impl Relay {
         delivery.account = account;
         delivery.key = None;
         delivery.is_final = false;
+        delivery.urgent = false; // it is not parked from here
         delivery.session = Key::NONE;
         delivery.tries = 0;
         Some(key)
@@ -219,7 +220,8 @@ impl Relay {
         if delivery.is_final
             && let Some(kept_under) = delivery.key
         {
-            self.store_ops.push_back(StoreOp::Forget { key: kept_under });
+            let submitted_at = delivery.submitted_at;
+            self.store_ops.push_back(StoreOp::Forget { key: kept_under, submitted_at });
         }
     }
 
@@ -242,8 +244,9 @@ impl Relay {
             return self.refuse_delivery(key, DeliveryRefusal::NotParked);
         }
         self.wait_for_store(now, key, DeliveryPlace::Parking);
-        let pdu = core::mem::take(&mut self.deliveries[key].pdu);
-        self.store_ops.push_back(StoreOp::Park { delivery: DeliveryKey(key), account: owner, pdu });
+        let delivery = &mut self.deliveries[key];
+        let (urgent, pdu) = (delivery.urgent, core::mem::take(&mut delivery.pdu));
+        self.store_ops.push_back(StoreOp::Park { delivery: DeliveryKey(key), account: owner, urgent, pdu });
     }
 
     /// The store keeps it now, or cannot. Kept, its correlation has served: the parked PDU carries our id already.

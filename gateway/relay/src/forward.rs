@@ -73,6 +73,9 @@ impl Relay {
         if !account.known {
             return Err(Refusal::MayNotSubmit);
         }
+        if !self.receipts_room && submission.wants_receipt() {
+            return Err(Refusal::ReceiptsFull);
+        }
         if !account.bucket.take(arrival.now) {
             return Err(Refusal::RateOver);
         }
@@ -86,6 +89,7 @@ impl Relay {
             Origin::Customer { session: session_key, link: arrival.link, sequence: frame.sequence_number() };
         message.command = submission.command;
         message.wants_receipt = submission.wants_receipt();
+        message.urgent = submission.urgent;
         message.maybe_sent = false;
         message.tries = 0;
         message.returns = 0;

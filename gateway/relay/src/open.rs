@@ -48,6 +48,8 @@ pub(crate) struct Message {
     pub(crate) origin: Origin,
     pub(crate) command: CommandId,
     pub(crate) wants_receipt: bool,
+    /// Its receipts go before others.
+    pub(crate) urgent: bool,
     /// A copy may be with a vendor although another is tried: a later no is not definite.
     pub(crate) maybe_sent: bool,
     pub(crate) tries: u8,
@@ -103,6 +105,7 @@ impl Default for Message {
             origin: Origin::Customer { session: Key::NONE, link: LinkKey(0), sequence: 0 },
             command: CommandId::SUBMIT_SM,
             wants_receipt: false,
+            urgent: false,
             maybe_sent: false,
             tries: 0,
             tried: [0; TRIES_MAX],
@@ -163,8 +166,12 @@ pub(crate) struct Delivery {
     pub(crate) account: u32,
     /// Of a receipt that can be matched.
     pub(crate) key: Option<CorrelationKey>,
+    /// The `submitted_at` of its correlation, once that is found.
+    pub(crate) submitted_at: u32,
     /// The last receipt of its message.
     pub(crate) is_final: bool,
+    /// Goes before others where it must wait.
+    pub(crate) urgent: bool,
     pub(crate) shape: crate::receipt::Shape,
     pub(crate) early_round: u8,
     pub(crate) session: Key,
@@ -191,7 +198,9 @@ impl Default for Delivery {
             vendor: 0,
             account: 0,
             key: None,
+            submitted_at: 0,
             is_final: false,
+            urgent: false,
             shape: crate::receipt::Shape::default(),
             early_round: 0,
             session: Key::NONE,

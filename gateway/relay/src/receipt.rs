@@ -130,6 +130,7 @@ impl Relay {
         delivery.account = NO_ACCOUNT;
         delivery.key = None;
         delivery.is_final = false;
+        delivery.urgent = delivered.receipt.is_none(); // a receipt's message decides for it, once it is found
         delivery.shape = delivered.shape;
         delivery.early_round = 0;
         delivery.session = Key::NONE;
@@ -175,6 +176,9 @@ impl Relay {
         self.leave_store(key);
         match outcome {
             Ok(Some(correlation)) => {
+                let delivery = &mut self.deliveries[key];
+                delivery.submitted_at = correlation.submitted_at;
+                delivery.urgent = correlation.urgent;
                 self.rewrite(key, correlation.gateway_id);
                 self.give_to(now, key, correlation.account);
             }

@@ -29,11 +29,13 @@ pub enum Refusal {
     QueueExpired,
     /// This shard holds as many messages as it may.
     MessagesFull,
+    /// A receipt is wanted, and what it needs cannot be kept now.
+    ReceiptsFull,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -46,6 +48,7 @@ impl Refusal {
         Self::QueueFull,
         Self::QueueExpired,
         Self::MessagesFull,
+        Self::ReceiptsFull,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -68,6 +71,7 @@ impl Refusal {
             Self::QueueFull => "queue_full",
             Self::QueueExpired => "queue_expired",
             Self::MessagesFull => "messages_full",
+            Self::ReceiptsFull => "receipts_full",
         }
     }
 
@@ -80,9 +84,11 @@ impl Refusal {
             Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
             Self::NoVendor => CommandStatus::ESME_RSYSERR,
-            Self::Draining | Self::QueueFull | Self::QueueExpired | Self::MessagesFull => {
-                CommandStatus::ESME_RMSGQFUL
-            }
+            Self::Draining
+            | Self::QueueFull
+            | Self::QueueExpired
+            | Self::MessagesFull
+            | Self::ReceiptsFull => CommandStatus::ESME_RMSGQFUL,
         }
     }
 }

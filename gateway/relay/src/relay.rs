@@ -55,6 +55,8 @@ pub struct Relay {
     /// Grows with every snapshot; tells whether a message's plan is of the one in force.
     pub(crate) epoch: u32,
     pub(crate) draining: bool,
+    /// The store can keep correlations now.
+    pub(crate) receipts_room: bool,
     drained_said: bool,
     /// Messages drawn so far; with the seed it decides every draw.
     pub(crate) drawn: u64,
@@ -116,6 +118,7 @@ impl Relay {
             snapshot,
             epoch: 0,
             draining: false,
+            receipts_room: true,
             drained_said: false,
             drawn: 0,
             ids: GatewayIdSource::starting_at(options.node, options.shard.0, options.started_at),
@@ -343,6 +346,9 @@ impl Relay {
                     self.unparked(now, place, entries, more);
                 }
             }
+            StoreAnswer::ParkedFor { account } => self.parked_elsewhere(now, account),
+            StoreAnswer::AskAgain => self.ask_again(now),
+            StoreAnswer::Room { receipts } => self.receipts_room = receipts,
         }
     }
 

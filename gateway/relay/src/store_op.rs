@@ -64,29 +64,42 @@ pub struct Correlation {
     pub gateway_id: GatewayId,
     /// When it was submitted, seconds since 1970 UTC; fits till 2106.
     pub submitted_at: u32,
+    /// Its receipts go before others where they must wait.
+    pub urgent: bool,
 }
 
 impl Correlation {
     /// Octets of the packed form.
-    pub const PACKED_LENGTH: usize = 16;
+    pub const PACKED_LENGTH: usize = 17;
+    /// Octets of the packed form that earlier versions wrote: without flags.
+    const PACKED_LENGTH_PLAIN: usize = 16;
+    /// The flag of an urgent message.
+    const URGENT: u8 = 1;
 
-    /// The packed form: account, gateway id, time, each little-endian.
+    /// The packed form: account, gateway id, time, each little-endian, and an octet of flags.
     pub fn to_bytes(&self) -> [u8; Self::PACKED_LENGTH] {
         let mut packed = [0; Self::PACKED_LENGTH];
         packed[..4].copy_from_slice(&self.account.0.to_le_bytes());
         packed[4..12].copy_from_slice(&self.gateway_id.0.to_le_bytes());
-        packed[12..].copy_from_slice(&self.submitted_at.to_le_bytes());
+        packed[12..16].copy_from_slice(&self.submitted_at.to_le_bytes());
+        packed[16] = if self.urgent { Self::URGENT } else { 0 };
         packed
     }
 
-    /// Reads the packed form; nothing when the length is wrong.
+    /// Reads the packed form, also one without flags; nothing when the length is wrong.
     pub fn from_bytes(packed: &[u8]) -> Option<Self> {
-        let packed: &[u8; Self::PACKED_LENGTH] = packed.try_into().ok()?;
+        let (packed, flags) = packed.split_first_chunk::<{ Self::PACKED_LENGTH_PLAIN }>()?;
+        let flags = match flags {
+            [] => 0,
+            [flags] => *flags,
+            _ => return None,
+        };
         let [a0, a1, a2, a3, g0, g1, g2, g3, g4, g5, g6, g7, t0, t1, t2, t3] = *packed;
         Some(Self {
             account: AccountId(u32::from_le_bytes([a0, a1, a2, a3])),
             gateway_id: GatewayId(u64::from_le_bytes([g0, g1, g2, g3, g4, g5, g6, g7])),
             submitted_at: u32::from_le_bytes([t0, t1, t2, t3]),
+            urgent: flags & Self::URGENT != 0,
         })
     }
 }
@@ -118,6 +131,8 @@ pub enum StoreOp {
     Forget {
         /// Under what.
         key: CorrelationKey,
+        /// The correlation's own `submitted_at`: a store may keep each day apart.
+        submitted_at: u32,
     },
     /// Keep a whole PDU for an account until it binds; answered by `Parked`.
     Park {
@@ -125,6 +140,8 @@ pub enum StoreOp {
         delivery: DeliveryKey,
         /// The owner.
         account: AccountId,
+        /// Handed out before what is not.
+        urgent: bool,
         /// The PDU as the customer shall get it, sequence number to be patched.
         pdu: Vec<u8>,
     },
@@ -137,7 +154,8 @@ pub enum StoreOp {
         /// The PDU as the vendor sent it.
         pdu: Vec<u8>,
     },
-    /// Hand out the oldest parked messages of an account; answered by `Unparked`.
+    /// Hand out parked messages of an account, the urgent ones first, the oldest of each first; answered by
+    /// `Unparked`.
     Unpark {
         /// The owner.
         account: AccountId,
@@ -238,10 +256,22 @@ pub enum StoreAnswer {
     Unparked {
         /// As asked.
         account: AccountId,
-        /// The oldest first.
+        /// The urgent ones first, the oldest of each first.
         entries: Vec<ParkedEntry>,
         /// True when the account has more that could be handed out.
         more: bool,
+    },
+    /// Answers nothing: something was parked for an account on another node.
+    ParkedFor {
+        /// The owner.
+        account: AccountId,
+    },
+    /// Answers nothing: words about parked messages may have been missed, so whoever can take some shall ask.
+    AskAgain,
+    /// Answers nothing: whether correlations can be kept now. Until the first word they can.
+    Room {
+        /// False: submits that want a receipt are refused.
+        receipts: bool,
     },
 }
 

@@ -1,20 +1,34 @@
 //! Releasing what was parked, once its owner is there: pages from the store, in order, within the sessions'
 //! windows, until nothing is left.
 
-use crate::account::NO_ACCOUNT;
-use crate::message::Key;
+use crate::account::{NO_ACCOUNT, Unpark};
+use crate::message::{AccountId, Key};
 use crate::open::Sender;
 use crate::relay::Relay;
 use crate::shard_message::ShardMessage;
-use crate::snapshot::Correlate;
+use crate::snapshot::{Correlate, Limits};
 use crate::store_op::{ParkedEntry, ParkedId, StoreOp, command_of};
 use core::time::Duration;
 use smpp::time::Instant;
 
-/// Entries of one page. A page is in memory as a whole, and the next is asked for when it is done.
-const PAGE_MAX: u32 = 64;
+/// Entries of one page. A page is in memory as a whole: some 75 KiB of PDUs. The store's round trip of a
+/// millisecond is paid once for as many.
+const PAGE_MAX: u32 = 256;
+/// The next page is asked for when so few of those before are open, so that sessions need not wait for the store.
+/// An account thus has at most `PAGE_MAX + PAGE_AHEAD` parked messages in memory.
+const PAGE_AHEAD: u32 = PAGE_MAX / 2;
 /// How long to let a session be that could not take what was parked.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Entries of one page where so many deliveries may wait for a slot: half, so that what comes from vendors has room.
+fn page_max(delivery_queue_max: u32) -> u32 {
+    PAGE_MAX.min(delivery_queue_max / 2).max(1)
+}
+
+/// See [`PAGE_AHEAD`]; with a page more it is within the queue as well.
+fn page_ahead(delivery_queue_max: u32) -> u32 {
+    PAGE_AHEAD.min(delivery_queue_max / 4)
+}
 
 impl Relay {
     /// Asks for a page, or notes that another is wanted.
@@ -22,12 +36,13 @@ impl Relay {
         if self.snapshot.correlate() == Correlate::None || self.draining {
             return;
         }
-        let store_wait_max = self.snapshot.limits().store_wait_max;
+        let Limits { store_wait_max, delivery_queue_max, .. } = *self.snapshot.limits();
         let account = &mut self.accounts[place];
         if account.receivers.is_empty() {
             return;
         }
-        if account.unpark.asked || account.unpark.open > 0 {
+        let Unpark { asked, open, failed, .. } = account.unpark;
+        if asked || open > page_ahead(delivery_queue_max) || (failed && open > 0) {
             account.unpark.more = true;
             return;
         }
@@ -35,7 +50,7 @@ impl Relay {
         account.unpark.more = false;
         account.unpark.failed = false;
         account.unpark.due = Some(now + store_wait_max);
-        self.store_ops.push_back(StoreOp::Unpark { account: account.id, count_max: PAGE_MAX });
+        self.store_ops.push_back(StoreOp::Unpark { account: account.id, count_max: page_max(delivery_queue_max) });
         self.accounts.watch(place);
     }
 
@@ -87,8 +102,10 @@ impl Relay {
         let unpark = &mut self.accounts[place].unpark;
         unpark.failed |= failed;
         unpark.open -= 1;
-        if unpark.open == 0 {
+        if unpark.open == 0 && !unpark.asked {
             self.page_done(now, place);
+        } else if unpark.open <= page_ahead(self.snapshot.limits().delivery_queue_max) && unpark.more && !unpark.failed {
+            self.request_unpark(now, place);
         }
     }
 
@@ -126,6 +143,26 @@ impl Relay {
                 self.shard_messages.push_back((*shard, parked_for));
             }
             None => account.parked_here = true,
+        }
+    }
+
+    /// Another node parked something for an account: asked for at once where the account has sessions here, unless
+    /// these have just failed.
+    pub(crate) fn parked_elsewhere(&mut self, now: Instant, owner: AccountId) {
+        if let Some(place) = self.accounts.place(&self.snapshot, owner) {
+            match self.accounts[place].unpark.due {
+                Some(_) => self.accounts[place].unpark.more = true,
+                None => self.request_unpark(now, place),
+            }
+        }
+    }
+
+    /// Every account with sessions here asks again.
+    pub(crate) fn ask_again(&mut self, now: Instant) {
+        for place in self.accounts.places() {
+            if self.accounts[place].unpark.due.is_none() {
+                self.request_unpark(now, place);
+            }
         }
     }
 

@@ -80,6 +80,8 @@ faults! {
     StoreLosesTail "store-loses-tail",
     /// A store forgets everything.
     StoreLosesAll "store-loses-all",
+    /// A word that something was parked on another node is lost.
+    HintLost "hint-lost",
     /// All relays of a node end between two outputs.
     NodeCrash "node-crash",
     /// One shard of a node ends.

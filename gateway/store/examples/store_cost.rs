@@ -40,7 +40,7 @@ fn main() {
             batches[0].ops.push(remember(message));
             if let Some(old) = message.checked_sub(open) {
                 batches[0].ops.push(StoreOp::Find { delivery: DeliveryKey::from_u64(old), key: key(old) });
-                batches[0].ops.push(StoreOp::Forget { key: key(old) });
+                batches[0].ops.push(StoreOp::Forget { key: key(old), submitted_at: NOW });
             }
         }
         let turn_started = Instant::now();
@@ -89,7 +89,7 @@ fn key(message: u64) -> CorrelationKey {
 
 fn remember(message: u64) -> StoreOp {
     let correlation =
-        Correlation { account: AccountId(3), gateway_id: GatewayId(message), submitted_at: NOW };
+        Correlation { account: AccountId(3), gateway_id: GatewayId(message), submitted_at: NOW, urgent: false };
     StoreOp::Remember { message: MessageKey::from_u64(message), key: key(message), correlation }
 }
 

@@ -14,7 +14,12 @@ pub(super) fn key(vendor: u32, number: u64) -> CorrelationKey {
 }
 
 pub(super) fn correlation(number: u64) -> Correlation {
-    Correlation { account: AccountId(number as u32), gateway_id: GatewayId(number), submitted_at: NOW }
+    Correlation {
+        account: AccountId(number as u32),
+        gateway_id: GatewayId(number),
+        submitted_at: NOW,
+        urgent: number % 2 == 1,
+    }
 }
 
 pub(super) fn remember(vendor: u32, number: u64) -> StoreOp {
@@ -30,11 +35,16 @@ pub(super) fn find(vendor: u32, number: u64) -> StoreOp {
 }
 
 fn forget(vendor: u32, number: u64) -> StoreOp {
-    StoreOp::Forget { key: key(vendor, number) }
+    StoreOp::Forget { key: key(vendor, number), submitted_at: NOW }
 }
 
 fn park(account: u32, text: &str) -> StoreOp {
-    StoreOp::Park { delivery: DeliveryKey::from_u64(7), account: AccountId(account), pdu: text.into() }
+    park_as(account, false, text)
+}
+
+fn park_as(account: u32, urgent: bool, text: &str) -> StoreOp {
+    let (delivery, account) = (DeliveryKey::from_u64(7), AccountId(account));
+    StoreOp::Park { delivery, account, urgent, pdu: text.into() }
 }
 
 fn unpark(account: u32, count_max: u32) -> StoreOp {
@@ -165,6 +175,35 @@ fn parked_deliveries_come_out_in_order_once() {
             assert!(!more);
             assert_eq!(store.counters().parked_now, 4, "b, c, d and the other account's x");
             assert_eq!(handed(&turn(store, vec![unpark(3, 9)])), (vec![], false), "nobody's");
+        },
+    );
+}
+
+#[test]
+fn what_is_urgent_comes_out_first() {
+    let texts = |answers: &[StoreAnswer]| {
+        let (entries, more) = handed(answers);
+        (entries.iter().map(|(text, _)| text.clone()).collect::<String>(), more)
+    };
+    check(
+        |_| {},
+        |store| {
+            let answers = turn(
+                store,
+                vec![park(1, "a"), park_as(1, true, "U"), park(1, "b"), park_as(1, true, "V"), unpark(1, 3)],
+            );
+            assert_eq!(texts(&answers), ("UVa".into(), true));
+            let first = handed(&answers).0;
+            let account = AccountId(1);
+            let mut ops: Vec<_> =
+                first.iter().map(|(_, parked)| StoreOp::Return { account, parked: *parked }).collect();
+            ops.extend([park_as(1, true, "W"), unpark(1, 9)]);
+            let answers = turn(store, ops);
+            assert_eq!(texts(&answers), ("UVWab".into(), false));
+            for (_, parked) in handed(&answers).0 {
+                turn(store, vec![StoreOp::Release { account, parked }]);
+            }
+            assert_eq!(store.counters().parked_now, 0);
         },
     );
 }

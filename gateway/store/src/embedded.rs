@@ -3,17 +3,18 @@
 //! Four keyspaces. Correlations are written to `recent` under a running number, since neighbours in time are then
 //! neighbours in the tree: three times cheaper than under the vendors' random ids. Their index is in memory
 //! ([`Recent`]), bounded; what falls out of it is moved to `old`, under vendor and id, where a look-up costs a read.
-//! Parked deliveries lie in `parked` under account and number, orphans in `orphans` under a number.
+//! Parked deliveries lie in `parked` under account and number (those of urgent ones are lower), orphans in `orphans` under a number.
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
 use super::recent::{self, KEY_MAX, Recent};
-use super::shelf::{Shelf, Shelves};
+use super::shelf::{BULK, CLASSES, Shelf, ShelfName, Shelves, class_of, count_of, shelf_of};
 use super::{Durability, OpenError, StoreCounters, StoreOptions, VERSION};
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,7 +32,7 @@ pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 5 * MEMTABLE_BYTES;
 const DEMOTE_SLACK: usize = 256;
 /// Old correlations are read from disk to learn their age: a sweep looks at this part of its budget only.
 const OLD_SHARE: usize = 8;
-/// Row of an account in `shelves`, which is under its number: head, next, count.
+/// Row in `shelves`, which is under the account's number, and an octet more where it is not urgent: head, next, count.
 type ShelfRow = [u8; 24];
 
 /// See the module.
@@ -63,8 +64,8 @@ struct Turn {
     born: Vec<(u64, CorrelationKey)>,
     /// Changes of old correlations; the last word on a key counts, since a batch has no order within a key.
     old: BTreeMap<Slice, Option<Slice>>,
-    /// Accounts whose shelf row must be written.
-    shelves: BTreeSet<u32>,
+    /// Shelves whose row must be written.
+    shelves: BTreeSet<ShelfName>,
     /// Deliveries were put in that the tree cannot see before the commit.
     parked: bool,
 }
@@ -73,7 +74,7 @@ struct Turn {
 #[derive(Default)]
 struct SweepCursors {
     old: Option<Slice>,
-    account: u32,
+    shelf: Option<ShelfName>,
 }
 
 impl Embedded {
@@ -131,13 +132,13 @@ impl Embedded {
                 let outcome = self.find(&key).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Found { delivery, outcome });
             }
-            StoreOp::Forget { key } => {
+            StoreOp::Forget { key, .. } => {
                 if let Err(error) = self.forget(&key) {
                     self.outage(&error);
                 }
             }
-            StoreOp::Park { delivery, account, pdu } => {
-                let outcome = self.park(now, account.0, &pdu);
+            StoreOp::Park { delivery, account, urgent, pdu } => {
+                let outcome = self.park(now, account.0, urgent, &pdu);
                 answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, vendor, pdu } => {
@@ -152,7 +153,7 @@ impl Embedded {
             }
             StoreOp::Release { account, parked } => self.release(account.0, parked.0),
             StoreOp::Return { account, parked } => {
-                let shelf = self.shelves.get_mut(&account.0);
+                let shelf = self.shelves.get_mut(&shelf_of(account.0, parked.0));
                 self.counters.returned += u64::from(shelf.is_some_and(|shelf| shelf.give_back(parked.0)));
             }
         }
@@ -258,20 +259,21 @@ impl Embedded {
         }
     }
 
-    fn park(&mut self, now: u32, account: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
-        let parked_here = self.shelves.get(&account).map_or(0, Shelf::count);
+    fn park(&mut self, now: u32, account: u32, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
+        let parked_here = count_of(&self.shelves, account);
         if self.counters.parked_now >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
         {
             self.counters.parked_full += 1;
             return Err(StoreOutage::Full);
         }
-        let shelf =
-            self.shelves.entry(account).or_insert_with(|| Shelf::restore(self.sequence, self.sequence, 0));
+        let name = (account, class_of(urgent));
+        let first = self.sequence | name.1;
+        let shelf = self.shelves.entry(name).or_insert_with(|| Shelf::restore(first, first, 0));
         let id = shelf.park();
-        self.sequence = self.sequence.max(id); // a shelf that was empty meanwhile starts above every id it gave
+        self.sequence = self.sequence.max(id & !BULK); // a shelf that was empty meanwhile starts above every id it gave
         let value = with_head(now, &[], pdu);
         self.turn.batch.insert(&self.parked_rows, parked_key(account, id), value);
-        self.turn.shelves.insert(account);
+        self.turn.shelves.insert(name);
         self.turn.parked = true;
         self.counters.parked += 1;
         self.counters.parked_now += 1;
@@ -301,7 +303,22 @@ impl Embedded {
         if self.turn.parked {
             self.flush()?; // the tree does not see this turn's deliveries yet
         }
-        let Some(shelf) = self.shelves.get_mut(&account) else { return Ok(false) };
+        let mut more = false;
+        for class in CLASSES {
+            more |= self.unpark_from(account, class, count_max, entries)?;
+        }
+        self.counters.unparked += entries.len() as u64;
+        Ok(more)
+    }
+
+    fn unpark_from(
+        &mut self,
+        account: u32,
+        class: u64,
+        count_max: u32,
+        entries: &mut Vec<ParkedEntry>,
+    ) -> fjall::Result<bool> {
+        let Some(shelf) = self.shelves.get_mut(&(account, class)) else { return Ok(false) };
         while entries.len() < count_max as usize {
             let Some(id) = shelf.take_returned() else { break };
             if let Some(value) = self.parked_rows.get(parked_key(account, id))? {
@@ -309,7 +326,7 @@ impl Embedded {
             }
         }
         let wanted = count_max as usize - entries.len();
-        let range = parked_key(account, shelf.cursor())..=parked_key(account, u64::MAX);
+        let range = parked_key(account, shelf.cursor())..=parked_key(account, class | !BULK);
         for row in self.parked_rows.range(range).take(wanted) {
             let (key, value) = row.into_inner()?;
             let id = number_at(&key, 4);
@@ -319,15 +336,15 @@ impl Embedded {
         if entries.len() < count_max as usize {
             shelf.exhaust();
         }
-        self.counters.unparked += entries.len() as u64;
         Ok(shelf.waiting() > 0)
     }
 
     fn release(&mut self, account: u32, id: u64) {
-        let Some(shelf) = self.shelves.get_mut(&account) else { return };
+        let name = shelf_of(account, id);
+        let Some(shelf) = self.shelves.get_mut(&name) else { return };
         if shelf.release(id) {
             self.turn.batch.remove(&self.parked_rows, parked_key(account, id));
-            self.turn.shelves.insert(account);
+            self.turn.shelves.insert(name);
             self.counters.released += 1;
             self.counters.parked_now -= 1;
         }
@@ -387,15 +404,17 @@ impl Embedded {
         self.flush()
     }
 
-    /// Looks at one account's oldest deliveries; the next sweep looks at the next account.
+    /// Looks at one shelf's oldest deliveries; the next sweep looks at the next shelf.
     fn sweep_parked(&mut self, now: u32, budget: usize) -> fjall::Result<()> {
-        let next = self.shelves.range(self.sweep.account..).next().or_else(|| self.shelves.iter().next());
-        let Some((&account, _)) = next else { return Ok(()) };
-        self.sweep.account = account.wrapping_add(1);
+        let after = self.sweep.shelf.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.shelves.range((after, Bound::Unbounded)).next().or_else(|| self.shelves.iter().next());
+        let Some((&name, _)) = next else { return Ok(()) };
+        let (account, class) = name;
+        self.sweep.shelf = Some(name);
         self.flush()?;
         let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
-        let Some(shelf) = self.shelves.get_mut(&account) else { return Ok(()) };
-        let range = parked_key(account, shelf.head())..=parked_key(account, u64::MAX);
+        let Some(shelf) = self.shelves.get_mut(&name) else { return Ok(()) };
+        let range = parked_key(account, shelf.head())..=parked_key(account, class | !BULK);
         for row in self.parked_rows.range(range).take(budget) {
             let (key, value) = row.into_inner()?;
             if time_of(&value) >= oldest {
@@ -403,7 +422,7 @@ impl Embedded {
             }
             shelf.expire(number_at(&key, 4));
             self.turn.batch.remove(&self.parked_rows, key);
-            self.turn.shelves.insert(account);
+            self.turn.shelves.insert(name);
             self.counters.parked_expired += 1;
             self.counters.parked_now -= 1;
         }
@@ -426,8 +445,8 @@ impl Embedded {
                 None => turn.batch.remove(&self.old_rows, key),
             }
         }
-        for account in turn.shelves {
-            self.write_shelf(&mut turn.batch, account);
+        for name in turn.shelves {
+            self.write_shelf(&mut turn.batch, name);
         }
         self.turn.born = turn.born; // empty; its memory is used again
         if turn.batch.is_empty() {
@@ -439,19 +458,19 @@ impl Embedded {
     }
 
     /// The row that lets a restart go on without reading every delivery; an empty shelf has none.
-    fn write_shelf(&mut self, batch: &mut OwnedWriteBatch, account: u32) {
-        let Some(shelf) = self.shelves.get(&account) else { return };
+    fn write_shelf(&mut self, batch: &mut OwnedWriteBatch, name: ShelfName) {
+        let Some(shelf) = self.shelves.get(&name) else { return };
         if shelf.count() == 0 {
-            batch.remove(&self.shelf_rows, account.to_be_bytes());
-            self.sequence = self.sequence.max(shelf.next());
-            self.shelves.remove(&account);
+            batch.remove(&self.shelf_rows, shelf_key(name));
+            self.sequence = self.sequence.max(shelf.next() & !BULK);
+            self.shelves.remove(&name);
             return;
         }
         let mut row: ShelfRow = [0; 24];
         row[..8].copy_from_slice(&shelf.head().to_be_bytes());
         row[8..16].copy_from_slice(&shelf.next().to_be_bytes());
         row[16..].copy_from_slice(&shelf.count().to_be_bytes());
-        batch.insert(&self.shelf_rows, account.to_be_bytes(), with_head(0, &[], &row));
+        batch.insert(&self.shelf_rows, shelf_key(name), with_head(0, &[], &row));
     }
 
     fn restore(&mut self) -> fjall::Result<()> {
@@ -467,9 +486,9 @@ impl Embedded {
             check_version(&value)?;
             let row = pdu_of(&value);
             let shelf = Shelf::restore(number_at(row, 0), number_at(row, 8), number_at(row, 16));
-            self.sequence = self.sequence.max(shelf.next());
+            self.sequence = self.sequence.max(shelf.next() & !BULK);
             self.counters.parked_now += shelf.count();
-            self.shelves.insert(number_at(&key, 0) as u32, shelf);
+            self.shelves.insert(shelf_name(&key), shelf);
         }
         self.counters.orphans_now = self.orphan_rows.len()? as u64; // bounded by `orphans_max`
         if let Some(last) = self.orphan_rows.last_key_value().map(Guard::key) {
@@ -549,6 +568,17 @@ fn parked_key(account: u32, id: u64) -> [u8; 12] {
     key
 }
 
+/// That of an urgent shelf is what earlier versions wrote for an account, so that what they parked is found.
+fn shelf_key((account, class): ShelfName) -> Slice {
+    let [a, b, c, d] = account.to_be_bytes();
+    if class == BULK { Slice::new(&[a, b, c, d, 1]) } else { Slice::new(&[a, b, c, d]) }
+}
+
+fn shelf_name(key: &[u8]) -> ShelfName {
+    let (account, class) = key.split_at(key.len().min(4));
+    (number_at(account, 0) as u32, class_of(class.is_empty()))
+}
+
 /// A big-endian number of up to eight octets at a place; what is missing is not counted.
 fn number_at(bytes: &[u8], at: usize) -> u64 {
     bytes.iter().skip(at).take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
@@ -562,7 +592,7 @@ fn first_sequence() -> u64 {
 
 fn check_version(value: &[u8]) -> fjall::Result<()> {
     match value.first() {
-        Some(&VERSION) => Ok(()),
+        Some(1..=VERSION) => Ok(()),
         found => Err(fjall::Error::InvalidTag((VERSION_TAG, found.copied().unwrap_or(0)))),
     }
 }

@@ -256,8 +256,8 @@ impl Store {
     }
 }
 
-/// First byte of every stored value.
-const VERSION: u8 = 1;
+/// First byte of every stored value. Those of version 1 are read too: their correlations have no flags.
+const VERSION: u8 = 2;
 
 /// What a commit would have made true, is not.
 fn spoil(answer: &mut StoreAnswer) {
@@ -265,6 +265,10 @@ fn spoil(answer: &mut StoreAnswer) {
         StoreAnswer::Remembered { outcome, .. }
         | StoreAnswer::Parked { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = Err(StoreOutage::Away),
-        StoreAnswer::Found { .. } | StoreAnswer::Unparked { .. } => {}
+        StoreAnswer::Found { .. }
+        | StoreAnswer::Unparked { .. }
+        | StoreAnswer::ParkedFor { .. }
+        | StoreAnswer::AskAgain
+        | StoreAnswer::Room { .. } => {}
     }
 }

@@ -1,6 +1,6 @@
 //! The store as plain maps: the model that the contract compares with, and a store for tests. Nothing survives.
 
-use super::shelf::{Shelf, Shelves};
+use super::shelf::{BULK, CLASSES, Shelf, Shelves, class_of, count_of, shelf_of};
 use super::{StoreCounters, StoreOptions};
 use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
 use std::collections::{BTreeMap, VecDeque};
@@ -43,11 +43,11 @@ impl Memory {
                 self.counters.missed += u64::from(found.is_none());
                 answers.push(StoreAnswer::Found { delivery, outcome: Ok(found) });
             }
-            StoreOp::Forget { key } => {
+            StoreOp::Forget { key, .. } => {
                 self.counters.forgotten += u64::from(self.correlations.remove(&key).is_some());
             }
-            StoreOp::Park { delivery, account, pdu } => {
-                let outcome = self.park(now, account.0, &pdu);
+            StoreOp::Park { delivery, account, urgent, pdu } => {
+                let outcome = self.park(now, account.0, urgent, &pdu);
                 answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, pdu, .. } => {
@@ -67,7 +67,7 @@ impl Memory {
             }
             StoreOp::Release { account, parked } => self.release(account.0, parked.0),
             StoreOp::Return { account, parked } => {
-                let shelf = self.shelves.get_mut(&account.0);
+                let shelf = self.shelves.get_mut(&shelf_of(account.0, parked.0));
                 self.counters.returned += u64::from(shelf.is_some_and(|shelf| shelf.give_back(parked.0)));
             }
         }
@@ -86,8 +86,8 @@ impl Memory {
         let orphans = self.orphans.len();
         self.orphans.retain(|parked_at| *parked_at >= oldest);
         self.counters.orphans_expired += (orphans - self.orphans.len()) as u64;
-        for (account, shelf) in &mut self.shelves {
-            let range = (*account, 0)..=(*account, u64::MAX);
+        for ((account, class), shelf) in &mut self.shelves {
+            let range = (*account, *class)..=(*account, class | !BULK);
             let old: Vec<u64> = self
                 .parked
                 .range(range)
@@ -112,17 +112,18 @@ impl Memory {
         }
     }
 
-    fn park(&mut self, now: u32, account: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
-        let parked_here = self.shelves.get(&account).map_or(0, Shelf::count);
+    fn park(&mut self, now: u32, account: u32, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
+        let parked_here = count_of(&self.shelves, account);
         if self.parked.len() as u64 >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
         {
             self.counters.parked_full += 1;
             return Err(StoreOutage::Full);
         }
-        let next_id = self.next_id;
-        let shelf = self.shelves.entry(account).or_insert_with(|| Shelf::restore(next_id, next_id, 0));
+        let class = class_of(urgent);
+        let next_id = self.next_id | class;
+        let shelf = self.shelves.entry((account, class)).or_insert_with(|| Shelf::restore(next_id, next_id, 0));
         let id = shelf.park();
-        self.next_id = self.next_id.max(id + 1);
+        self.next_id = self.next_id.max((id & !BULK) + 1);
         self.parked.insert((account, id), (now, pdu.to_vec()));
         self.counters.parked += 1;
         Ok(())
@@ -130,7 +131,22 @@ impl Memory {
 
     fn unpark(&mut self, account: u32, count_max: usize) -> (Vec<ParkedEntry>, bool) {
         let mut entries = Vec::new();
-        let Some(shelf) = self.shelves.get_mut(&account) else { return (entries, false) };
+        let mut more = false;
+        for class in CLASSES {
+            more |= self.unpark_from(account, class, count_max, &mut entries);
+        }
+        self.counters.unparked += entries.len() as u64;
+        (entries, more)
+    }
+
+    fn unpark_from(
+        &mut self,
+        account: u32,
+        class: u64,
+        count_max: usize,
+        entries: &mut Vec<ParkedEntry>,
+    ) -> bool {
+        let Some(shelf) = self.shelves.get_mut(&(account, class)) else { return false };
         let entry = |id: u64| {
             self.parked
                 .get(&(account, id))
@@ -140,23 +156,23 @@ impl Memory {
             let Some(id) = shelf.take_returned() else { break };
             entries.extend(entry(id));
         }
-        let range = (account, shelf.cursor())..=(account, u64::MAX);
+        let range = (account, shelf.cursor())..=(account, class | !BULK);
         for (_, id) in self.parked.range(range).map(|(key, _)| *key).take(count_max - entries.len()) {
             shelf.hand_out(id);
             entries.extend(entry(id));
         }
-        self.counters.unparked += entries.len() as u64;
-        (entries, shelf.waiting() > 0)
+        shelf.waiting() > 0
     }
 
     fn release(&mut self, account: u32, id: u64) {
-        let Some(shelf) = self.shelves.get_mut(&account) else { return };
+        let name = shelf_of(account, id);
+        let Some(shelf) = self.shelves.get_mut(&name) else { return };
         if shelf.release(id) {
             self.parked.remove(&(account, id));
             self.counters.released += 1;
         }
         if shelf.count() == 0 {
-            self.shelves.remove(&account);
+            self.shelves.remove(&name);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The newest open correlations in memory: found by vendor and id, given up from the oldest end. A receipt usually
 //! comes within seconds, so its look-up never touches the tree on disk.
 //!
-//! A record is `version, packed correlation (16), vendor (4, big-endian), id`: the tail is the key, the head the
-//! value. Its bytes are shared with the tree's own memory, not copied.
+//! A record is `version, packed correlation (17; 16 in version 1), vendor (4, big-endian), id`: the tail is the key,
+//! the head the value. Its bytes are shared with the tree's own memory, not copied.
 
 use super::VERSION;
 use fjall::Slice;
@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use relay::{Correlation, CorrelationKey};
 use std::hash::BuildHasher;
 
-/// Where the key begins within a record.
+/// Where the key begins within a record that we write.
 const KEY_AT: usize = 1 + Correlation::PACKED_LENGTH;
 /// Octets of the longest record.
 pub(super) const RECORD_MAX: usize = KEY_AT + KEY_MAX;
@@ -159,17 +159,39 @@ pub(super) fn pack_record(key: &[u8], correlation: &Correlation) -> Slice {
     Slice::new(&record[..KEY_AT + key.len()])
 }
 
+/// Where the key begins: one octet earlier in what version 1 wrote.
+fn key_at(record: &[u8]) -> usize {
+    if record.first() == Some(&1) { KEY_AT - 1 } else { KEY_AT }
+}
+
 /// The key within a record.
 pub(super) fn key_of(record: &[u8]) -> &[u8] {
-    record.get(KEY_AT..).unwrap_or_default()
+    record.get(key_at(record)..).unwrap_or_default()
 }
 
 /// The value within a record, or in a value without a key; nothing when it is cut.
 pub(super) fn correlation_of(record: &[u8]) -> Option<Correlation> {
-    Correlation::from_bytes(record.get(1..KEY_AT)?)
+    Correlation::from_bytes(record.get(1..key_at(record))?)
 }
 
 /// The value without its key, for where the key stands beside it.
 pub(super) fn value_of(record: &[u8]) -> &[u8] {
-    record.get(..KEY_AT).unwrap_or_default()
+    record.get(..key_at(record)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_version_1_are_read() {
+        let record = [&[1][..], &[3, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0], b"\0\0\0\x07id"].concat();
+        let found = correlation_of(&record).unwrap();
+        assert_eq!((found.account.0, found.gateway_id.0, found.submitted_at, found.urgent), (3, 9, 5, false));
+        assert_eq!(key_of(&record), b"\0\0\0\x07id");
+        assert_eq!(correlation_of(value_of(&record)), Some(found));
+        let record = pack_record(b"\0\0\0\x07id", &Correlation { urgent: true, ..found });
+        assert_eq!(key_of(&record), b"\0\0\0\x07id");
+        assert!(correlation_of(&record).unwrap().urgent);
+    }
 }

@@ -3,7 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One account's shelf. Ids are given in the order of parking, from 1.
+/// Set in the ids of what is not urgent, so that ids order what is urgent first.
+pub(super) const BULK: u64 = 1 << 63;
+/// The shelves of an account, in the order of handing out.
+pub(super) const CLASSES: [u64; 2] = [URGENT, BULK];
+/// What the ids of urgent deliveries have instead of [`BULK`].
+const URGENT: u64 = 0;
+
+/// Names a shelf: account and class, one of [`CLASSES`].
+pub(super) type ShelfName = (u32, u64);
+
+/// The class of a delivery.
+pub(super) fn class_of(urgent: bool) -> u64 {
+    if urgent { URGENT } else { BULK }
+}
+
+/// The shelf that an id is on.
+pub(super) fn shelf_of(account: u32, id: u64) -> ShelfName {
+    (account, id & BULK)
+}
+
+/// One shelf of an account. Ids are given in the order of parking, from 1.
 #[derive(Default, Debug)]
 pub(super) struct Shelf {
     /// Id of the next delivery parked.
@@ -96,7 +116,12 @@ impl Shelf {
 }
 
 /// All shelves; an empty one is dropped, so that the map holds only accounts with something parked.
-pub(super) type Shelves = BTreeMap<u32, Shelf>;
+pub(super) type Shelves = BTreeMap<ShelfName, Shelf>;
+
+/// Deliveries on all shelves of an account.
+pub(super) fn count_of(shelves: &Shelves, account: u32) -> u64 {
+    CLASSES.iter().filter_map(|class| shelves.get(&(account, *class))).map(Shelf::count).sum()
+}
 
 #[cfg(test)]
 mod tests {

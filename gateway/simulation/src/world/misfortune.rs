@@ -166,13 +166,16 @@ impl World {
 
     /// A store stalls, goes away or is full; the same misfortune again ends it.
     fn trouble_store(&mut self, fault: Fault) -> Option<()> {
-        let (store, stall) =
-            (self.random.below(self.stores.len() as u64), self.random.between(10_000, 500_000));
-        let store = &mut self.stores[store as usize];
+        let place = self.random.below(self.stores.len() as u64) as usize;
+        let stall = self.random.between(10_000, 500_000);
+        let store = &mut self.stores[place];
         store.was_in_trouble = true;
         match fault {
             Fault::StoreStalls => store.stalled_until = self.now + stall,
-            Fault::StoreAway if store.away => store.come_back(),
+            Fault::StoreAway if store.away => {
+                store.come_back();
+                self.say_ask_again(place);
+            }
             Fault::StoreAway => store.away = true,
             _ => store.full = !store.full,
         }

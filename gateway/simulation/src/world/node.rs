@@ -312,9 +312,16 @@ impl World {
             for vendor in 0..VENDORS.len() {
                 self.bind_vendor(vendor, node);
             }
-            for account in 0..CUSTOMERS.len() {
-                self.bind_customer_to(account, node);
-            }
+        }
+        for store in 0..self.stores.len() {
+            self.say_ask_again(store);
+        }
+        for account in 0..CUSTOMERS.len() {
+            // With one store a customer on one node gets everything; else each node has what is parked on it.
+            let all = 0..self.nodes.len();
+            let one = self.random.next() as usize % self.nodes.len();
+            let nodes = if self.plan.shared_store { one..one + 1 } else { all };
+            nodes.for_each(|node| self.bind_customer_to(account, node));
         }
     }
 }

@@ -35,8 +35,19 @@ impl World {
         if let StoreOp::Forget { key, .. } = &op {
             self.check_forget(*key);
         }
+        let returned = match &op {
+            StoreOp::Return { account, .. } => Some(*account),
+            _ => None,
+        };
         let (deed, answer) = self.stores[place].run(self.now, life, op);
+        let can_be_handed_out = match deed {
+            Deed::Parked(account, _) => Some(account),
+            _ => returned,
+        };
         self.learn(place, deed);
+        if let Some(account) = can_be_handed_out {
+            self.say_parked_for(place, account, self.shards[shard].node);
+        }
         if let (Some(answer), true) = (answer, is_alive) {
             let air = self.random.between(20, 1_000);
             let due = (self.now + air).max(self.shards[shard].answer_lane);
@@ -164,14 +175,36 @@ impl World {
     }
 
     /// Words about parked messages may have been missed: everybody shall ask.
-    fn say_ask_again(&mut self, store: usize) {
-        for node in 0..self.nodes.len() {
-            for account in 0..CUSTOMERS.len() {
-                if self.nodes[node].store == store && self.healing {
-                    self.bind_customer_to(account, node);
-                }
+    pub(super) fn say_ask_again(&mut self, store: usize) {
+        for shard in 0..self.shards.len() {
+            if self.nodes[self.shards[shard].node].store == store {
+                self.say(shard, StoreAnswer::AskAgain, 0);
             }
         }
+    }
+
+    /// The other nodes hear that something can be handed out. Such a word may be lost; then they are told to ask.
+    fn say_parked_for(&mut self, store: usize, account: AccountId, from: usize) {
+        for shard in 0..self.shards.len() {
+            let node = self.shards[shard].node;
+            if node == from || self.nodes[node].store != store {
+                continue;
+            }
+            if self.strikes(Fault::HintLost, 10) {
+                let wait = self.random.between(20_000, 300_000);
+                self.say(shard, StoreAnswer::AskAgain, wait);
+            } else {
+                self.say(shard, StoreAnswer::ParkedFor { account }, 0);
+            }
+        }
+    }
+
+    /// A word of the store to a shard, not before `wait` is over.
+    fn say(&mut self, shard: usize, answer: StoreAnswer, wait: u64) {
+        let air = self.random.between(20, 1_000);
+        let (life, lane) = (self.shards[shard].life, self.shards[shard].answer_lane);
+        let due = if wait == 0 { lane.max(self.now + air) } else { self.now + wait };
+        self.at(due, Event::StoreSays { shard, life, answer });
     }
 
     /// The copy that a correlation speaks of.
@@ -201,6 +234,7 @@ impl World {
             upward.parked = upward.parked.saturating_sub(1);
             upward.lost = true;
         }
+        self.say_ask_again(store);
         for upward in parked_back.iter().filter_map(|pdu| upward_in(pdu)) {
             self.ledger.upwards[upward as usize].parked += 1;
         }
