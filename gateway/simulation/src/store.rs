@@ -175,6 +175,9 @@ impl Store {
 
     /// It is there again: what is handed out may have come back while it was away.
     pub(crate) fn come_back(&mut self) {
+        if !self.away {
+            return;
+        }
         self.away = false;
         self.parked.values_mut().for_each(|entry| entry.lent_to = None);
     }
@@ -212,8 +215,9 @@ impl Store {
         Loss { correlations, parked, ..Loss::default() }
     }
 
-    pub(crate) fn parked_count(&self) -> usize {
-        self.parked.len()
+    /// What is parked: the owner, whether it is handed out, and the PDU.
+    pub(crate) fn parked_entries(&self) -> impl Iterator<Item = (AccountId, Option<u32>, &[u8])> + '_ {
+        self.parked.iter().map(|((account, _), entry)| (*account, entry.lent_to, &entry.pdu[..]))
     }
 
     /// The PDU of an entry that is there.
@@ -221,7 +225,7 @@ impl Store {
         &self.parked[&(account, parked)].pdu
     }
 
-    /// True when everything parked is handed out or there is nothing.
+    /// All correlations that are kept.
     pub(crate) fn correlations(&self) -> impl Iterator<Item = &CorrelationKey> + '_ {
         self.correlations.keys()
     }

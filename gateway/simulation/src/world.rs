@@ -37,6 +37,9 @@ const TICK_US: u64 = 5_000;
 const IDLE_TICK_US: u64 = 50_000;
 /// Healed, everything is given so long at least: what could not be handed out is tried again after a second.
 const HEALED_US_MIN: u64 = 2_500_000;
+/// Healed, everything parked has found its customer after so long: a page that finds no room waits a second, and
+/// early receipts that take the room need two to become orphans.
+const PARKED_US_MAX: u64 = 15_000_000;
 
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -123,7 +126,7 @@ impl World {
         self.until(STORY_US);
         self.heal();
         let healed = self.now;
-        while !(self.is_quiet() && self.now >= healed + HEALED_US_MIN) {
+        while !(self.is_quiet() && self.now >= healed + HEALED_US_MIN && self.is_patient_no_more(healed)) {
             must!(self.now < healed + HEALING_US, Bounded, "no end: {:?}", self.events.peek());
             self.turn(if self.events.is_empty() { IDLE_TICK_US } else { TICK_US });
         }
@@ -181,6 +184,12 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.events.is_empty()
             && self.shards.iter().filter_map(|shard| shard.relay.as_ref()).all(relay::Relay::is_empty)
+    }
+
+    /// Nothing is parked any more, or the time is over in which pages are asked for again and again.
+    fn is_patient_no_more(&self, healed: u64) -> bool {
+        let is_parked = self.stores.iter().any(|store| store.parked_entries().next().is_some());
+        !is_parked || self.now > healed + PARKED_US_MAX
     }
 
     fn now(&self) -> Instant {

@@ -4,6 +4,7 @@ use super::World;
 use crate::invariant::must;
 use crate::ledger::Content;
 use crate::scene::*;
+use relay::AccountId;
 
 impl World {
     /// What can only be seen by looking: deadlines and bounds.
@@ -92,12 +93,11 @@ impl World {
             }
         }
         for store in &self.stores {
-            must!(
-                store.parked_count() == 0,
-                Delivered,
-                "{} parked, and everybody is there",
-                store.parked_count()
-            );
+            if let Some((owner, lent_to, pdu)) = store.parked_entries().next() {
+                let owner = CUSTOMERS.iter().find(|scene| AccountId::of_name(scene.name.as_bytes()) == owner);
+                let (name, upward) = (owner.map(|scene| scene.name), super::stores::upward_in(pdu));
+                must!(false, Delivered, "upward {upward:?} of {name:?} stays parked, lent to {lent_to:?}");
+            }
         }
         self.judge_messages();
         self.judge_deliveries();

@@ -8,6 +8,9 @@ use relay::{AccountId, DeliveryKey, LinkKey, MessageKey, VendorId};
 use smpp::field::CommandStatus;
 use smpp::pdu::BindKind;
 
+/// A slow link takes so long one way.
+const LATENCY_US_MAX: u64 = 100_000;
+
 /// Who is at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Party {
@@ -106,7 +109,8 @@ impl World {
     }
 
     pub(super) fn slow_down(&mut self, key: LinkKey) {
-        self.link(key).latency *= 20;
+        let link = self.link(key);
+        link.latency = (link.latency * 20).min(LATENCY_US_MAX);
     }
 
     pub(super) fn bind_vendor(&mut self, vendor: usize, node: usize) {

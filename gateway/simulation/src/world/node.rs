@@ -31,8 +31,8 @@ pub(super) struct Node {
     pub(super) fuse: Option<u32>,
     /// How far its wall clock is ahead, microseconds.
     pub(super) wall_ahead: i64,
-    /// The latest that its wall clock ever showed, microseconds since the beginning.
-    wall_latest: i64,
+    /// How far it ever was.
+    wall_ahead_most: i64,
 }
 
 /// One shard.
@@ -79,7 +79,7 @@ impl World {
                 drained: 0,
                 fuse: None,
                 wall_ahead: 0,
-                wall_latest: 0,
+                wall_ahead_most: 0,
             });
             for _ in 0..shards {
                 let tally = Tally::default();
@@ -97,21 +97,19 @@ impl World {
     }
 
     /// Seconds since 1970 as a node's wall clock shows them.
-    pub(super) fn unix_seconds(&mut self, node: usize) -> u64 {
+    pub(super) fn unix_seconds(&self, node: usize) -> u64 {
         (WALL_START_S * 1_000_000).saturating_add_signed(self.wall(node)) / 1_000_000
     }
 
     /// A node's wall clock, microseconds since the beginning.
-    fn wall(&mut self, node: usize) -> i64 {
-        let node = &mut self.nodes[node];
-        let wall = self.now as i64 + node.wall_ahead;
-        node.wall_latest = node.wall_latest.max(wall);
-        wall
+    fn wall(&self, node: usize) -> i64 {
+        self.now as i64 + self.nodes[node].wall_ahead
     }
 
     pub(super) fn jump_wall(&mut self, node: usize, by: i64) {
-        self.wall(node); // the latest that it showed
-        self.nodes[node].wall_ahead += by;
+        let node = &mut self.nodes[node];
+        node.wall_ahead += by;
+        node.wall_ahead_most = node.wall_ahead_most.max(node.wall_ahead);
     }
 
     fn start(&mut self, node: usize) {
@@ -120,7 +118,7 @@ impl World {
         let this = &mut self.nodes[node];
         (this.life, this.up, this.drains_since, this.drained, this.fuse) = (life, true, None, 0, None);
         // Decision 0003: no clock that was set back across a restart.
-        this.wall_ahead = this.wall_ahead.max(this.wall_latest - self.now as i64 + 1);
+        this.wall_ahead = this.wall_ahead_most;
         let (first, shards) = (this.first, this.shards);
         let wall = (WALL_START_S * 1_000_000).saturating_add_signed(self.wall(node));
         for index in 0..shards {

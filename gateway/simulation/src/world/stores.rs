@@ -29,8 +29,10 @@ impl World {
             return self.at(stalled_until, Event::StoreAsked { shard, life, op });
         }
         let is_alive = self.shards[shard].life == life && self.shards[shard].relay.is_some();
-        if !is_alive && (!self.plan.shared_store || self.random.percent(50)) {
-            return; // on its way, and its sender is no more
+        // On its way, and its sender is no more. What would be handed out to nobody does not count.
+        let nobodys = matches!(op, StoreOp::Unpark { .. }) || !self.plan.shared_store;
+        if !is_alive && (nobodys || self.random.percent(50)) {
+            return;
         }
         if let StoreOp::Forget { key, .. } = &op {
             self.check_forget(*key);
@@ -46,7 +48,7 @@ impl World {
         };
         self.learn(place, deed);
         if let Some(account) = can_be_handed_out {
-            self.say_parked_for(place, account, self.shards[shard].node);
+            self.say_parked_for(place, account, life);
         }
         if let (Some(answer), true) = (answer, is_alive) {
             let air = self.random.between(20, 1_000);
@@ -60,7 +62,15 @@ impl World {
         if self.shards[shard].life != life {
             return;
         }
-        self.note("store says", shard as u64, 0);
+        let (name, owner) = match &answer {
+            StoreAnswer::Unparked { account, entries, .. } => {
+                (if entries.is_empty() { "unparked none" } else { "unparked" }, account.0)
+            }
+            StoreAnswer::ParkedFor { account } => ("parked for", account.0),
+            StoreAnswer::AskAgain => ("ask again", 0),
+            _ => ("store says", 0),
+        };
+        self.note(name, shard as u64, owner.into());
         let now = self.now();
         if let Some(relay) = &mut self.shards[shard].relay {
             relay.handle_store_answer(now, answer);
@@ -183,11 +193,11 @@ impl World {
         }
     }
 
-    /// The other nodes hear that something can be handed out. Such a word may be lost; then they are told to ask.
-    fn say_parked_for(&mut self, store: usize, account: AccountId, from: usize) {
+    /// All others hear that something can be handed out. Such a word may be lost; then they are told to ask.
+    fn say_parked_for(&mut self, store: usize, account: AccountId, life: u32) {
         for shard in 0..self.shards.len() {
-            let node = self.shards[shard].node;
-            if node == from || self.nodes[node].store != store {
+            // An earlier life of the same node is another sender.
+            if self.shards[shard].life == life || self.nodes[self.shards[shard].node].store != store {
                 continue;
             }
             if self.strikes(Fault::HintLost, 10) {

@@ -26,7 +26,12 @@ impl World {
         flight.written = true;
         let copy = flight.copy;
         match self.to_peer(key) {
-            Some(due) => self.at(due, Event::Reaches { link: key, message, copy, sent: now }),
+            Some(due) => {
+                self.at(due, Event::Reaches { link: key, message, copy, sent: now });
+                if due > now + ANSWER_TIMER_US {
+                    self.later(ANSWER_TIMER_US, Event::AnswerExpires { link: key, message });
+                }
+            }
             None => self.later(ANSWER_TIMER_US, Event::AnswerExpires { link: key, message }),
         }
     }
