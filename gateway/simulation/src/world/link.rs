@@ -8,6 +8,8 @@ use relay::{AccountId, DeliveryKey, LinkKey, MessageKey, VendorId};
 use smpp::field::CommandStatus;
 use smpp::pdu::BindKind;
 
+/// A link takes so long at most while all is well.
+const LATENCY_US_USUAL: u64 = 4_000;
 /// A slow link takes so long one way.
 const LATENCY_US_MAX: u64 = 100_000;
 
@@ -60,6 +62,12 @@ pub(super) struct Link {
     pub(super) last_first: Vec<(LinkKey, u32)>,
 }
 
+impl Link {
+    pub(super) fn heal(&mut self) {
+        self.latency = self.latency.min(LATENCY_US_USUAL);
+    }
+}
+
 impl World {
     pub(super) fn link(&mut self, key: LinkKey) -> &mut Link {
         &mut self.links[key.0 as usize]
@@ -77,7 +85,7 @@ impl World {
             may_submit: kind.may_submit(),
             may_receive: kind.may_receive(),
             window,
-            latency: self.random.between(200, 4_000),
+            latency: self.random.between(200, LATENCY_US_USUAL),
             clogged_out: 0,
             clogged_in: 0,
             out_lane: 0,

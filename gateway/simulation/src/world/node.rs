@@ -217,7 +217,9 @@ impl World {
         self.story.faults.count(Fault::ShardGone);
         self.note("shard gone", shard as u64, 0);
         self.shards[shard].relay = None;
-        self.stores[self.nodes[node].store].was_in_trouble = true;
+        let (store, life) = (self.nodes[node].store, self.nodes[node].life);
+        self.stores[store].was_in_trouble = true;
+        self.later(2_000, Event::StoreReturns { store, life });
         self.end_links(|link| link.shard == shard);
         let gone = ShardIndex((shard - self.nodes[node].first) as u8);
         for other in others {
@@ -301,6 +303,7 @@ impl World {
             store.full = false;
         }
         self.vendors = Default::default();
+        self.links.iter_mut().for_each(super::link::Link::heal);
         for node in 0..self.nodes.len() {
             self.nodes[node].fuse = None;
             if self.nodes[node].up && self.nodes[node].drains_since.is_some() {
