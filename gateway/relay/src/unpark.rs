@@ -121,7 +121,7 @@ impl Relay {
         let unpark = &mut self.accounts[place].unpark;
         if unpark.failed {
             unpark.failed = false;
-            self.unpark_later(now, place);
+            self.note_parked(now, place); // the session that failed may be gone, and another shard have one
         } else if unpark.more {
             self.request_unpark(now, place);
         }
@@ -182,6 +182,9 @@ impl Relay {
             if unpark.asked {
                 unpark.asked = false; // the store died over it
                 self.counters.traffic.store_outages += 1;
+            }
+            if self.accounts[place].receivers.is_empty() {
+                return self.note_parked(now, place); // gone since; whoever has a session now shall ask
             }
             self.request_unpark(now, place);
         }

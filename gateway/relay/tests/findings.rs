@@ -2,9 +2,9 @@
 
 use gateway_relay as relay;
 use relay::{
-    Account, AccountId, Arrival, Correlate, Counters, Limits, LinkKey, MessageKey, Output, Relay,
-    RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer, StoreOp,
-    StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Counters, Limits, LinkKey, MessageKey, Output, ParkedEntry,
+    ParkedId, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer,
+    StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -316,4 +316,38 @@ fn a_message_that_comes_back_waits_anew_but_not_for_ever() {
     assert_eq!(answers(&mut relay), [(2, CommandStatus::ESME_RMSGQFUL)]);
     relay.handle_answer(after(now_ms), BIND, first, CommandStatus::ESME_ROK, b"1");
     assert!(relay.is_empty());
+}
+
+/// Found by the simulation: a page that came back because its session had closed was asked for by nobody again,
+/// although another shard had a session all the time.
+#[test]
+fn what_a_closed_session_gives_back_is_offered_to_another_shard() {
+    let other = ShardIndex(1);
+    for closed_first in [true, false] {
+        let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+        let has_session = ShardMessage::AccountState { account: account(), receivers: 1 };
+        relay.handle_shard_message(START, other, has_session);
+        let page = StoreAnswer::Unparked {
+            account: account(),
+            entries: vec![ParkedEntry { parked: ParkedId(1), pdu: parked_pdu() }],
+            more: false,
+        };
+        if closed_first {
+            relay.customer_closed(START, CUSTOMER, &[]);
+            relay.handle_store_answer(START, page);
+        } else {
+            relay.handle_store_answer(START, page);
+            let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
+            relay.customer_closed(START, CUSTOMER, &[delivery]);
+        }
+        assert_eq!(relay.poll_store(), Some(StoreOp::Return { account: account(), parked: ParkedId(1) }));
+        let words: Vec<_> = std::iter::from_fn(|| relay.poll_shard()).collect();
+        assert!(words.contains(&(other, ShardMessage::ParkedFor { account: account() })), "{words:?}");
+    }
+}
+
+fn parked_pdu() -> Vec<u8> {
+    let mut bytes = bytes::BytesMut::new();
+    Pdu::DeliverSm(DeliverSm::default()).encode(CommandStatus::ESME_ROK, 1, &mut bytes);
+    bytes.to_vec()
 }

@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("runtime", &[], &[]),
     ("link", &["smpp", "runtime"], &[]),
     ("gateway-relay", &["smpp"], &[]),
+    ("gateway-simulation", &["smpp", "gateway-relay"], &[]),
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
     ("gateway-store", &["smpp", "runtime", "gateway-relay"], &[]),
     ("gateway-control", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store"], &[]),

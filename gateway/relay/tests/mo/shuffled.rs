@@ -6,7 +6,6 @@ use gateway_relay::MO_GATHER_MAX;
 use smpp::field::CommandStatus;
 use smpp::text::segment::{Marking, Part};
 
-#[path = "../model/random.rs"]
 mod random;
 use random::Random;
 

@@ -1,7 +1,6 @@
 //! The PDUs of the stories: a message is told by the number in its text.
 
 use bytes::BytesMut;
-use gateway_relay::VendorMessageId;
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
 use smpp::pdu::{DataSm, DeliverSm, Pdu, SubmitSm};
@@ -14,33 +13,47 @@ fn address(digits: &[u8]) -> Address<'_> {
     Address { ton: Ton(1), npi: Npi(1), digits }
 }
 
-pub(crate) fn submit(number: u64, destination: &[u8], wants_receipt: bool, sequence: u32) -> BytesMut {
+/// A submit_sm: its text is its number, some have a validity.
+pub(crate) fn submit(
+    number: u32,
+    destination: &[u8],
+    wants_receipt: bool,
+    validity: &[u8],
+    out: &mut BytesMut,
+) {
     let text = format!("m{number}");
-    let mut out = BytesMut::new();
     SubmitSm {
         source: address(b"12025550100"),
         destination: address(destination),
         registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
+        validity_period: validity,
         short_message: text.as_bytes(),
         ..SubmitSm::default()
     }
-    .encode(CommandStatus::ESME_ROK, sequence, &mut out);
-    out
+    .encode(CommandStatus::ESME_ROK, number + 1, out);
 }
 
-pub(crate) fn receipt(number: u64, id: &VendorMessageId, with_tlv: bool, sequence: u32) -> BytesMut {
+/// A receipt about message `number`, itself told by the number behind `u`.
+pub(crate) fn receipt(
+    number: u32,
+    upward: u32,
+    id: &[u8],
+    is_final: bool,
+    with_tlv: bool,
+    sequence: u32,
+) -> BytesMut {
     let (mut text, mut tlvs, mut out) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
-    let quoted = format!("m{number}");
+    let quoted = format!("m{number}u{upward}");
     Receipt {
-        id: id.as_bytes(),
-        stat: b"DELIVRD",
+        id,
+        stat: if is_final { b"DELIVRD" } else { b"ENROUTE" },
         err: b"000",
         text: quoted.as_bytes(),
         ..Receipt::default()
     }
     .write(&mut text);
     if with_tlv {
-        let value = [id.as_bytes(), &[0]].concat();
+        let value = [id, &[0]].concat();
         write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &value);
     }
     DeliverSm {
@@ -55,8 +68,8 @@ pub(crate) fn receipt(number: u64, id: &VendorMessageId, with_tlv: bool, sequenc
     out
 }
 
-pub(crate) fn mo(number: u64, destination: &[u8], sequence: u32) -> BytesMut {
-    let text = format!("o{number}");
+pub(crate) fn mo(upward: u32, destination: &[u8], sequence: u32) -> BytesMut {
+    let text = format!("hello u{upward}");
     let mut out = BytesMut::new();
     DeliverSm {
         source: address(b"13125550100"),
@@ -117,7 +130,8 @@ pub(crate) fn content(bytes: &[u8]) -> Option<(&[u8], Option<ReceiptView<'_>>)> 
 }
 
 /// The number behind the last `mark` in a text.
-pub(crate) fn number_in(text: &[u8], mark: u8) -> Option<u64> {
+pub(crate) fn number_in(text: &[u8], mark: u8) -> Option<u32> {
     let at = text.iter().rposition(|octet| *octet == mark)?;
-    core::str::from_utf8(&text[at + 1..]).ok()?.parse().ok()
+    let digits = text[at + 1..].iter().take_while(|octet| octet.is_ascii_digit());
+    digits.fold(None, |number, digit| Some(number.unwrap_or(0) * 10 + u32::from(digit - b'0')))
 }

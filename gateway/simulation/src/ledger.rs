@@ -1,0 +1,149 @@
+//! What the world knows of every message: the exact record that the invariants are judged by.
+
+use crate::scene::VENDORS;
+use relay::LinkKey;
+use smpp::field::CommandId;
+use smpp::text::message_id::GatewayId;
+
+/// No copy.
+pub(crate) const NONE: u32 = u32::MAX;
+/// Vendors count their ids from here: all from the same number, so that ids of different vendors meet.
+pub(crate) const FIRST_ID: u64 = 0xABC_0000;
+
+/// How a customer's request was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Accepted,
+    No,
+    Unknown,
+}
+
+/// One request of a customer.
+#[derive(Debug)]
+pub(crate) struct Submit {
+    pub(crate) account: usize,
+    pub(crate) link: LinkKey,
+    /// The relay that got it.
+    pub(crate) shard: usize,
+    pub(crate) wants_receipt: bool,
+    pub(crate) command: CommandId,
+    /// When the gateway got it.
+    pub(crate) arrived: Option<u64>,
+    pub(crate) session_lost: bool,
+    pub(crate) verdict: Option<Verdict>,
+    /// Our id, as first seen: in the answer, in a correlation, or in a receipt.
+    pub(crate) gateway_id: Option<GatewayId>,
+    pub(crate) last_copy: u32,
+    pub(crate) copies_accepted: u32,
+}
+
+/// Where one copy stands, as far as the gateway can know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CopyState {
+    InFlight,
+    /// The link said that it never left.
+    Unsent,
+    Refused,
+    Accepted,
+    /// The link was lost or the timer ran out.
+    Unknown,
+}
+
+/// One sending to a vendor.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    pub(crate) submit: u32,
+    /// The copy before it of the same submit.
+    pub(crate) previous: u32,
+    pub(crate) vendor: usize,
+    pub(crate) shard: usize,
+    pub(crate) state: CopyState,
+    /// The vendor's number for it, once it accepted.
+    pub(crate) id: u64,
+    pub(crate) receipts_taken: u32,
+    /// Where its correlation is, and since when.
+    pub(crate) kept: Option<(usize, u64)>,
+    /// The store lost its correlation.
+    pub(crate) lost: bool,
+    /// A final receipt was taken or parked: the correlation may go.
+    pub(crate) served: bool,
+}
+
+/// What a vendor wants to get rid of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Content {
+    Receipt {
+        copy: u32,
+        is_final: bool,
+    },
+    /// To this customer's number, or to nobody's.
+    Mo(Option<usize>),
+}
+
+/// One receipt or MO.
+#[derive(Debug)]
+pub(crate) struct Upward {
+    pub(crate) vendor: usize,
+    pub(crate) content: Content,
+    /// When a gateway first got it, and which node.
+    pub(crate) first_seen: Option<(u64, usize)>,
+    /// The vendor was acknowledged.
+    pub(crate) acknowledged: bool,
+    /// It came back for good: too long, or nobody's.
+    pub(crate) taken: u32,
+    /// Stores that hold it for its customer.
+    pub(crate) parked: u32,
+    /// The store that keeps it as an orphan.
+    pub(crate) orphan: Option<usize>,
+    /// A store lost it after it had said that it was kept.
+    pub(crate) lost: bool,
+}
+
+/// One deliver_sm of a vendor; its index is its sequence number less one.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) upward: u32,
+    pub(crate) link: LinkKey,
+    pub(crate) arrived: u64,
+    pub(crate) answered: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) submits: Vec<Submit>,
+    pub(crate) copies: Vec<Copy>,
+    pub(crate) upwards: Vec<Upward>,
+    pub(crate) sendings: Vec<Sending>,
+    /// Copies by vendor and id.
+    pub(crate) by_id: [Vec<u32>; VENDORS.len()],
+    /// All ids that were given, with their submits; sorted at the end.
+    pub(crate) given: Vec<(GatewayId, u32)>,
+}
+
+impl Ledger {
+    /// The copies of a submit, the last one first.
+    pub(crate) fn copies_of(&self, submit: u32) -> impl Iterator<Item = &Copy> + '_ {
+        let mut next = self.submits[submit as usize].last_copy;
+        core::iter::from_fn(move || {
+            let copy = self.copies.get(next as usize)?;
+            next = copy.previous;
+            Some(copy)
+        })
+    }
+
+    /// The copy behind a vendor's number.
+    pub(crate) fn copy_by_id(&self, vendor: usize, id: u64) -> Option<u32> {
+        let at = id.checked_sub(FIRST_ID)?;
+        self.by_id[vendor].get(at as usize).copied()
+    }
+
+    /// The customer that a receipt or MO belongs to.
+    pub(crate) fn owner(&self, content: Content) -> Option<usize> {
+        match content {
+            Content::Receipt { copy, .. } => {
+                Some(self.submits[self.copies[copy as usize].submit as usize].account)
+            }
+            Content::Mo(owner) => owner,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Where stories play: the accounts with their policies, the vendors, the routes, and what is drawn for each story.
+
+use crate::fault::{Fault, Proneness};
+use crate::ids::Spelling;
+use crate::random::Random;
+use relay::{
+    Account, Correlate, Limits, Route, Snapshot, SnapshotInput, UnknownOutcome, Vendor, VendorId,
+    WeightedVendor,
+};
+use smpp::field::CommandStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One customer of every story.
+pub(crate) struct CustomerScene {
+    pub(crate) name: &'static str,
+    pub(crate) number: &'static str,
+    pub(crate) policy: UnknownOutcome,
+    pub(crate) unknown_status: CommandStatus,
+    /// Messages per second, 0 = unlimited.
+    pub(crate) rate: u32,
+}
+
+const fn customer(name: &'static str, number: &'static str, policy: UnknownOutcome) -> CustomerScene {
+    CustomerScene { name, number, policy, unknown_status: CommandStatus::ESME_RUNKNOWNERR, rate: 0 }
+}
+
+/// The customers; another policy is another line.
+pub(crate) const CUSTOMERS: [CustomerScene; 5] = [
+    customer("acme", "18005550001", UnknownOutcome::Fail),
+    CustomerScene { rate: 400, ..customer("globex", "18005550002", UnknownOutcome::Fail) },
+    customer("initech", "18005550003", UnknownOutcome::RetryOther),
+    CustomerScene {
+        unknown_status: CommandStatus(0x0000_0401),
+        ..customer("umbrella", "18005550004", UnknownOutcome::Fail)
+    },
+    customer("hooli", "18005550005", UnknownOutcome::RetryOther),
+];
+
+/// The vendors, in the order of the world's tables.
+pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
+
+/// Destinations of submits: by weight, by priority, one vendor only, nowhere.
+pub(crate) const DESTINATIONS: [&[u8]; 6] =
+    [b"12025550111", b"+12025550112", b"12025550113", b"2995550113", b"3005", b"9"];
+
+/// Vendors tried for one message.
+pub(crate) const ATTEMPTS_MAX: u8 = 3;
+/// Until when customers send and misfortunes happen, microseconds.
+pub(crate) const STORY_US: u64 = 1_200_000;
+/// After that everything heals, and must have come to its end so much later.
+pub(crate) const HEALING_US: u64 = 60_000_000;
+/// How long a link waits for the answer to a submit.
+pub(crate) const ANSWER_TIMER_US: u64 = 150_000;
+/// How long a link waits for the answer to a deliver_sm.
+pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
+/// How long the store may take.
+pub(crate) const STORE_WAIT_US: u64 = 300_000;
+/// How long another shard may take.
+pub(crate) const REMOTE_WAIT_US: u64 = 700_000;
+/// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
+pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
+/// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
+/// timer and another shard, and at last for the store.
+pub(crate) const ANSWER_DEADLINE_US: u64 = 7_000_000;
+/// The same for a vendor's deliver_sm: four looks into the store, three waits between, three sessions, another shard.
+pub(crate) const ACKNOWLEDGE_DEADLINE_US: u64 = 8_000_000;
+
+/// What is drawn for one story.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// No misfortune at all: the strictest expectations.
+    pub(crate) faultless: bool,
+    pub(crate) prone: Proneness,
+    /// Shards of each node.
+    pub(crate) nodes: Vec<u8>,
+    /// One store for all nodes, instead of one each.
+    pub(crate) shared_store: bool,
+    pub(crate) strict: bool,
+    pub(crate) limits: Limits,
+    pub(crate) spellings: [Spelling; VENDORS.len()],
+    /// Requests of the story, about.
+    pub(crate) messages: u64,
+    /// Time between two misfortunes, microseconds, about.
+    pub(crate) fault_gap_us: u64,
+    pub(crate) snapshots: [Arc<Snapshot>; 2],
+}
+
+impl Plan {
+    pub(crate) fn draw(seed: u64, random: &mut Random) -> Self {
+        let faultless = seed.is_multiple_of(8);
+        let nodes = (0..1 + random.below(3)).map(|_| 1 + random.below(3) as u8).collect();
+        let strict = random.percent(80);
+        let prone = if faultless { 0 } else { random.next() | random.next() & random.next() };
+        let limits = draw_limits(random, faultless);
+        let mut spelling = || {
+            let all = Spelling::ALL;
+            if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
+        };
+        let spellings = [spelling(), spelling(), spelling()];
+        Self {
+            faultless,
+            prone: Proneness(prone),
+            nodes,
+            shared_store: random.percent(60),
+            strict,
+            limits,
+            spellings,
+            messages: random.between(100, 260),
+            fault_gap_us: random.between(8_000, 60_000),
+            snapshots: [false, true].map(|variant| snapshot(variant, strict, limits, &spellings)),
+        }
+    }
+}
+
+fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
+    let tight = !faultless && random.percent(30);
+    Limits {
+        messages_max: if tight { random.between(8, 30) as u32 } else { 300 },
+        deliveries_max: if tight { random.between(6, 20) as u32 } else { 300 },
+        queue_max: random.between(5, 30) as u32,
+        queue_wait_max: Duration::from_millis(150),
+        delivery_queue_max: random.between(1, 8) as u32,
+        delivery_wait_max: Duration::from_millis(100),
+        store_wait_max: Duration::from_micros(STORE_WAIT_US),
+        remote_wait_max: Duration::from_micros(REMOTE_WAIT_US),
+        attempts_max: ATTEMPTS_MAX,
+        ..Limits::default()
+    }
+}
+
+fn snapshot(variant: bool, strict: bool, limits: Limits, spellings: &[Spelling]) -> Arc<Snapshot> {
+    let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
+    let route = |prefix: &str, priority, vendors| Route {
+        prefix: prefix.into(),
+        account: None,
+        priority,
+        unknown_outcome: None,
+        vendors,
+    };
+    let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
+    let accounts = CUSTOMERS.iter().map(|scene| Account {
+        unknown_outcome: scene.policy,
+        unknown_status: scene.unknown_status,
+        numbers: vec![scene.number.into()],
+        rate: scene.rate,
+        burst: 10,
+        ..Account::new(scene.name)
+    });
+    let vendors = VENDORS.iter().zip(spellings).map(|(name, spelling)| Vendor {
+        rate_per_bind: if *name == "south" { 200 } else { 0 },
+        throttle_pause: Duration::from_millis(30),
+        id_rule: spelling.rule(),
+        ..Vendor::new(name)
+    });
+    let input = SnapshotInput {
+        version: u64::from(variant),
+        accounts: accounts.collect(),
+        vendors: vendors.collect(),
+        routes: vec![
+            route("1", 10, vec![weighted("north", 40), weighted("south", 40), weighted("east", 20)]),
+            route("2", 10, vec![weighted(first, 1)]),
+            route("2", 20, vec![weighted(second, 1)]),
+            route("3", 10, vec![weighted("north", 1)]),
+        ],
+        limits,
+        correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
+        records: false,
+        ..SnapshotInput::default()
+    };
+    Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))
+}

@@ -1,0 +1,232 @@
+//! A store in memory, as the relay may expect it, and what happens to stores: it can undo its last milliseconds or
+//! lose all. It tells the world what it did, so that the world can judge it.
+
+use relay::{
+    AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, ParkedEntry, ParkedId, StoreAnswer,
+    StoreOp, StoreOutage,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Entries of one page, whatever was asked for: small, so that pages end in the middle of everything.
+const PAGE_MAX: usize = 3;
+
+/// What became durable, or ceased to be kept, by one operation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Nothing,
+    Remembered(CorrelationKey, Correlation),
+    Forgot(CorrelationKey),
+    Parked(AccountId, ParkedId),
+    Orphaned(Vec<u8>),
+    Released(Vec<u8>),
+}
+
+/// What a store lost.
+#[derive(Debug, Default)]
+pub(crate) struct Loss {
+    pub(crate) correlations: Vec<CorrelationKey>,
+    pub(crate) parked: Vec<Vec<u8>>,
+    /// Correlations and parked messages that are back, because their removal was lost.
+    pub(crate) back: Vec<CorrelationKey>,
+    pub(crate) parked_back: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Parked {
+    pdu: Vec<u8>,
+    /// The life of the node that has it handed out.
+    lent_to: Option<u32>,
+}
+
+#[derive(Debug)]
+enum Undo {
+    Remember(CorrelationKey),
+    Forget(CorrelationKey, Correlation),
+    Park((AccountId, ParkedId)),
+    Release((AccountId, ParkedId), Vec<u8>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    correlations: BTreeMap<CorrelationKey, Correlation>,
+    parked: BTreeMap<(AccountId, ParkedId), Parked>,
+    last: u64,
+    pub(crate) away: bool,
+    pub(crate) full: bool,
+    /// It does nothing before this moment.
+    pub(crate) stalled_until: u64,
+    /// Something happened after which answers may contradict one another.
+    pub(crate) was_in_trouble: bool,
+    journal: VecDeque<(u64, Undo)>,
+}
+
+impl Store {
+    /// Carries out one operation of a node's life: what was done, and the answer.
+    pub(crate) fn run(&mut self, now: u64, life: u32, op: StoreOp) -> (Deed, Option<StoreAnswer>) {
+        let up = if self.away { Err(StoreOutage::Away) } else { Ok(()) };
+        match op {
+            StoreOp::Remember { message, key, correlation } => {
+                self.remember(now, message, key, correlation, up)
+            }
+            StoreOp::Find { delivery, key } => {
+                let outcome = up.map(|()| self.correlations.get(&key).copied());
+                (Deed::Nothing, Some(StoreAnswer::Found { delivery, outcome }))
+            }
+            // What has no answer is lost while it is away.
+            StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } if self.away => {
+                (Deed::Nothing, None)
+            }
+            StoreOp::Forget { key, .. } => match self.correlations.remove(&key) {
+                Some(correlation) => {
+                    self.journal.push_back((now, Undo::Forget(key, correlation)));
+                    (Deed::Forgot(key), None)
+                }
+                None => (Deed::Nothing, None),
+            },
+            StoreOp::Park { delivery, account, pdu, .. } => self.park(now, delivery, account, pdu, up),
+            StoreOp::ParkOrphan { delivery, vendor: _, pdu } => {
+                let deed = if up.is_ok() { Deed::Orphaned(pdu.clone()) } else { Deed::Nothing };
+                (deed, Some(StoreAnswer::OrphanParked { delivery, outcome: up, pdu }))
+            }
+            StoreOp::Unpark { account, count_max } => {
+                (Deed::Nothing, Some(self.unpark(life, account, count_max)))
+            }
+            StoreOp::Release { account, parked } => {
+                let Some(entry) = self.parked.remove(&(account, parked)) else {
+                    assert!(self.was_in_trouble, "released what is not there");
+                    return (Deed::Nothing, None);
+                };
+                assert!(self.was_in_trouble || entry.lent_to == Some(life), "released what was not lent");
+                self.journal.push_back((now, Undo::Release((account, parked), entry.pdu.clone())));
+                (Deed::Released(entry.pdu), None)
+            }
+            StoreOp::Return { account, parked } => {
+                if let Some(entry) = self.parked.get_mut(&(account, parked)) {
+                    assert!(self.was_in_trouble || entry.lent_to == Some(life), "returned what was not lent");
+                    entry.lent_to = None;
+                }
+                (Deed::Nothing, None)
+            }
+        }
+    }
+
+    fn remember(
+        &mut self,
+        now: u64,
+        message: MessageKey,
+        key: CorrelationKey,
+        correlation: Correlation,
+        outcome: Result<(), StoreOutage>,
+    ) -> (Deed, Option<StoreAnswer>) {
+        let answer = Some(StoreAnswer::Remembered { message, outcome });
+        if outcome.is_err() {
+            return (Deed::Nothing, answer);
+        }
+        self.correlations.insert(key, correlation);
+        self.journal.push_back((now, Undo::Remember(key)));
+        (Deed::Remembered(key, correlation), answer)
+    }
+
+    fn park(
+        &mut self,
+        now: u64,
+        delivery: DeliveryKey,
+        account: AccountId,
+        pdu: Vec<u8>,
+        up: Result<(), StoreOutage>,
+    ) -> (Deed, Option<StoreAnswer>) {
+        let outcome = if self.full { Err(StoreOutage::Full) } else { up };
+        let mut deed = Deed::Nothing;
+        if outcome.is_ok() {
+            self.last += 1;
+            let place = (account, ParkedId(self.last));
+            self.parked.insert(place, Parked { pdu: pdu.clone(), lent_to: None });
+            self.journal.push_back((now, Undo::Park(place)));
+            deed = Deed::Parked(place.0, place.1);
+        }
+        (deed, Some(StoreAnswer::Parked { delivery, outcome, pdu }))
+    }
+
+    fn unpark(&mut self, life: u32, account: AccountId, count_max: u32) -> StoreAnswer {
+        let all = (account, ParkedId(0))..=(account, ParkedId(u64::MAX));
+        let (mut entries, mut more) = (Vec::new(), false);
+        if !self.away {
+            for ((_, parked), entry) in
+                self.parked.range_mut(all).filter(|(_, entry)| entry.lent_to.is_none())
+            {
+                if entries.len() >= PAGE_MAX.min(count_max as usize) {
+                    more = true;
+                    break;
+                }
+                entry.lent_to = Some(life);
+                entries.push(ParkedEntry { parked: *parked, pdu: entry.pdu.clone() });
+            }
+        }
+        StoreAnswer::Unparked { account, entries, more }
+    }
+
+    /// What was handed out to a life that ended can be handed out again.
+    pub(crate) fn take_back_from(&mut self, life: u32) {
+        self.was_in_trouble = true;
+        for entry in self.parked.values_mut().filter(|entry| entry.lent_to == Some(life)) {
+            entry.lent_to = None;
+        }
+    }
+
+    /// It is there again: what is handed out may have come back while it was away.
+    pub(crate) fn come_back(&mut self) {
+        if !self.away {
+            return;
+        }
+        self.away = false;
+        self.parked.values_mut().for_each(|entry| entry.lent_to = None);
+    }
+
+    /// Undoes everything since a moment, the newest first; what is handed out is handed out no more.
+    pub(crate) fn lose_since(&mut self, moment: u64) -> Loss {
+        self.was_in_trouble = true;
+        let mut loss = Loss::default();
+        while let Some((_, undo)) = self.journal.pop_back_if(|(at, _)| *at >= moment) {
+            match undo {
+                Undo::Remember(key) => {
+                    self.correlations.remove(&key);
+                    loss.correlations.push(key);
+                }
+                Undo::Forget(key, correlation) => {
+                    self.correlations.insert(key, correlation);
+                    loss.back.push(key);
+                }
+                Undo::Park(place) => loss.parked.extend(self.parked.remove(&place).map(|entry| entry.pdu)),
+                Undo::Release(place, pdu) => {
+                    loss.parked_back.push(pdu.clone());
+                    self.parked.insert(place, Parked { pdu, lent_to: None });
+                }
+            }
+        }
+        self.parked.values_mut().for_each(|entry| entry.lent_to = None);
+        loss
+    }
+
+    pub(crate) fn lose_all(&mut self) -> Loss {
+        self.was_in_trouble = true;
+        self.journal.clear();
+        let parked = core::mem::take(&mut self.parked).into_values().map(|entry| entry.pdu).collect();
+        let correlations = core::mem::take(&mut self.correlations).into_keys().collect();
+        Loss { correlations, parked, ..Loss::default() }
+    }
+
+    /// What is parked: the owner, whether it is handed out, and the PDU.
+    pub(crate) fn parked_entries(&self) -> impl Iterator<Item = (AccountId, Option<u32>, &[u8])> + '_ {
+        self.parked.iter().map(|((account, _), entry)| (*account, entry.lent_to, &entry.pdu[..]))
+    }
+
+    /// The PDU of an entry that is there.
+    pub(crate) fn parked(&self, account: AccountId, parked: ParkedId) -> &[u8] {
+        &self.parked[&(account, parked)].pdu
+    }
+
+    /// All correlations that are kept.
+    pub(crate) fn correlations(&self) -> impl Iterator<Item = &CorrelationKey> + '_ {
+        self.correlations.keys()
+    }
+}

@@ -1,0 +1,62 @@
+//! What a story told, for sums and comparisons.
+
+use crate::fault::Faults;
+
+/// Counts of one story, or of many.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Story {
+    /// A hash over everything that happened, in order.
+    pub trace: u64,
+    /// Things that happened.
+    pub events: u64,
+    /// Requests of customers and MO of vendors.
+    pub messages: u64,
+    /// Requests answered with status 0.
+    pub accepted: u64,
+    /// Requests answered with a definite no.
+    pub refused: u64,
+    /// Requests answered with the unknown status.
+    pub unknown: u64,
+    /// Receipts that vendors emitted.
+    pub receipts: u64,
+    /// Receipts and MO that customers took, copies included.
+    pub taken: u64,
+    /// Receipts and MO that a store parked.
+    pub parked: u64,
+    /// Receipts and MO that a store kept as orphans.
+    pub orphans: u64,
+    /// Correlations that a store kept, of which the world knows the message.
+    pub correlations: u64,
+    /// Receipts and MO taken by a customer on another node than the one that got them.
+    pub across_nodes: u64,
+    /// Submits that went through another shard.
+    pub remote: u64,
+    /// Second copies after unknown outcomes.
+    pub retries: u64,
+    /// Messages given to another vendor after an error.
+    pub failovers: u64,
+    /// Misfortunes by kind.
+    pub faults: Faults,
+}
+
+impl Story {
+    /// Adds the counts of another one; the traces are mixed in order.
+    pub fn add(&mut self, other: &Self) {
+        self.trace = crate::random::mix(self.trace ^ other.trace);
+        self.events += other.events;
+        self.messages += other.messages;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+        self.receipts += other.receipts;
+        self.taken += other.taken;
+        self.parked += other.parked;
+        self.orphans += other.orphans;
+        self.correlations += other.correlations;
+        self.across_nodes += other.across_nodes;
+        self.remote += other.remote;
+        self.retries += other.retries;
+        self.failovers += other.failovers;
+        self.faults.add(&other.faults);
+    }
+}

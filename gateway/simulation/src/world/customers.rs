@@ -1,0 +1,170 @@
+//! What customers do: they send, and they take receipts and MO.
+
+use super::World;
+use super::event::Event;
+use super::link::{Link, Party};
+use crate::fault::Fault;
+use crate::ledger::{NONE, Submit};
+use crate::scene::*;
+use crate::wire;
+use relay::{Arrival, DeliveryKey, LinkKey};
+use smpp::dialect::Dialect;
+use smpp::field::{CommandId, CommandStatus};
+use smpp::pdu::Pdu;
+use smpp::wire::Frame;
+
+impl World {
+    /// Somebody sends a few messages; then the next one does.
+    pub(super) fn load(&mut self) {
+        let sessions = self.links_where(|link| matches!(link.party, Party::Customer(_)) && link.theirs);
+        if let Some(session) = self.random.pick(&sessions) {
+            // A receiver tries once: it is refused, and has no more to say.
+            let count = if self.link(session).may_submit { 1 + self.random.below(5) } else { 1 };
+            for _ in 0..count {
+                self.submit(session);
+            }
+        }
+        if self.now < STORY_US {
+            let gap = self.random.below(2 * 3 * STORY_US / self.plan.messages);
+            self.later(gap, Event::Load);
+        }
+    }
+
+    fn submit(&mut self, link: LinkKey) {
+        let Some(due) = self.from_peer(link) else { return };
+        let Party::Customer(account) = self.link(link).party else { return };
+        let number = self.ledger.submits.len() as u32;
+        let (shard, session_lost) = (self.link(link).shard, !self.link(link).ours);
+        let wants_receipt = self.random.percent(60);
+        self.ledger.submits.push(Submit {
+            account,
+            link,
+            shard,
+            wants_receipt,
+            command: CommandId::SUBMIT_SM,
+            arrived: None,
+            session_lost,
+            verdict: None,
+            gateway_id: None,
+            last_copy: NONE,
+            copies_accepted: 0,
+        });
+        self.story.messages += 1;
+        self.at(due, Event::SubmitArrives { submit: number });
+    }
+
+    pub(super) fn submit_arrives(&mut self, number: u32) {
+        let submit = &self.ledger.submits[number as usize];
+        let (link, wants_receipt, shard) = (submit.link, submit.wants_receipt, submit.shard);
+        if !self.link(link).ours {
+            return;
+        }
+        self.note("submit", shard as u64, number.into());
+        let mut bytes = core::mem::take(&mut self.scratch);
+        bytes.clear();
+        let destination = self.random.pick(&DESTINATIONS).unwrap_or_default();
+        let validity: &[u8] = match self.random.below(40) {
+            0 => b"000001000000000R",
+            1 => b"270115080000000+", // the wall's first minute: over for a clock that jumped far enough
+            _ => b"",
+        };
+        wire::submit(number, destination, wants_receipt, validity, &mut bytes);
+        if validity.is_empty() && self.random.percent(20) {
+            bytes = wire::as_data(&bytes);
+        }
+        let unix_seconds = self.unix_seconds(self.shards[shard].node);
+        let arrival = Arrival { now: self.now(), unix_seconds, link, over_window: self.random.percent(1) };
+        let frame = Frame::whole(&bytes).expect("a whole PDU");
+        let submit = &mut self.ledger.submits[number as usize];
+        submit.arrived = Some(self.now);
+        submit.command = frame.command_id();
+        self.unanswered.push_back(number);
+        self.shards[shard].tally.submits += 1;
+        if let Some(relay) = &mut self.shards[shard].relay {
+            match &Pdu::decode(frame, &Dialect::strict()) {
+                Ok(Pdu::DataSm(data)) => relay.handle_submit_data(arrival, frame, data),
+                Ok(Pdu::SubmitSm(submit)) => relay.handle_submit(arrival, frame, submit),
+                other => unreachable!("a submit: {other:?}"),
+            }
+        }
+        self.scratch = bytes;
+        self.pump(shard);
+    }
+
+    /// A receipt or MO reaches a customer, who takes it, or not now, or never, or does not answer.
+    pub(super) fn offered(&mut self, link: LinkKey, delivery: DeliveryKey, upward: u32) {
+        if !self.link(link).theirs {
+            return;
+        }
+        let status = if self.strikes(Fault::CustomerBusy, 15) {
+            CommandStatus::ESME_RX_T_APPN
+        } else if !self.plan.faultless && self.random.percent(2) {
+            CommandStatus::ESME_RX_R_APPN
+        } else {
+            CommandStatus::ESME_ROK
+        };
+        let silent = self.strikes(Fault::CustomerSilent, 8);
+        if status != CommandStatus::ESME_RX_T_APPN && !(silent && self.random.percent(50)) {
+            self.take(link, upward);
+        }
+        if silent {
+            return;
+        }
+        let thinks = self.random.below(5_000);
+        let Some(due) = self.from_peer(link) else { return };
+        self.at(due + thinks, Event::CustomerAnswers { link, delivery, status });
+        if self.strikes(Fault::CustomerTwice, 10) {
+            self.at(due + thinks + 1, Event::CustomerAnswers { link, delivery, status });
+        }
+    }
+
+    /// The customer has it now, or has refused it for good.
+    fn take(&mut self, link: LinkKey, upward: u32) {
+        let node = self.link(link).node;
+        let one = &mut self.ledger.upwards[upward as usize];
+        one.taken += 1;
+        if let crate::ledger::Content::Receipt { copy, is_final } = one.content {
+            let copy = &mut self.ledger.copies[copy as usize];
+            copy.receipts_taken += 1;
+            copy.served |= is_final;
+        }
+        self.story.taken += 1;
+        self.story.across_nodes += u64::from(one.first_seen.is_some_and(|(_, first)| first != node));
+    }
+
+    pub(super) fn customer_answers(&mut self, key: LinkKey, delivery: DeliveryKey, status: CommandStatus) {
+        let link = self.link(key);
+        if !link.ours {
+            return;
+        }
+        let shard = link.shard;
+        let known = link.outstanding.iter().position(|one| one.0 == delivery);
+        if let Some(at) = known {
+            link.outstanding.swap_remove(at);
+        }
+        self.note("customer answers", key.0, u64::from(known.is_some()));
+        let is_elsewhere = |link: &Link| link.outstanding.iter().any(|one| one.0 == delivery);
+        if known.is_none() && self.links.iter().any(is_elsewhere) {
+            return; // a link drops it: it has no such request
+        }
+        // One that nobody waits for any more reaches the relay all the same: it must not matter.
+        let now = self.now();
+        if let Some(relay) = &mut self.shards[shard].relay {
+            relay.customer_answered(now, delivery, status);
+        }
+        self.pump(shard);
+    }
+
+    pub(super) fn deliver_expires(&mut self, key: LinkKey, delivery: DeliveryKey) {
+        let link = self.link(key);
+        let Some(at) = link.outstanding.iter().position(|one| one.0 == delivery) else { return };
+        link.outstanding.swap_remove(at);
+        let shard = link.shard;
+        self.note("deliver expires", key.0, 0);
+        let now = self.now();
+        if let Some(relay) = &mut self.shards[shard].relay {
+            relay.delivery_failed(now, delivery);
+        }
+        self.pump(shard);
+    }
+}

@@ -1,0 +1,292 @@
+//! Carrying out what the relays want, and what must hold of each such wish.
+
+use super::event::Event;
+use super::link::Flight;
+use super::{STEPS_MAX, World};
+use crate::fault::Fault;
+use crate::invariant::must;
+use crate::ledger::*;
+use crate::scene::*;
+use crate::wire;
+use relay::{DeliveryKey, LinkKey, MessageKey, Output, UnknownOutcome};
+use smpp::field::{CommandId, CommandStatus};
+use smpp::text::message_id::GatewayId;
+use smpp::wire::Frame;
+
+impl World {
+    /// Carries out what a relay wants, until it wants nothing or its node crashes.
+    pub(super) fn pump(&mut self, shard: usize) {
+        for _ in 0..STEPS_MAX {
+            let Some(relay) = &mut self.shards[shard].relay else { return };
+            if let Some(output) = relay.poll() {
+                self.carry_out(shard, output);
+            } else if let Some(op) = relay.poll_store() {
+                self.ask_store(shard, op);
+            } else if let Some((to, message)) = relay.poll_shard() {
+                self.post(shard, to, message);
+            } else {
+                return;
+            }
+            if self.burn_fuse(shard) {
+                return;
+            }
+        }
+        must!(false, Bounded, "shard {shard} goes round");
+    }
+
+    /// A node that is to crash does so after so many outputs, wherever that is.
+    fn burn_fuse(&mut self, shard: usize) -> bool {
+        let node = self.shards[shard].node;
+        match &mut self.nodes[node].fuse {
+            Some(0) => {
+                self.crash(node);
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn carry_out(&mut self, shard: usize, output: Output) {
+        match output {
+            Output::SendSubmit { link, message } => self.send_submit(shard, link, message),
+            Output::AnswerSubmit { link, sequence, command, status, message_id } => {
+                self.answer_submit(shard, link, sequence, command, status, message_id);
+            }
+            Output::SendDeliver { link, delivery } => self.send_deliver(shard, link, delivery),
+            Output::AnswerDeliver { link, sequence, status, .. } => {
+                self.answer_deliver(shard, link, sequence, status);
+            }
+            Output::Drained => self.has_drained(shard),
+        }
+    }
+
+    fn send_submit(&mut self, shard: usize, key: LinkKey, message: MessageKey) {
+        let refuses = self.strikes(Fault::LinkRefuses, 2);
+        let now = self.now();
+        let Some(relay) = &mut self.shards[shard].relay else { return };
+        let link = &mut self.links[key.0 as usize];
+        if !link.ours || refuses {
+            return relay.send_failed(now, message);
+        }
+        must!(link.shard == shard, Bounded, "a link of another shard");
+        let frame = Frame::whole(relay.bytes(message)).expect("a whole PDU");
+        let number = wire::content(frame.bytes()).and_then(|(text, _)| wire::number_in(text, b'm'));
+        let number = number.expect("a message of ours");
+        let submit = &self.ledger.submits[number as usize];
+        must!(frame.command_id() == submit.command, OneAnswer, "message {number} is sent as another PDU");
+        must!((link.flights.len() as u32) < link.window, Bounded, "the window of link {} is exceeded", key.0);
+        self.check_copy(shard, number);
+        let super::link::Party::Vendor(vendor) = self.links[key.0 as usize].party else { return };
+        let copy = self.ledger.copies.len() as u32;
+        let submit = &mut self.ledger.submits[number as usize];
+        let (previous, session) = (submit.last_copy, submit.link);
+        submit.last_copy = copy;
+        self.ledger.copies.push(Copy {
+            submit: number,
+            previous,
+            vendor,
+            shard,
+            state: CopyState::InFlight,
+            id: 0,
+            receipts_taken: 0,
+            kept: None,
+            lost: false,
+            served: false,
+        });
+        self.note("send submit", key.0, number.into());
+        self.shards[shard].tally.sends += 1;
+        if previous == NONE && self.plan.faultless {
+            self.check_order(key, session, number);
+        }
+        self.links[key.0 as usize].flights.push(Flight { message, copy, written: false });
+        let clogged = self.links[key.0 as usize].clogged_out.saturating_sub(self.now);
+        if clogged > 0 && self.random.percent(70) {
+            // The kernel's buffer is full: not a byte is taken before the peer reads again.
+            self.later(clogged.min(ANSWER_TIMER_US), Event::AnswerExpires { link: key, message });
+            self.later(clogged, Event::Written { link: key, message });
+        } else if self.random.percent(40) {
+            let wait = self.random.below(2_000);
+            self.later(wait, Event::Written { link: key, message });
+        } else {
+            self.written(key, message);
+        }
+    }
+
+    /// Another copy only where no earlier one may arrive, or where the policy allows it after an unknown outcome.
+    fn check_copy(&mut self, shard: usize, number: u32) {
+        let submit = &self.ledger.submits[number as usize];
+        let may_repeat = CUSTOMERS[submit.account].policy != UnknownOutcome::Fail;
+        let age = self.now - submit.arrived.unwrap_or(self.now);
+        for copy in self.ledger.copies_of(number) {
+            let allowed = match copy.state {
+                CopyState::Unsent | CopyState::Refused => true,
+                CopyState::Accepted => copy.shard != submit.shard && age >= REMOTE_WAIT_US && may_repeat,
+                CopyState::Unknown => may_repeat,
+                // Another shard has it, and does not say in time what became of it.
+                CopyState::InFlight => copy.shard != shard && age >= REMOTE_WAIT_US && may_repeat,
+            };
+            must!(allowed, Copies, "message {number} is sent again after a copy that is {:?}", copy.state);
+        }
+        must!(
+            submit.verdict.is_none() || submit.session_lost,
+            Copies,
+            "message {number} is sent after its answer"
+        );
+    }
+
+    fn check_order(&mut self, key: LinkKey, session: LinkKey, number: u32) {
+        let link = self.link(key);
+        let last = link.last_first.iter_mut().find(|(of, _)| *of == session);
+        match last {
+            Some((_, last)) => {
+                must!(*last < number, Order, "message {number} is behind {last} on link {}", key.0);
+                *last = number;
+            }
+            None => link.last_first.push((session, number)),
+        }
+    }
+
+    fn answer_submit(
+        &mut self,
+        shard: usize,
+        link: LinkKey,
+        sequence: u32,
+        command: CommandId,
+        status: CommandStatus,
+        id: Option<GatewayId>,
+    ) {
+        let number = sequence - 1;
+        self.note("answer submit", number.into(), status.0.into());
+        let submit = &self.ledger.submits[number as usize];
+        must!(submit.link == link, OneAnswer, "message {number} is answered on another session");
+        must!(command == submit.command.response(), OneAnswer, "message {number} is answered as another PDU");
+        must!(submit.verdict.is_none(), OneAnswer, "message {number} is answered twice");
+        must!(!submit.session_lost, OneAnswer, "message {number} is answered on a lost session");
+        must!(
+            id.is_some() == (status == CommandStatus::ESME_ROK),
+            Owner,
+            "an id without success, or none with it"
+        );
+        let (verdict, tally) = (self.verdict_of(number, status), &mut self.shards[shard].tally);
+        match verdict {
+            Verdict::Accepted => tally.accepted += 1,
+            Verdict::Unknown => tally.unknown += 1,
+            Verdict::No => tally.refused += 1,
+        }
+        match verdict {
+            Verdict::Accepted => {
+                self.story.accepted += 1;
+                let taken = self.ledger.submits[number as usize].copies_accepted > 0;
+                must!(taken, AcceptedMeansTaken, "message {number} is accepted, and no vendor has it");
+                if let Some(id) = id {
+                    self.see_id(number, id);
+                    self.check_kept(shard, number);
+                }
+            }
+            Verdict::Unknown => self.story.unknown += 1,
+            Verdict::No => {
+                self.story.refused += 1;
+                let open = self
+                    .ledger
+                    .copies_of(number)
+                    .find(|copy| !matches!(copy.state, CopyState::Unsent | CopyState::Refused));
+                must!(
+                    open.is_none(),
+                    NoMeansNo,
+                    "message {number} is refused after {:?}",
+                    open.map(|one| one.state)
+                );
+            }
+        }
+        self.ledger.submits[number as usize].verdict = Some(verdict);
+    }
+
+    /// A strict gateway says yes after the store has the correlation, where the store is well.
+    fn check_kept(&mut self, shard: usize, number: u32) {
+        let submit = &self.ledger.submits[number as usize];
+        if !submit.wants_receipt || !self.plan.strict {
+            return;
+        }
+        let store = &self.stores[self.nodes[self.shards[shard].node].store];
+        let kept = self.ledger.copies_of(number).any(|copy| copy.kept.is_some() || copy.served || copy.lost);
+        must!(
+            kept || store.was_in_trouble,
+            Delivered,
+            "message {number} is accepted before its correlation is kept"
+        );
+    }
+
+    fn verdict_of(&self, number: u32, status: CommandStatus) -> Verdict {
+        let scene = &CUSTOMERS[self.ledger.submits[number as usize].account];
+        match status {
+            CommandStatus::ESME_ROK => Verdict::Accepted,
+            status if status == scene.unknown_status => Verdict::Unknown,
+            _ => Verdict::No,
+        }
+    }
+
+    /// An id of ours was seen with a message: always the same, and never with another message.
+    pub(super) fn see_id(&mut self, number: u32, id: GatewayId) {
+        let submit = &mut self.ledger.submits[number as usize];
+        match submit.gateway_id {
+            Some(known) => must!(known == id, Owner, "message {number} has the ids {known} and {id}"),
+            None => {
+                submit.gateway_id = Some(id);
+                self.ledger.given.push((id, number));
+            }
+        }
+    }
+
+    fn send_deliver(&mut self, shard: usize, key: LinkKey, delivery: DeliveryKey) {
+        let now = self.now();
+        let refuses = self.strikes(Fault::LinkRefuses, 1);
+        let Some(relay) = &mut self.shards[shard].relay else { return };
+        let link = &mut self.links[key.0 as usize];
+        if !link.ours || refuses {
+            return relay.delivery_failed(now, delivery);
+        }
+        let (text, receipt) = wire::content(relay.delivery_bytes(delivery)).expect("a whole PDU");
+        let upward = wire::number_in(text, b'u').expect("a receipt or MO of the story");
+        let id = receipt.map(|view| (view.ids_differ(), view.id.and_then(|id| GatewayId::parse(id.value))));
+        must!((link.outstanding.len() as u32) < link.window, Bounded, "a customer's window is exceeded");
+        let super::link::Party::Customer(account) = link.party else { return };
+        let may_receive = link.may_receive;
+        link.outstanding.push((delivery, upward));
+        self.note("send deliver", key.0, upward.into());
+        must!(may_receive, Owner, "a delivery on a session that may not receive");
+        let content = self.ledger.upwards[upward as usize].content;
+        must!(self.ledger.owner(content) == Some(account), Owner, "upward {upward} goes to another customer");
+        if let Content::Receipt { copy, .. } = content {
+            let submit = self.ledger.copies[copy as usize].submit;
+            let id = id.filter(|(differ, _)| !differ).and_then(|(_, id)| id);
+            must!(id.is_some(), Owner, "the receipt of message {submit} does not carry an id of ours");
+            self.see_id(submit, id.unwrap_or(GatewayId(0)));
+        }
+        self.later(DELIVER_TIMER_US, Event::DeliverExpires { link: key, delivery });
+        if let Some(due) = self.to_peer(key) {
+            self.at(due, Event::Offered { link: key, delivery, upward });
+        }
+    }
+
+    fn answer_deliver(&mut self, shard: usize, key: LinkKey, sequence: u32, status: CommandStatus) {
+        let sending = sequence - 1;
+        let Sending { upward: number, link, answered, .. } = self.ledger.sendings[sending as usize];
+        self.note("answer deliver", number.into(), status.0.into());
+        must!(link == key && !answered, Delivered, "upward {number} is answered twice");
+        self.ledger.sendings[sending as usize].answered = true;
+        let upward = &self.ledger.upwards[number as usize];
+        if status == CommandStatus::ESME_ROK {
+            self.shards[shard].tally.acknowledged += 1;
+            let safe = upward.taken > 0 || upward.parked > 0 || upward.orphan.is_some() || upward.lost;
+            must!(safe, Delivered, "upward {number} is acknowledged, and nobody has it");
+        } else {
+            self.shards[shard].tally.not_acknowledged += 1;
+            must!(status == CommandStatus::ESME_RX_T_APPN, Delivered, "upward {number} is refused for good");
+        }
+        self.tell_vendor(key, sending, status);
+    }
+}

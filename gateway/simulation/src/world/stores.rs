@@ -1,0 +1,257 @@
+//! The way to the stores and back, and what the world learns of what they did.
+
+use super::World;
+use super::event::Event;
+use crate::fault::Fault;
+use crate::invariant::must;
+use crate::ledger::Content;
+use crate::scene::*;
+use crate::store::{Deed, Loss};
+use crate::wire;
+use relay::{AccountId, CorrelationKey, StoreAnswer, StoreOp, VendorId};
+
+impl World {
+    /// An operation leaves its shard; those of one shard stay in order.
+    pub(super) fn ask_store(&mut self, shard: usize, op: StoreOp) {
+        let air = self.random.between(20, 2_000);
+        let life = self.shards[shard].life;
+        let due = (self.now + air).max(self.shards[shard].ask_lane);
+        self.shards[shard].ask_lane = due;
+        self.at(due, Event::StoreAsked { shard, life, op });
+    }
+
+    pub(super) fn store_asked(&mut self, shard: usize, life: u32, op: StoreOp) {
+        let place = self.nodes[self.shards[shard].node].store;
+        let stalled_until = self.stores[place].stalled_until;
+        if self.now < stalled_until {
+            // In the lane of its shard: what comes later waits behind it.
+            self.shards[shard].ask_lane = self.shards[shard].ask_lane.max(stalled_until);
+            return self.at(stalled_until, Event::StoreAsked { shard, life, op });
+        }
+        let is_alive = self.shards[shard].life == life && self.shards[shard].relay.is_some();
+        // On its way, and its sender is no more. What would be handed out to nobody does not count.
+        let nobodys = matches!(op, StoreOp::Unpark { .. }) || !self.plan.shared_store;
+        if !is_alive && (nobodys || self.random.percent(50)) {
+            return;
+        }
+        if let StoreOp::Forget { key, .. } = &op {
+            self.check_forget(*key);
+        }
+        let returned = match &op {
+            StoreOp::Return { account, .. } => Some(*account),
+            _ => None,
+        };
+        let (deed, answer) = self.stores[place].run(self.now, life, op);
+        let can_be_handed_out = match deed {
+            Deed::Parked(account, _) => Some(account),
+            _ => returned,
+        };
+        self.learn(place, deed);
+        if let Some(account) = can_be_handed_out {
+            self.say_parked_for(place, account, life);
+        }
+        if let (Some(answer), true) = (answer, is_alive) {
+            let air = self.random.between(20, 1_000);
+            let due = (self.now + air).max(self.shards[shard].answer_lane);
+            self.shards[shard].answer_lane = due;
+            self.at(due, Event::StoreSays { shard, life, answer });
+        }
+    }
+
+    pub(super) fn store_says(&mut self, shard: usize, life: u32, answer: StoreAnswer) {
+        if self.shards[shard].life != life {
+            return;
+        }
+        let (name, owner) = match &answer {
+            StoreAnswer::Unparked { account, entries, .. } => {
+                (if entries.is_empty() { "unparked none" } else { "unparked" }, account.0)
+            }
+            StoreAnswer::ParkedFor { account } => ("parked for", account.0),
+            StoreAnswer::AskAgain => ("ask again", 0),
+            _ => ("store says", 0),
+        };
+        self.note(name, shard as u64, owner.into());
+        let now = self.now();
+        if let Some(relay) = &mut self.shards[shard].relay {
+            relay.handle_store_answer(now, answer);
+        }
+        self.pump(shard);
+    }
+
+    /// What a store did, in the terms of the ledger, and what must hold of it.
+    fn learn(&mut self, store: usize, deed: Deed) {
+        match deed {
+            Deed::Nothing => {}
+            Deed::Remembered(key, correlation) => {
+                let Some(copy) = self.copy_of(key) else { return };
+                self.story.correlations += 1;
+                let submit = self.ledger.copies[copy as usize].submit;
+                let owner = CUSTOMERS[self.ledger.submits[submit as usize].account].name;
+                let owner = AccountId::of_name(owner.as_bytes());
+                must!(
+                    correlation.account == owner,
+                    Owner,
+                    "message {submit} is correlated with another customer"
+                );
+                self.see_id(submit, correlation.gateway_id);
+                self.ledger.copies[copy as usize].kept = Some((store, self.now));
+                for upward in &self.ledger.upwards {
+                    let is_of = matches!(upward.content, Content::Receipt { copy: of, .. } if of == copy);
+                    let promised = upward.first_seen.is_some_and(|(at, _)| at + EARLY_PROMISE_US > self.now);
+                    must!(
+                        !(is_of && upward.orphan == Some(store) && promised),
+                        Delivered,
+                        "a receipt of message {submit} came early and was not waited for"
+                    );
+                }
+            }
+            Deed::Forgot(key) => {
+                if let Some(copy) = self.copy_of(key) {
+                    self.ledger.copies[copy as usize].kept = None;
+                }
+            }
+            Deed::Parked(account, parked) => self.was_parked(store, account, parked),
+            Deed::Orphaned(pdu) => self.was_orphaned(store, &pdu),
+            Deed::Released(pdu) => {
+                if let Some(upward) = upward_in(&pdu) {
+                    let upward = &mut self.ledger.upwards[upward as usize];
+                    upward.parked = upward.parked.saturating_sub(1);
+                    must!(
+                        upward.taken > 0 || self.stores[store].was_in_trouble,
+                        Delivered,
+                        "released before the customer took it"
+                    );
+                }
+            }
+        }
+    }
+
+    fn was_parked(&mut self, store: usize, account: AccountId, parked: relay::ParkedId) {
+        self.story.parked += 1;
+        let number = upward_in(self.stores[store].parked(account, parked));
+        must!(number.is_some(), Delivered, "parked something that no vendor sent");
+        let Some(number) = number else { return };
+        let content = self.ledger.upwards[number as usize].content;
+        let owner =
+            self.ledger.owner(content).map(|owner| AccountId::of_name(CUSTOMERS[owner].name.as_bytes()));
+        must!(owner == Some(account), Owner, "upward {number} is parked for another customer");
+        self.ledger.upwards[number as usize].parked += 1;
+        if let Content::Receipt { copy, is_final: true } = content {
+            self.ledger.copies[copy as usize].served = true;
+        }
+        self.note("parked", store as u64, number.into());
+    }
+
+    fn was_orphaned(&mut self, store: usize, pdu: &[u8]) {
+        self.story.orphans += 1;
+        let Some(number) = upward_in(pdu) else { return };
+        self.note("orphan", store as u64, number.into());
+        self.ledger.upwards[number as usize].orphan = Some(store);
+        let upward = &self.ledger.upwards[number as usize];
+        match upward.content {
+            Content::Mo(owner) => {
+                must!(owner.is_none(), Delivered, "MO {number} has an owner, and is an orphan")
+            }
+            Content::Receipt { copy, .. } => {
+                let copy = &self.ledger.copies[copy as usize];
+                let since = upward.first_seen.map_or(0, |(at, _)| at);
+                let known = copy.kept.is_some_and(|(kept_in, at)| kept_in == store && at < since);
+                must!(
+                    !known || copy.lost,
+                    Delivered,
+                    "receipt {number} is an orphan, and its correlation is kept: {upward:?} {copy:?}"
+                );
+            }
+        }
+    }
+
+    /// A correlation goes only after its final receipt was taken or parked.
+    fn check_forget(&mut self, key: CorrelationKey) {
+        if let Some(copy) = self.copy_of(key) {
+            let copy = &self.ledger.copies[copy as usize];
+            must!(
+                copy.served,
+                Delivered,
+                "the correlation of message {} goes before its receipt",
+                copy.submit
+            );
+        }
+    }
+
+    /// A store learns that a life has ended: what that one had in hand can be handed out again.
+    pub(super) fn store_returns(&mut self, store: usize, life: u32) {
+        self.stores[store].take_back_from(life);
+        self.say_ask_again(store);
+    }
+
+    /// Words about parked messages may have been missed: everybody shall ask.
+    pub(super) fn say_ask_again(&mut self, store: usize) {
+        for shard in 0..self.shards.len() {
+            if self.nodes[self.shards[shard].node].store == store {
+                self.say(shard, StoreAnswer::AskAgain, 0);
+            }
+        }
+    }
+
+    /// All others hear that something can be handed out. Such a word may be lost; then they are told to ask.
+    fn say_parked_for(&mut self, store: usize, account: AccountId, life: u32) {
+        for shard in 0..self.shards.len() {
+            // An earlier life of the same node is another sender.
+            if self.shards[shard].life == life || self.nodes[self.shards[shard].node].store != store {
+                continue;
+            }
+            if self.strikes(Fault::HintLost, 10) {
+                let wait = self.random.between(20_000, 300_000);
+                self.say(shard, StoreAnswer::AskAgain, wait);
+            } else {
+                self.say(shard, StoreAnswer::ParkedFor { account }, 0);
+            }
+        }
+    }
+
+    /// A word of the store to a shard, not before `wait` is over.
+    fn say(&mut self, shard: usize, answer: StoreAnswer, wait: u64) {
+        let air = self.random.between(20, 1_000);
+        let (life, lane) = (self.shards[shard].life, self.shards[shard].answer_lane);
+        let due = if wait == 0 { lane.max(self.now + air) } else { self.now + wait };
+        self.at(due, Event::StoreSays { shard, life, answer });
+    }
+
+    /// The copy that a correlation speaks of.
+    fn copy_of(&self, key: CorrelationKey) -> Option<u32> {
+        let vendor = VENDORS.iter().position(|name| VendorId::of_name(name.as_bytes()) == key.vendor)?;
+        self.ledger.copy_by_id(vendor, self.plan.spellings[vendor].number_of(&key.id)?)
+    }
+
+    /// A store loses its last milliseconds, or everything.
+    pub(super) fn lose_data(&mut self, store: usize, everything: bool) {
+        self.story.faults.count(if everything { Fault::StoreLosesAll } else { Fault::StoreLosesTail });
+        let since = self.now.saturating_sub(self.random.between(1_000, 20_000));
+        let Loss { correlations, parked, back, parked_back } = match everything {
+            true => self.stores[store].lose_all(),
+            false => self.stores[store].lose_since(since),
+        };
+        self.note("store loses", correlations.len() as u64, parked.len() as u64);
+        for copy in correlations.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
+            let copy = &mut self.ledger.copies[copy as usize];
+            (copy.kept, copy.lost) = (None, true);
+        }
+        for copy in back.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
+            self.ledger.copies[copy as usize].kept = Some((store, self.now));
+        }
+        for upward in parked.iter().filter_map(|pdu| upward_in(pdu)) {
+            let upward = &mut self.ledger.upwards[upward as usize];
+            upward.parked = upward.parked.saturating_sub(1);
+            upward.lost = true;
+        }
+        self.say_ask_again(store);
+        for upward in parked_back.iter().filter_map(|pdu| upward_in(pdu)) {
+            self.ledger.upwards[upward as usize].parked += 1;
+        }
+    }
+}
+
+/// The number of the receipt or MO in a PDU.
+pub(super) fn upward_in(pdu: &[u8]) -> Option<u32> {
+    wire::number_in(wire::content(pdu)?.0, b'u')
+}
