@@ -35,6 +35,7 @@ mod counters;
 mod deliver;
 mod forward;
 mod gather;
+mod gather_table;
 mod input;
 mod keyword;
 mod limit;
@@ -55,7 +56,7 @@ mod unpark;
 mod vendor;
 
 pub use counters::{Counters, Traffic, VendorTraffic};
-pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
+pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::Scope;

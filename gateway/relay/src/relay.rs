@@ -4,7 +4,7 @@ use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
 use crate::counters::{Counters, VendorTraffic};
-use crate::gather::Gather;
+use crate::gather_table::Gather;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
