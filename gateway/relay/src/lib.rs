@@ -39,6 +39,7 @@ mod counters;
 mod deliver;
 mod forward;
 mod gather;
+mod gather_table;
 mod in_flight;
 mod input;
 mod keyword;
@@ -69,7 +70,7 @@ pub use cdr::{
     DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SubmitRecord,
 };
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
-pub use gather::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
+pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::Scope;

@@ -2,7 +2,7 @@
 //! message is gathered on, and the vendor's answer comes back from there.
 
 use crate::account::NO_ACCOUNT;
-use crate::gather::{MO_GATHER_MAX, MessageName};
+use crate::gather_table::{MO_GATHER_MAX, MessageName};
 use crate::message::{DeliveryKey, Key, ShardIndex, VendorId};
 use crate::mo::Mo;
 use crate::open::{DeliveryPlace, Sender};

@@ -5,7 +5,7 @@ use crate::admit::Submission;
 use crate::arena::{Arena, List};
 use crate::cdr::Records;
 use crate::counters::{Counters, VendorTraffic};
-use crate::gather::Gather;
+use crate::gather_table::Gather;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};

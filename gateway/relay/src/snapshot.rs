@@ -199,7 +199,7 @@ impl Limits {
     /// What an open delivery takes beside its PDU, octets.
     pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
     /// What the table of gathered MO takes at most, octets; their parts are open deliveries.
-    pub const GATHER_OCTETS_MAX: u64 = crate::gather::TABLE_OCTETS_MAX as u64;
+    pub const GATHER_OCTETS_MAX: u64 = crate::gather_table::TABLE_OCTETS_MAX as u64;
     /// What buffers kept for later take at most, octets.
     pub const SPARE_OCTETS_MAX: u64 = (crate::open::SPARE_BUFFERS_MAX * crate::open::BUFFER_KEPT_MAX) as u64;
     /// What a shard keeps of unknown outcomes at most, octets.

@@ -180,7 +180,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 10] = [
+pub(crate) static SECTIONS: [&SectionKind; 12] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,

@@ -229,7 +229,8 @@ impl Totals {
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
             vendor_failovers, vendor_unsent, unknown_retries, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
-            receipts_uncorrelated, receipts_early, mo, mo_parts, mo_reassembled, mo_incomplete, mo_gather_full, orphans, deliveries_taken, deliveries_rejected,
+            receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
+            mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
             records_lost,
             messages_open, deliveries_open, queue_length,

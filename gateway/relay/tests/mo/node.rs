@@ -34,6 +34,8 @@ pub(crate) struct Node {
     /// Customers answer at once.
     pub(crate) prompt: bool,
     pub(crate) store_is_away: bool,
+    /// What is delivered is not read.
+    pub(crate) is_deaf: bool,
     /// Mailboxes between shards are full.
     pub(crate) mail_is_full: bool,
 }
@@ -128,6 +130,7 @@ impl Node {
             open: Vec::new(),
             prompt: true,
             store_is_away: false,
+            is_deaf: false,
             mail_is_full: false,
         };
         for shard in 0..usize::from(shards) {
@@ -147,20 +150,26 @@ impl Node {
 
     /// The vendor delivers on its bind with this shard; the sequence number.
     pub(crate) fn send(&mut self, shard: usize, sent: &Sent<'_>) -> u32 {
-        let (bytes, sequence) = (self.encode(sent), self.sequence);
-        let frame = Frame::whole(&bytes).expect("one PDU");
-        let link = vendor_link(shard);
-        let arrival = Arrival { now: self.now, unix_seconds: 2_000_000_000, link, over_window: false };
-        match Pdu::decode(frame, &Dialect::strict()).expect("decodable") {
-            Pdu::DeliverSm(pdu) => self.relays[shard].handle_deliver(arrival, frame, &pdu),
-            Pdu::DataSm(pdu) => self.relays[shard].handle_deliver_data(arrival, frame, &pdu),
-            other => panic!("no delivery: {other:?}"),
-        }
-        self.pump();
-        sequence
+        let bytes = self.encode(sent);
+        assert!(self.send_octets(shard, &bytes));
+        self.sequence
     }
 
-    fn encode(&mut self, sent: &Sent<'_>) -> bytes::BytesMut {
+    /// The same with octets of the test's own, once they are decodable for a tolerant reader.
+    pub(crate) fn send_octets(&mut self, shard: usize, bytes: &[u8]) -> bool {
+        let frame = Frame::whole(bytes).expect("one PDU");
+        let link = vendor_link(shard);
+        let arrival = Arrival { now: self.now, unix_seconds: 2_000_000_000, link, over_window: false };
+        match Pdu::decode(frame, &Dialect::tolerant()) {
+            Ok(Pdu::DeliverSm(pdu)) => self.relays[shard].handle_deliver(arrival, frame, &pdu),
+            Ok(Pdu::DataSm(pdu)) => self.relays[shard].handle_deliver_data(arrival, frame, &pdu),
+            _ => return false,
+        }
+        self.pump();
+        true
+    }
+
+    pub(crate) fn encode(&mut self, sent: &Sent<'_>) -> bytes::BytesMut {
         self.sequence += 1;
         let mut payload = bytes::BytesMut::new();
         let mut tlvs = bytes::BytesMut::new();
@@ -246,8 +255,11 @@ impl Node {
             }
             Output::SendDeliver { link, delivery } => {
                 let name = ACCOUNTS[link.0 as usize - 1];
-                let got = read(self.relays[shard].delivery_bytes(delivery), false);
-                self.got.push((name, got));
+                let octets = self.relays[shard].delivery_bytes(delivery);
+                assert!(Frame::whole(octets).is_some());
+                if !self.is_deaf {
+                    self.got.push((name, read(octets, false)));
+                }
                 if self.prompt {
                     self.relays[shard].customer_answered(self.now, delivery, CommandStatus::ESME_ROK);
                 } else {
@@ -269,15 +281,23 @@ impl Node {
         let answer = match op {
             StoreOp::Park { delivery, account: owner, pdu, .. } => {
                 let name = ACCOUNTS.iter().find(|name| account(name) == owner).expect("a customer");
-                self.got.push((name, read(&pdu, true)));
+                if !self.is_deaf {
+                    self.got.push((name, read(&pdu, true)));
+                }
                 StoreAnswer::Parked { delivery, outcome: Ok(()), pdu }
             }
             StoreOp::ParkOrphan { delivery, pdu, .. } => {
-                self.got.push(("", read(&pdu, true)));
+                if !self.is_deaf {
+                    self.got.push(("", read(&pdu, true)));
+                }
                 StoreAnswer::OrphanParked { delivery, outcome: Ok(()), pdu }
             }
             StoreOp::Unpark { account, .. } => {
                 StoreAnswer::Unparked { account, entries: Vec::new(), more: false }
+            }
+            // A damaged part may look like a receipt.
+            StoreOp::Find { delivery, .. } if self.is_deaf => {
+                StoreAnswer::Found { delivery, outcome: Ok(None) }
             }
             other => panic!("not expected: {other:?}"),
         };

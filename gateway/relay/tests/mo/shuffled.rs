@@ -189,6 +189,39 @@ fn whatever_the_order_each_owner_gets_its_own() {
     assert!(whole > 300 && parts > 1000 && orphans > 100, "{whole} {parts} {orphans}");
 }
 
+/// Parts with a few octets changed, some of them taken for data_sm: whatever comes of it, each is answered.
+#[test]
+fn damaged_parts_are_answered_too() {
+    let mut random = Random(1);
+    let mut node = Node::new(2);
+    node.bind("bank", 1);
+    node.is_deaf = true;
+    let mut sent = 0;
+    for place in 0..20_000 {
+        let message = Message::any(&mut random, place % 512);
+        let number = 1 + random.below(u64::from(message.first.total)) as u8;
+        let mut octets = node.encode(&message.sent(number)).to_vec();
+        for _ in 0..random.below(4) {
+            let at = 16 + random.below(octets.len() as u64 - 16) as usize;
+            octets[at] = random.next() as u8;
+        }
+        if random.percent(10) {
+            octets[4..8].copy_from_slice(&[0, 0, 1, 3]);
+        }
+        sent += usize::from(node.send_octets(random.below(2) as usize, &octets));
+        if random.percent(1) {
+            node.wait(MO_GATHER_MAX / 4);
+        }
+    }
+    node.wait(MO_GATHER_MAX);
+    node.wait(MO_GATHER_MAX);
+    assert!(sent > 10_000, "{sent} were decodable");
+    assert_eq!(node.answers.len(), sent);
+    assert!(node.answers.values().all(|answers| answers.len() == 1));
+    assert!(node.relays.iter().all(|relay| relay.is_empty()));
+    assert!(node.count(|traffic| traffic.mo_reassembled) > 100);
+}
+
 /// Replays one case: `MO_SEED=7 cargo test -p gateway-relay --test mo one_seed`.
 #[test]
 fn one_seed() {
