@@ -40,7 +40,7 @@ fn forget(vendor: u32, number: u64) -> StoreOp {
     StoreOp::Forget { key: key(vendor, number), submitted_at: NOW }
 }
 
-fn park(account: u32, text: &str) -> StoreOp {
+pub(super) fn park(account: u32, text: &str) -> StoreOp {
     park_as(account, false, text)
 }
 
@@ -49,7 +49,7 @@ fn park_as(account: u32, urgent: bool, text: &str) -> StoreOp {
     StoreOp::Park { delivery, account, urgent, pdu: text.into() }
 }
 
-fn unpark(account: u32, count_max: u32) -> StoreOp {
+pub(super) fn unpark(account: u32, count_max: u32) -> StoreOp {
     StoreOp::Unpark { account: AccountId(account), count_max }
 }
 

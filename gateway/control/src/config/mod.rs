@@ -18,6 +18,7 @@ mod listen;
 mod mistake;
 mod node;
 mod reader;
+mod redis;
 mod relay;
 mod routes;
 mod runtime;
@@ -43,6 +44,7 @@ pub use routes::{Route, RouteVendor};
 pub use runtime::Runtime;
 pub use secret::{Credential, Secret};
 pub use session::Session;
+pub use redis::Redis;
 pub use store::{Store, StoreKind, WriteOrder};
 pub use tls::ListenTls;
 pub use value::{HostPort, parse_time};
@@ -193,7 +195,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         runtime: runtime::read(&reader.section(root, &runtime::SECTION)),
         listen: listen::read(&reader.section(root, &listen::SECTION), directory),
         session: session::read(&reader.section(root, &session::SECTION)),
-        store: store::read(&reader.section(root, &store::SECTION)),
+        store: store::read(&reader.section(root, &store::SECTION), directory),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
         customers: entries(&customers::SECTION)
             .iter()

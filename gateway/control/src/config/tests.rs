@@ -71,7 +71,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
             "gw.toml:3:1: [node]: unknown key \"nmae\"; did you mean \"name\"?",
             "gw.toml:4:2: unknown section \"lisen\"; did you mean \"listen\"?",
             "gw.toml:6:16: [store]: time_to_live is \"8d\"; use duration, 1s to 7d",
-            "gw.toml:7:8: [store]: kind is \"redis\"; use one of \"embedded\" or \"none\"",
+            "gw.toml:7:8: [store]: there is no address of Redis; write url or url_file, or set GATEWAY__STORE__URL",
         ],
     );
 }
@@ -116,6 +116,21 @@ fn mistakes_of_each_kind() {
             "session",
             "inactivity = \"10s\"",
             "gw.toml:2:14: [session]: inactivity closes a link before enquire_link can ask; make inactivity longer than enquire_link, or 0s",
+        ),
+        (
+            "store",
+            "kind = \"redis\"",
+            "gw.toml:2:8: [store]: there is no address of Redis; write url or url_file, or set GATEWAY__STORE__URL",
+        ),
+        (
+            "store",
+            "kind = \"redis\"\nurl = \"localhost\"",
+            "gw.toml:3:7: [store]: url is no address of a Redis: it begins with neither redis:// nor rediss://; write redis://host:port, or rediss:// for TLS",
+        ),
+        (
+            "store",
+            "kind = \"redis\"\nurl = \"redis://a:1\"\nurl_file = \"b\"",
+            "gw.toml:4:12: [store]: url_file stands beside url; keep one of them",
         ),
         (
             "node",

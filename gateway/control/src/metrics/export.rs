@@ -229,6 +229,14 @@ mod tests {
             parked_now: 1,
             orphans_now: 1,
             away: 1,
+            ring_kept: 1,
+            ring_flushed: 1,
+            ring_full: 1,
+            reconnects: 1,
+            hints: 1,
+            round_trips_micros: 1,
+            ring: 1,
+            lent: 1,
         };
         Sources {
             version: "0.1.0",
