@@ -36,8 +36,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             }
             Err(error) => missing.push(format!("Python package {PYTHON_PACKAGE}: {error:#}")),
         }
-        if let Err(error) = tshark() {
-            missing.push(format!("tshark: {error:#}"));
+        for (program, package) in [("tshark", "tshark"), ("redis-server", "redis-server")] {
+            if let Err(error) = debian(program, package) {
+                missing.push(format!("{program}: {error:#}"));
+            }
         }
     }
     let mut closing = Vec::new();
@@ -107,11 +109,12 @@ fn imports(python: &Path) -> bool {
     python.exists() && output(Command::new(python).args(["-c", &format!("import {PYTHON_PACKAGE}")])).is_ok()
 }
 
-fn tshark() -> anyhow::Result<()> {
-    if output(Command::new("tshark").arg("--version")).is_ok() {
+/// A program of a Debian package, installed when it is not there.
+fn debian(program: &str, package: &str) -> anyhow::Result<()> {
+    if output(Command::new(program).arg("--version")).is_ok() {
         return Ok(());
     }
-    install("tshark")
+    install(package)
 }
 
 /// Installs a Debian package when we may.

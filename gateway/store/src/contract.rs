@@ -1,8 +1,10 @@
 //! What every store must do, run on each of them. The same list, so that none has a meaning of its own.
 
-use super::{Batch, Store, StoreOptions};
+use super::{Batch, RedisOptions, Store, StoreOptions};
+use redis_server::RedisServer;
 use relay::*;
 use smpp::text::message_id::GatewayId;
+use std::path::PathBuf;
 
 /// Now, in every test that does not speak of age.
 const NOW: u32 = 1_800_000_000;
@@ -38,7 +40,7 @@ fn forget(vendor: u32, number: u64) -> StoreOp {
     StoreOp::Forget { key: key(vendor, number), submitted_at: NOW }
 }
 
-fn park(account: u32, text: &str) -> StoreOp {
+pub(super) fn park(account: u32, text: &str) -> StoreOp {
     park_as(account, false, text)
 }
 
@@ -47,7 +49,7 @@ fn park_as(account: u32, urgent: bool, text: &str) -> StoreOp {
     StoreOp::Park { delivery, account, urgent, pdu: text.into() }
 }
 
-fn unpark(account: u32, count_max: u32) -> StoreOp {
+pub(super) fn unpark(account: u32, count_max: u32) -> StoreOp {
     StoreOp::Unpark { account: AccountId(account), count_max }
 }
 
@@ -76,6 +78,15 @@ fn handed(answers: &[StoreAnswer]) -> (Vec<(String, ParkedId)>, bool) {
 
 /// Runs one story on every store, with little and with much room in memory.
 fn check(change: impl Fn(&mut StoreOptions), story: impl Fn(&mut Store)) {
+    check_own(&change, &story);
+    let Some(server) = RedisServer::start() else { return };
+    let mut options = StoreOptions::new(PathBuf::new());
+    change(&mut options);
+    story(&mut Store::redis(&options, &RedisOptions::new(&server.url())).unwrap());
+}
+
+/// The same on the stores of one node.
+fn check_own(change: impl Fn(&mut StoreOptions), story: impl Fn(&mut Store)) {
     let directory = tempfile::tempdir().unwrap();
     for recent_max in [1, 1_000_000] {
         let mut options = StoreOptions::new(directory.path().join(recent_max.to_string()));
@@ -262,7 +273,8 @@ fn a_full_room_refuses_and_says_so() {
 
 #[test]
 fn what_is_too_old_is_given_up_and_counted() {
-    check(
+    // Redis keeps its own time and whole days: `redis/tests.rs` has its story.
+    check_own(
         |options| options.time_to_live_seconds = 100,
         |store| {
             let orphan =

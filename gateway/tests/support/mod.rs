@@ -37,8 +37,13 @@ pub struct Configuration {
 
 impl Configuration {
     pub fn new(backend: &str, shards: u32) -> Self {
+        Configuration::node(backend, shards, 1)
+    }
+
+    /// One of several nodes.
+    pub fn node(backend: &str, shards: u32, id: u8) -> Self {
         let text = format!(
-            "[node]\nname = \"gw\"\nid = 1\nstate_directory = \"state\"\n\
+            "[node]\nname = \"gw\"\nid = {id}\nstate_directory = \"state\"\n\
              [runtime]\nbackend = \"{backend}\"\nshards = {shards}\n\
              [listen]\nsmpp = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n"
         );

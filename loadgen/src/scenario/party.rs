@@ -11,6 +11,8 @@ use super::resolve;
 pub struct Target {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Other nodes of the same: a session that was dropped, or found nobody, tries these in turn with the first.
+    pub fallbacks: Vec<SocketAddr>,
     /// For the TCP connection.
     pub connect_timeout: Duration,
     /// For all binds together, at the start of a run.
@@ -59,6 +61,16 @@ pub struct Binds {
     pub receiver: u16,
 }
 
+impl Target {
+    /// Where a session's attempt goes: the first to `address`.
+    pub(crate) fn address_of(&self, attempt: usize) -> SocketAddr {
+        match attempt % (self.fallbacks.len() + 1) {
+            0 => self.address,
+            other => self.fallbacks[other - 1],
+        }
+    }
+}
+
 impl Binds {
     /// Sessions of all kinds.
     pub fn total(self) -> usize {
@@ -83,7 +95,10 @@ pub(crate) fn target(fields: &Fields<'_>) -> Option<Target> {
             None
         }
     });
+    let resolved = |text: String| resolve(&text).map_err(|message| fields.wrong("fallbacks", &message)).ok();
+    let fallbacks = fields.strings("fallbacks").into_iter().filter_map(resolved).collect();
     let target = Target {
+        fallbacks,
         address: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 2775))),
         connect_timeout: fields.duration_or("connect_timeout", Duration::from_secs(5)),
         bind_timeout: fields.duration_or("bind_timeout", Duration::from_secs(10)),

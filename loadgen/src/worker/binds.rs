@@ -29,6 +29,8 @@ pub(crate) struct Slot {
     pub(crate) kind: BindKind,
     state: SlotState,
     backoff: Backoff,
+    /// How often it was dropped or found nobody.
+    retries: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,7 @@ impl Slots {
                     account: index as u16,
                     kind,
                     state: SlotState::Due(0),
+                    retries: 0,
                     backoff: Backoff::new(options, scenario.seed ^ (index as u64) << 32 ^ u64::from(number)),
                 }));
             }
@@ -145,6 +148,7 @@ impl Slots {
     }
 
     fn retry(&mut self, index: usize, now: u64) {
+        self.slots[index].retries += 1;
         let wait = self.slots[index].backoff.next_wait();
         self.slots[index].state = SlotState::Due(now + wait.as_nanos() as u64);
     }
@@ -152,10 +156,10 @@ impl Slots {
 
 /// Opens one session. What comes of its bind is an event of its link.
 pub(crate) async fn connect<R: Runtime>(hub: Hub<R, Generator>, index: usize) {
-    let (account, kind, scenario) = hub.with(|generator, _| {
+    let (account, kind, retries, scenario) = hub.with(|generator, _| {
         let scenario = generator.scenario.clone();
         let slot = generator.slots.slot(index);
-        (slot.account, slot.kind, scenario)
+        (slot.account, slot.kind, slot.retries, scenario)
     });
     let account = &scenario.accounts[usize::from(account)];
     let target = &scenario.target;
@@ -169,7 +173,8 @@ pub(crate) async fn connect<R: Runtime>(hub: Hub<R, Generator>, index: usize) {
         address_range: b"",
     };
     let config = session(account, &scenario);
-    let connected = hub.connect(target.address, target.connect_timeout, config, kind, &bind, None).await;
+    let connected =
+        hub.connect(target.address_of(retries), target.connect_timeout, config, kind, &bind, None).await;
     hub.with(|generator, links| match connected {
         Ok(link) => generator.attached(links, index, link),
         Err(error) => generator.connect_failed(links, index, &error),

@@ -2,6 +2,7 @@
 //! credentials of customers.
 
 use super::mistake::{Mistake, Mistakes, Place};
+use super::redis::Redis;
 use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
 use super::{Config, Credential};
@@ -155,8 +156,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         limits,
         correlate: match (config.store.kind, config.store.write_order) {
             (StoreKind::None, _) => Correlate::None,
-            (StoreKind::Embedded, WriteOrder::Strict) => Correlate::Strict,
-            (StoreKind::Embedded, WriteOrder::Relaxed) => Correlate::Relaxed,
+            (StoreKind::Embedded | StoreKind::Redis, WriteOrder::Strict) => Correlate::Strict,
+            (StoreKind::Embedded | StoreKind::Redis, WriteOrder::Relaxed) => Correlate::Relaxed,
         },
         spool: spool_options(config).map(|_| SpoolRules {
             validity: config.spool.validity,
@@ -231,6 +232,7 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
         recent_max: store.recent_max as usize,
         parked_max: store.parked_max,
         parked_account_max: store.parked_max,
+        redis: store.redis.as_ref().map(Redis::options),
         ..StoreOptions::new(config.node.state_directory.join("store"))
     })
 }

@@ -20,6 +20,7 @@ mod mistake;
 mod mo_routes;
 mod node;
 mod reader;
+mod redis;
 mod relay;
 mod routes;
 mod runtime;
@@ -43,6 +44,7 @@ pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
 pub use node::Node;
+pub use redis::Redis;
 pub use relay::Relay;
 pub use routes::{Route, RouteVendor};
 pub use runtime::Runtime;
@@ -208,7 +210,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         runtime: runtime::read(&reader.section(root, &runtime::SECTION)),
         listen: listen::read(&reader.section(root, &listen::SECTION), directory),
         session: session::read(&reader.section(root, &session::SECTION)),
-        store: store::read(&reader.section(root, &store::SECTION)),
+        store: store::read(&reader.section(root, &store::SECTION), directory),
         spool: spool::read(&reader.section(root, &spool::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
         cdr: cdr::read(&reader.section(root, &cdr::SECTION), directory),

@@ -1,7 +1,9 @@
 //! `[store]`: correlation of receipts and parked deliveries.
 
 use super::reader::Section;
+use super::redis::{self, Redis};
 use super::setting::{Fallback, Kind, SectionKind, Setting};
+use std::path::Path;
 use std::time::Duration;
 
 /// Where correlations are kept.
@@ -9,6 +11,8 @@ use std::time::Duration;
 pub enum StoreKind {
     /// In the state directory; survives a restart.
     Embedded,
+    /// In Redis, shared by several nodes.
+    Redis,
     /// Nowhere: receipts are not correlated.
     None,
 }
@@ -37,6 +41,8 @@ pub struct Store {
     pub parked_max: u64,
     /// Open correlations held in memory.
     pub recent_max: u64,
+    /// Where Redis is, for that kind.
+    pub redis: Option<Redis>,
 }
 
 pub(crate) static SECTION: SectionKind = SectionKind {
@@ -46,9 +52,9 @@ pub(crate) static SECTION: SectionKind = SectionKind {
     settings: &[
         Setting {
             key: "kind",
-            kind: Kind::Choice(&["embedded", "none"]),
+            kind: Kind::Choice(&["embedded", "redis", "none"]),
             default: Fallback::Value("embedded"),
-            help: "`embedded` keeps correlations in the state directory; `none` keeps nothing, and no receipt finds its customer.",
+            help: "`embedded` keeps correlations in the state directory; `redis` where several nodes find them; `none` keeps nothing, and no receipt finds its customer.",
         },
         Setting {
             key: "write_order",
@@ -80,12 +86,24 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             default: Fallback::Value("1000000"),
             help: "Newest open correlations kept in memory (about 200 bytes each) so that a receipt costs no disk read. Older ones move to disk.",
         },
+        redis::URL,
+        redis::URL_FILE,
+        redis::KEY_PREFIX,
+        redis::RING_MAX,
+        redis::WHEN_FULL,
+        redis::RECLAIM_AFTER,
     ],
 };
 
-pub(crate) fn read(section: &Section<'_>) -> Store {
+pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Store {
+    let kind = match section.text("kind").as_str() {
+        "none" => StoreKind::None,
+        "redis" => StoreKind::Redis,
+        _ => StoreKind::Embedded,
+    };
     Store {
-        kind: if section.text("kind") == "none" { StoreKind::None } else { StoreKind::Embedded },
+        kind,
+        redis: if kind == StoreKind::Redis { redis::read(section, directory) } else { None },
         write_order: if section.text("write_order") == "relaxed" {
             WriteOrder::Relaxed
         } else {

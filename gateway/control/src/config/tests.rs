@@ -108,7 +108,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
             "gw.toml:3:1: [node]: unknown key \"nmae\"; did you mean \"name\"?",
             "gw.toml:4:2: unknown section \"lisen\"; did you mean \"listen\"?",
             "gw.toml:6:16: [store]: time_to_live is \"8d\"; use duration, 1s to 7d",
-            "gw.toml:7:8: [store]: kind is \"redis\"; use one of \"embedded\" or \"none\"",
+            "gw.toml:7:8: [store]: there is no address of Redis; write url or url_file, or set GATEWAY__STORE__URL",
         ],
     );
 }
@@ -159,6 +159,21 @@ fn mistakes_of_each_kind() {
             "relay",
             "unknown_window = \"2d\"",
             "gw.toml:2:18: [relay]: unknown_window is \"2d\"; use duration, 1s to 1d",
+        ),
+        (
+            "store",
+            "kind = \"redis\"",
+            "gw.toml:2:8: [store]: there is no address of Redis; write url or url_file, or set GATEWAY__STORE__URL",
+        ),
+        (
+            "store",
+            "kind = \"redis\"\nurl = \"localhost\"",
+            "gw.toml:3:7: [store]: url is no address of a Redis: it begins with neither redis:// nor rediss://; write redis://host:port, or rediss:// for TLS",
+        ),
+        (
+            "store",
+            "kind = \"redis\"\nurl = \"redis://a:1\"\nurl_file = \"b\"",
+            "gw.toml:4:12: [store]: url_file stands beside url; keep one of them",
         ),
         (
             "node",

@@ -378,7 +378,8 @@ impl Totals {
         let StoreCounters {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
-            outages, open_recent, open_old, parked_now, orphans_now, away,
+            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full,
+            reconnects, hints, round_trips_micros, ring, lent,
         } = counters;
         for (operation, count) in [
             ("remember", remembered),
@@ -406,6 +407,14 @@ impl Totals {
         self.count(&n::STORE_ENTRIES, &["correlation_disk"], *open_old);
         self.count(&n::STORE_ENTRIES, &["parked"], *parked_now);
         self.count(&n::STORE_ENTRIES, &["orphan"], *orphans_now);
+        self.count(&n::STORE_ENTRIES, &["ring"], *ring);
+        self.count(&n::STORE_ENTRIES, &["lent"], *lent);
         self.count(&n::STORE_AWAY, &[], *away);
+        self.count(&n::STORE_RING, &["kept"], *ring_kept);
+        self.count(&n::STORE_RING, &["flushed"], *ring_flushed);
+        self.count(&n::STORE_RING, &["lost"], *ring_full);
+        self.count(&n::STORE_CONNECTS, &[], *reconnects);
+        self.count(&n::STORE_HINTS, &[], *hints);
+        self.put(&n::STORE_ROUND_TRIP, &[], *round_trips_micros as f64 / 1e6);
     }
 }

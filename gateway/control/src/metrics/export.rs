@@ -259,6 +259,14 @@ mod tests {
             parked_now: 1,
             orphans_now: 1,
             away: 1,
+            ring_kept: 1,
+            ring_flushed: 1,
+            ring_full: 1,
+            reconnects: 1,
+            hints: 1,
+            round_trips_micros: 1,
+            ring: 1,
+            lent: 1,
         };
         let spool = SpoolCounters {
             accepted: 1,

@@ -7,7 +7,7 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::Config;
-use fred::types::{Builder, ClusterHash, CustomCommand, Value};
+use fred::types::{Builder, ClusterHash, CustomCommand, RespVersion, Value};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
@@ -84,7 +84,8 @@ impl Drop for Up {
 impl Connection {
     /// Checks the address; connects with the first [`Connection::drive`].
     pub(super) fn new(url: &str, channel: Bytes, tag: [u8; TAG]) -> Result<Connection, String> {
-        let config = Config::from_url_centralized(url).map_err(|error| error.details().to_owned())?;
+        let mut config = parse(url)?;
+        config.version = RespVersion::RESP3; // hints and replies then share one connection
         let place = config.server.hosts().first().map(ToString::to_string).unwrap_or_default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Connection {
@@ -220,6 +221,14 @@ impl Connection {
         self.state = State::Pausing(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// An address; the reason names no part of it that may be secret.
+pub(super) fn parse(url: &str) -> Result<Config, String> {
+    if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+        return Err("it begins with neither redis:// nor rediss://".into());
+    }
+    Config::from_url_centralized(url).map_err(|error| error.details().to_owned())
 }
 
 /// Whether an error says that the connection, or what is behind it, is of no use. Others speak of one command: a write

@@ -15,6 +15,9 @@ mod scripts;
 mod sweep;
 mod turn;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use ring::RING_ENTRY_OCTETS;
 
 use crate::{OpenError, StoreCounters, StoreOptions};
@@ -70,6 +73,14 @@ impl RedisOptions {
             when_full: WhenFull::Refuse,
             reclaim_after: Duration::from_secs(60),
         }
+    }
+
+    /// Whether the address is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, without its secrets.
+    pub fn check(&self) -> Result<(), String> {
+        connection::parse(&self.url).map(|_| ())
     }
 }
 

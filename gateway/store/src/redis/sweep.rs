@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 const ROUND_EVERY: Duration = Duration::from_secs(60);
 /// Hashes dropped in one step: with a step every 100 ms a vendor's day takes 13 s.
 const BUCKETS_PER_STEP: u32 = 512;
+/// Steps that a vendor's day takes.
+#[cfg(test)]
+pub(super) const STEPS_A_DAY: u32 = BUCKETS / BUCKETS_PER_STEP;
 /// Accounts looked at in one step.
 const ACCOUNTS_PER_STEP: usize = 64;
 

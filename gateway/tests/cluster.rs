@@ -1,0 +1,129 @@
+//! Two nodes on one Redis: receipts come back to either, customers are bound to either, and any of the three is killed.
+
+mod support;
+
+use loadgen::Outcome;
+use redis_server::RedisServer;
+use std::path::Path;
+use std::thread::JoinHandle;
+use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
+
+/// Everything of one test.
+struct Cluster {
+    directory: tempfile::TempDir,
+    redis: RedisServer,
+    sim: sim_smsc::Running,
+    a: Gateway,
+    b: Gateway,
+}
+
+impl Cluster {
+    /// Two nodes with two binds each to one site, which sends receipts over all of them. Nothing where there is no Redis.
+    fn start() -> Option<Cluster> {
+        let redis = RedisServer::start()?;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let sim = sites(directory.path(), &["Chicago"], "fast", "");
+        let address = sim.address("Chicago").expect("a site");
+        let node = |id: u8| {
+            let folder = directory.path().join(format!("node-{id}"));
+            std::fs::create_dir(&folder).expect("writable");
+            let url = redis.url();
+            let configuration = Configuration::node("auto", 1, id)
+                .with(&format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\nreclaim_after = \"2s\""))
+                .customer("bulk", "")
+                .vendor("Chicago", address, 2, "response_timeout = \"2s\"\nenquire_link = \"1s\"")
+                .route("", &["Chicago"]);
+            let gateway = Gateway::start(&folder, &configuration);
+            gateway.wait_for_vendor_binds(2.0);
+            gateway
+        };
+        let (a, b) = (node(1), node(2));
+        Some(Cluster { redis, sim, a, b, directory })
+    }
+
+    /// Load that binds to the first address, and to the others when it is dropped.
+    fn load(&self, seconds: u32, nodes: [&Gateway; 2], binds: &str) -> JoinHandle<Outcome> {
+        let scenario = format!("fallbacks = [\"{}\"]\n{}", nodes[1].smpp, load_for(seconds, binds));
+        let (path, smpp) = (self.directory.path().to_owned(), nodes[0].smpp);
+        std::thread::spawn(move || load(&path, smpp, &scenario))
+    }
+}
+
+fn load_for(seconds: u32, binds: &str) -> String {
+    format!(
+        r#"
+[[account]]
+name = "bulk"
+system_id = "bulk"
+password = "secret"
+binds = {binds}
+window = 200
+receipts = {{ expect = true }}
+[[mix]]
+account = "bulk"
+share = 100
+body = {{ encoding = "gsm7", length = {{ uniform = [40, 120] }} }}
+source = "12025550100"
+dest = "us-random"
+[[phase]]
+name = "steady"
+rate = 1000
+for = "{seconds}s"
+[[phase]]
+name = "drain"
+until = "receipts-complete"
+max = "20s"
+quiet = "8s"
+"#
+    )
+}
+
+fn accepted(gateway: &Gateway) -> f64 {
+    gateway.metric("smppgw_submit_results_total", &["accepted"])
+}
+
+fn judge(path: &Path, sim: sim_smsc::Running, mut outcome: Outcome, delivered_min: u64) {
+    let result = reconciled(path, sim, &mut outcome);
+    let text = result.text();
+    assert!(result.holds(), "{text}");
+    assert!(result.delivered >= delivered_min, "{text}");
+}
+
+#[test]
+fn receipts_return_through_the_other_node() {
+    let Some(cluster) = Cluster::start() else { return };
+    let running = cluster.load(3, [&cluster.a, &cluster.b], "{ trx = 2 }");
+    let outcome = running.join().expect("the load ends");
+    let Cluster { directory, redis: _redis, sim, a, b } = cluster;
+    assert!(b.metric("smppgw_parked_total", &[]) > 500.0, "half of the receipts came to the other node");
+    assert!(a.metric("smppgw_unparked_total", &[]) > 500.0, "which handed them on");
+    judge(directory.path(), sim, outcome, 2_500);
+}
+
+#[test]
+fn kill_9_of_the_node_that_submitted_and_holds_the_customer() {
+    let Some(cluster) = Cluster::start() else { return };
+    let running = cluster.load(5, [&cluster.a, &cluster.b], "{ trx = 2 }");
+    wait_until("traffic flows", || accepted(&cluster.a) > 1_500.0);
+    let Cluster { directory, redis: _redis, sim, a, b } = cluster;
+    a.kill();
+    let outcome = running.join().expect("the load ends");
+    assert!(accepted(&b) > 500.0, "traffic went on by the other node");
+    judge(directory.path(), sim, outcome, 3_000);
+}
+
+#[test]
+fn kill_9_of_redis_with_restart() {
+    let Some(mut cluster) = Cluster::start() else { return };
+    let running = cluster.load(5, [&cluster.a, &cluster.b], "{ trx = 2 }");
+    wait_until("traffic flows", || accepted(&cluster.a) > 1_000.0);
+    cluster.redis.kill();
+    wait_until("it is known to be away", || cluster.a.metric("smppgw_store_away", &[]) > 0.0);
+    let before = accepted(&cluster.a);
+    wait_until("traffic goes on without it", || accepted(&cluster.a) > before + 300.0);
+    cluster.redis.run();
+    let outcome = running.join().expect("the load ends");
+    assert!(cluster.a.metric("smppgw_store_ring_total", &["flushed"]) > 0.0);
+    let Cluster { directory, redis: _redis, sim, a: _a, b: _b } = cluster;
+    judge(directory.path(), sim, outcome, 4_000);
+}
