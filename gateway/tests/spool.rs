@@ -217,7 +217,8 @@ fn cost_of_acknowledging() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let gateway = Gateway::start(directory.path(), &one_vendor(free_port(), 1));
     let scenario = load_for(5).replace("trx = 2", "trx = 8").replace("rate = 1000", "rate = 60000");
-    let scenario = scenario.replace("window = 200", "window = 500").replace("expect = true", "expect = false");
+    let scenario =
+        scenario.replace("window = 200", "window = 500").replace("expect = true", "expect = false");
     let outcome = load(directory.path(), gateway.smpp, &scenario);
     let counted = |name, words: &[&str]| gateway.metric(name, words);
     println!(

@@ -158,14 +158,7 @@ impl Log {
         }
     }
 
-    fn apply(
-        &mut self,
-        now: Millis,
-        unix: u32,
-        desk: u8,
-        op: SpoolOp,
-        answers: &mut Vec<SpoolAnswer>,
-    ) {
+    fn apply(&mut self, now: Millis, unix: u32, desk: u8, op: SpoolOp, answers: &mut Vec<SpoolAnswer>) {
         if self.away {
             self.counters.outages += 1;
             return answers.extend(op.away());

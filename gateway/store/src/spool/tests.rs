@@ -349,9 +349,17 @@ fn cost_on_disk_and_of_a_restart() {
     let mut log = open(directory.path());
     for round in 0..3_000u64 {
         let ids = round * 1000..(round + 1) * 1000;
-        turn(&mut log, ids.map(long).chain((round.saturating_sub(1) * 1000..round * 1000).map(settle)).collect());
+        turn(
+            &mut log,
+            ids.map(long).chain((round.saturating_sub(1) * 1000..round * 1000).map(settle)).collect(),
+        );
         if round % 500 == 499 {
-            println!("{} messages, {} open: {} MiB", (round + 1) * 1000, log.counters().entries, octets() >> 20);
+            println!(
+                "{} messages, {} open: {} MiB",
+                (round + 1) * 1000,
+                log.counters().entries,
+                octets() >> 20
+            );
         }
     }
     for round in 3_000..4_000u64 {
