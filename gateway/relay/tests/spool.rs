@@ -699,3 +699,178 @@ fn more_than_a_shard_may_have_open_waits_in_the_spool() {
     }
     assert!(world.is_settled());
 }
+
+/// The same number gives the same story.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// What vendors said about the messages of one story, by the sequence number of their submit.
+#[derive(Default)]
+struct Said {
+    yes: BTreeSet<u32>,
+    no_for_good: BTreeSet<u32>,
+    unknown: BTreeSet<u32>,
+}
+
+fn sequence_of(world: &World, message: MessageKey) -> u32 {
+    Frame::whole(world.relay.bytes(message)).expect("one PDU").sequence_number()
+}
+
+fn some_answer(world: &mut World, random: &mut Random, said: &mut Said) {
+    let Some((link, message)) = world.sends.pop_front() else { return };
+    let sequence = sequence_of(world, message);
+    let statuses = [
+        CommandStatus::ESME_ROK,
+        CommandStatus::ESME_ROK,
+        CommandStatus::ESME_RSYSERR,
+        CommandStatus::ESME_RTHROTTLED,
+        CommandStatus::ESME_RMSGQFUL,
+        CommandStatus::ESME_RINVDSTADR,
+    ];
+    match random.below(8) {
+        place @ 0..6 => {
+            let status = statuses[place as usize];
+            match status {
+                CommandStatus::ESME_ROK => said.yes.insert(sequence),
+                CommandStatus::ESME_RINVDSTADR => said.no_for_good.insert(sequence),
+                _ => false,
+            };
+            world.relay.handle_answer(world.now, link, message, status, b"77");
+        }
+        6 => {
+            said.unknown.insert(sequence);
+            world.relay.handle_expired(world.now, message);
+        }
+        _ => {
+            world.sends.push_front((link, message));
+            let (lost, others) = world.sends.drain(..).partition::<Vec<_>, _>(|(other, _)| *other == link);
+            world.sends = others.into();
+            let (written, unsent) = lost.split_at(random.below(lost.len() as u64 + 1) as usize);
+            let keys = |sends: &[(LinkKey, MessageKey)]| sends.iter().map(|send| send.1).collect::<Vec<_>>();
+            let (written, unsent) = (keys(written), keys(unsent));
+            said.unknown.extend(written.iter().map(|key| sequence_of(world, *key)));
+            world.relay.vendor_closed(world.now, link, &written, &unsent);
+        }
+    }
+    world.pump();
+}
+
+/// Everything may fail for a while; in the end each acknowledged message is with a vendor or its customer was told.
+fn story(seed: u64) {
+    let mut random = Random(seed);
+    let policy = if seed.is_multiple_of(2) { UnknownOutcome::RetryOther } else { UnknownOutcome::Fail };
+    let limits = Limits { queue_max: 5, ..Limits::default() };
+    let mut world = World::with(policy, limits, Correlate::Strict);
+    let (mut said, mut submitted, mut lives) = (Said::default(), 0, 0);
+    for _ in 0..600 {
+        match random.below(18) {
+            16 => {
+                world.relay.customer_closed(world.now, CUSTOMER, &[]);
+                world.pump();
+            }
+            17 => bind_customer_if_away(&mut world),
+            0..5 => {
+                submitted += 1;
+                world.submit(submitted, b"000001000000000R", 1);
+            }
+            5..11 => some_answer(&mut world, &mut random, &mut said),
+            11 => bind_if_down(&mut world, "west", BIND),
+            12 => bind_if_down(&mut world, "east", OTHER_BIND),
+            13 => world.slow = random.below(2) == 0,
+            14 => world.store_works = random.below(3) > 0,
+            _ if random.below(10) == 0 => {
+                // kill -9: what was on its way is anybody's guess, what the spool has is there again.
+                said.unknown
+                    .extend(world.sends.iter().map(|send| sequence_of(&world, send.1)).collect::<Vec<_>>());
+                world = another_life(world, policy, limits);
+                lives += 1;
+            }
+            _ => world.pass(Duration::from_millis(200)),
+        }
+        if random.below(3) == 0 {
+            let ms = random.below(3_000);
+            world.pass(Duration::from_millis(ms));
+        }
+    }
+    (world.slow, world.store_works) = (false, true);
+    bind_customer_if_away(&mut world);
+    bind_if_down(&mut world, "west", BIND);
+    for _ in 0..4_000 {
+        while let Some((link, message)) = world.sends.pop_front() {
+            said.yes.insert(sequence_of(&world, message));
+            world.relay.handle_answer(world.now, link, message, CommandStatus::ESME_ROK, b"77");
+            world.pump();
+        }
+        if world.is_settled() {
+            break;
+        }
+        world.pass(Duration::from_millis(500));
+    }
+    assert!(world.is_settled(), "seed {seed}: {} left after {lives} lives", world.spool.len());
+    judge(seed, &world, &said, lives);
+}
+
+fn judge(seed: u64, world: &World, said: &Said, lives: u32) {
+    let mut told: BTreeMap<Vec<u8>, MessageState> = BTreeMap::new();
+    for receipt in &world.receipts {
+        let deliver = DeliverSm::decode(Frame::whole(receipt).unwrap(), &Dialect::strict()).unwrap();
+        let receipt = receipt_of(&deliver).expect("a receipt");
+        told.insert(receipt.id.unwrap().value.to_vec(), receipt.state.unwrap().value);
+    }
+    assert!(world.answers.len() > 50, "seed {seed}: a story without traffic");
+    for (sequence, status, id) in &world.answers {
+        let Some(id) = id else {
+            assert_ne!(*status, CommandStatus::ESME_ROK);
+            continue;
+        };
+        match told.get(&id.text()[..]) {
+            None => assert!(said.yes.contains(sequence), "seed {seed}: {sequence} reached nobody"),
+            Some(MessageState::Undeliverable) => {
+                assert!(said.no_for_good.contains(sequence), "seed {seed}: {sequence} has no such answer");
+                // What was sent in an earlier life is not remembered.
+                assert!(lives > 0 || !said.unknown.contains(sequence), "seed {seed}: {sequence} may be sent");
+            }
+            Some(MessageState::Unknown) => assert!(said.unknown.contains(sequence), "seed {seed}"),
+            Some(state) => panic!("seed {seed}: {sequence} is told as {state:?}"),
+        }
+    }
+}
+
+fn bind_if_down(world: &mut World, vendor: &str, link: LinkKey) {
+    let vendor = VendorId::of_name(vendor.as_bytes());
+    world.relay.vendor_bound(world.now, vendor, link, BindKind::Transceiver, 4);
+    world.pump();
+}
+
+fn bind_customer_if_away(world: &mut World) {
+    let account = AccountId::of_name(b"customer");
+    world.relay.customer_bound(world.now, account, CUSTOMER, BindKind::Transceiver, 100);
+    world.pump();
+}
+
+/// What a process that was killed leaves: the spool as of its last answers, and what the customer has heard.
+fn another_life(old: World, policy: UnknownOutcome, limits: Limits) -> World {
+    let mut world = World::with(policy, limits, Correlate::Strict);
+    world.now = old.now + Duration::from_secs(1); // ids of a second are given once
+    world.relay.handle_tick(world.now);
+    world.due = old.spool.keys().map(|id| (*id, world.now)).collect();
+    world.spool = old.spool;
+    for entry in world.spool.values_mut() {
+        (entry.tries, entry.maybe_sent, entry.fate) = (0, false, None);
+    }
+    (world.answers, world.receipts) = (old.answers, old.receipts);
+    world
+}
+
+#[test]
+fn every_acknowledged_message_ends_in_every_story() {
+    for seed in 0..200 {
+        story(seed);
+    }
+}
