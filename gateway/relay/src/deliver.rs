@@ -2,7 +2,7 @@
 
 use crate::account::Receiver;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, ShardIndex};
-use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Sender, trim};
+use crate::open::{DELIVERY_TRIES_MAX, Delivery, DeliveryPlace, Sender, trim};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
@@ -330,8 +330,12 @@ impl Relay {
             && self.deliveries[key].deadline <= now
         {
             self.counters.traffic.store_outages += 1;
+            let Delivery { place, account, .. } = self.deliveries[key];
             self.leave_store(key);
             self.refuse_delivery(key, DeliveryRefusal::StoreAway);
+            if place == DeliveryPlace::Parking {
+                self.note_parked(now, account); // it may be parked all the same, later
+            }
         }
         while let Some(key) = self.deliveries.first(&self.remote_deliveries)
             && self.deliveries[key].deadline <= now
