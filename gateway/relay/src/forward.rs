@@ -3,6 +3,7 @@
 use crate::admit::{Submission, admit};
 use crate::input::Arrival;
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -224,6 +225,8 @@ impl Relay {
         self.vendors[vendor].traffic.sends += 1;
         self.counters.traffic.vendor_sends += 1;
         self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
+        #[cfg(feature = "mutations")]
+        self.answer_at_once(key);
     }
 
     fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
@@ -235,6 +238,7 @@ impl Relay {
             message.deadline = now + self.snapshot.limits().queue_wait_max;
             self.counters.traffic.queued += 1; // not again for one that only comes back
         }
+        let front = front || mutated!(self, LastFirst);
         let queue = &mut self.vendors[vendor].queue;
         if front {
             self.messages.push_front(queue, key);
@@ -303,6 +307,10 @@ impl Relay {
             let message = &self.messages[key];
             if message.deadline <= now {
                 self.messages.remove(&mut self.vendors[vendor].queue, key);
+                if mutated!(self, ForgetExpired) {
+                    self.close_message(key);
+                    continue;
+                }
                 self.expire_unsent(key);
             } else if message.returns == 0 {
                 break;
@@ -388,7 +396,8 @@ impl Relay {
         matches!(message.origin, Origin::Customer { .. })
             && !message.pdu.is_empty()
             && message.tries < self.snapshot.limits().attempts_max
-            && self.accounts[message.account].unknown_outcome == UnknownOutcome::RetryOther
+            && (self.accounts[message.account].unknown_outcome == UnknownOutcome::RetryOther
+                || mutated!(self, UnknownAsUnsent))
     }
 
     /// The link that carries a message, when `message` is written on one.
@@ -400,6 +409,9 @@ impl Relay {
     /// One slot of a bind's window is free again. The bind may be gone.
     #[inline]
     pub(crate) fn free_slot(&mut self, link: Key) {
+        if mutated!(self, LeakSlot) {
+            return;
+        }
         if let Some(bind) = self.vendor_links.get_mut(link) {
             debug_assert!(bind.in_flight > 0);
             bind.in_flight = bind.in_flight.saturating_sub(1);

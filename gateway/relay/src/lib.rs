@@ -37,6 +37,7 @@ mod forward;
 mod input;
 mod limit;
 mod message;
+mod mutation;
 mod open;
 mod output;
 mod receipt;
@@ -55,6 +56,8 @@ pub use limit::Scope;
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use output::Output;
 pub use refusal::{DeliveryRefusal, Refusal};
 pub use relay::{Relay, RelayOptions};

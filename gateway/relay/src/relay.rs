@@ -6,6 +6,7 @@ use crate::arena::{Arena, List};
 use crate::counters::{Counters, VendorTraffic};
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
+use crate::mutation::mutated;
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
@@ -92,6 +93,8 @@ pub struct Relay {
     pub(crate) store_ops: VecDeque<StoreOp>,
     pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
     pub(crate) counters: Counters,
+    #[cfg(feature = "mutations")]
+    pub(crate) mutation: Option<crate::mutation::Mutation>,
 }
 
 /// Whose link it is.
@@ -141,6 +144,8 @@ impl Relay {
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
             counters: Counters::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 
@@ -346,6 +351,7 @@ impl Relay {
                     self.unparked(now, place, entries, more);
                 }
             }
+            StoreAnswer::ParkedFor { .. } | StoreAnswer::AskAgain if mutated!(self, IgnoreHints) => {}
             StoreAnswer::ParkedFor { account } => self.parked_elsewhere(now, account),
             StoreAnswer::AskAgain => self.ask_again(now),
             StoreAnswer::Room { receipts } => self.receipts_room = receipts,
