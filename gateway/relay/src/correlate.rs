@@ -1,7 +1,8 @@
 //! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
 
 use crate::forward::Choice;
-use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
+use crate::mutation::mutated;
 use crate::open::{Origin, Place, trim};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -140,7 +141,7 @@ impl Relay {
             key: kept_under,
             correlation,
         });
-        if order == Correlate::Relaxed {
+        if order == Correlate::Relaxed || mutated!(self, AnswerBeforeKept) {
             return self.accept(key);
         }
         let message = &mut self.messages[key];
@@ -153,7 +154,12 @@ impl Relay {
         let mut spelled = [0; ID_LENGTH_MAX];
         let rule = self.id_rule(vendor);
         let id = VendorMessageId::new(rule.response_key(id, &mut spelled)?)?;
-        Some(CorrelationKey { vendor: self.vendors[vendor].id, id })
+        Some(CorrelationKey { vendor: self.scope_of(vendor), id })
+    }
+
+    /// Whose ids a vendor's ids are looked up among: its own.
+    pub(crate) fn scope_of(&self, vendor: u16) -> VendorId {
+        if mutated!(self, VendorlessMatch) { VendorId(0) } else { self.vendors[vendor].id }
     }
 
     /// The store kept a correlation, or could not. The vendor has the message either way, so the customer is told
@@ -321,6 +327,7 @@ impl Relay {
         }
         self.counters.traffic.submits_unknown += 1;
         let status = self.accounts[message.account].unknown_status;
+        let status = if mutated!(self, NoForUnknown) { CommandStatus::ESME_RSYSERR } else { status };
         self.respond(key, status, None);
     }
 

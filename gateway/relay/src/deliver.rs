@@ -3,7 +3,8 @@
 use crate::account::Receiver;
 use crate::cdr::DeliveryOutcome;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, ShardIndex};
-use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Gathered, Sender, trim};
+use crate::mutation::mutated;
+use crate::open::{DELIVERY_TRIES_MAX, Delivery, DeliveryPlace, Gathered, Sender, trim};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
@@ -35,7 +36,13 @@ impl Relay {
         match account.receiver(&self.sessions, delivery.tried()) {
             Receiver::Free(session) if in_order || delivery.tries > 0 => self.send_to(key, session),
             Receiver::Free(_) | Receiver::Busy => self.wait_for_slot(now, key, place),
-            Receiver::None => self.deliver_elsewhere(now, key, place),
+            Receiver::None => {
+                #[cfg(feature = "mutations")]
+                if let Some(session) = self.anybody() {
+                    return self.send_to(key, session);
+                }
+                self.deliver_elsewhere(now, key, place);
+            }
         }
     }
 
@@ -224,7 +231,10 @@ impl Relay {
         }
     }
 
-    fn forget_if_final(&mut self, key: Key) {
+    pub(crate) fn forget_if_final(&mut self, key: Key) {
+        if mutated!(self, NeverForget) {
+            return;
+        }
         let delivery = &self.deliveries[key];
         if delivery.is_final
             && let Some(kept_under) = delivery.key
@@ -252,10 +262,15 @@ impl Relay {
         if self.snapshot.correlate() == Correlate::None || self.deliveries[key].pdu.is_empty() {
             return self.refuse_delivery(key, DeliveryRefusal::NotParked);
         }
-        self.wait_for_store(now, key, DeliveryPlace::Parking);
+        if !mutated!(self, AcknowledgeBeforeParked) {
+            self.wait_for_store(now, key, DeliveryPlace::Parking);
+        }
         let delivery = &mut self.deliveries[key];
         let (urgent, pdu) = (delivery.urgent, core::mem::take(&mut delivery.pdu));
         self.store_ops.push_back(StoreOp::Park { delivery: DeliveryKey(key), account: owner, urgent, pdu });
+        if mutated!(self, AcknowledgeBeforeParked) {
+            self.answer_vendor(key, CommandStatus::ESME_ROK);
+        }
     }
 
     /// The store keeps it now, or cannot. Kept, its correlation has served: the parked PDU carries our id already.
@@ -360,8 +375,12 @@ impl Relay {
             && self.deliveries[key].deadline <= now
         {
             self.counters.traffic.store_outages += 1;
+            let Delivery { place, account, .. } = self.deliveries[key];
             self.leave_store(key);
             self.refuse_delivery(key, DeliveryRefusal::StoreAway);
+            if place == DeliveryPlace::Parking {
+                self.note_parked(now, account); // it may be parked all the same, later
+            }
         }
         while let Some(key) = self.deliveries.first(&self.remote_deliveries)
             && self.deliveries[key].deadline <= now
@@ -400,6 +419,10 @@ impl Relay {
                 open.place == DeliveryPlace::Session && open.session == session
             };
             if self.deliveries.get(delivery.0).filter(is_ours).is_some() {
+                if mutated!(self, DropOnClose) {
+                    self.close_delivery(delivery.0);
+                    continue;
+                }
                 self.delivery_lost(now, delivery.0);
             }
         }

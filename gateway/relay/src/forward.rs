@@ -4,6 +4,7 @@ use crate::admit::{Submission, admit};
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
+use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -263,6 +264,8 @@ impl Relay {
         self.counters.traffic.vendor_sends += 1;
         self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
         self.enter_link(key);
+        #[cfg(feature = "mutations")]
+        self.answer_at_once(key);
     }
 
     fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
@@ -274,6 +277,7 @@ impl Relay {
             message.deadline = now + self.snapshot.limits().queue_wait_max;
             self.counters.traffic.queued += 1; // not again for one that only comes back
         }
+        let front = front || mutated!(self, LastFirst);
         let queue = &mut self.vendors[vendor].queue;
         if front {
             self.messages.push_front(queue, key);
@@ -344,6 +348,10 @@ impl Relay {
             let message = &self.messages[key];
             if message.deadline <= now {
                 self.messages.remove(&mut self.vendors[vendor].queue, key);
+                if mutated!(self, ForgetExpired) {
+                    self.close_message(key);
+                    continue;
+                }
                 self.expire_unsent(key);
             } else if message.returns == 0 {
                 break;
@@ -430,6 +438,9 @@ impl Relay {
     /// One slot of a bind's window is free again. The bind may be gone.
     #[inline]
     pub(crate) fn free_slot(&mut self, link: Key) {
+        if mutated!(self, LeakSlot) {
+            return;
+        }
         if let Some(bind) = self.vendor_links.get_mut(link) {
             debug_assert!(bind.in_flight > 0);
             bind.in_flight = bind.in_flight.saturating_sub(1);

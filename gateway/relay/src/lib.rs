@@ -46,6 +46,7 @@ mod keyword;
 mod limit;
 mod message;
 mod mo;
+mod mutation;
 mod numbers;
 mod open;
 mod output;
@@ -77,6 +78,8 @@ pub use limit::Scope;
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
 pub use part::MoPart;

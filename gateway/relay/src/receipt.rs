@@ -4,6 +4,7 @@ use crate::account::NO_ACCOUNT;
 use crate::input::Arrival;
 use crate::message::{DeliveryKey, Key};
 use crate::mo::Mo;
+use crate::mutation::mutated;
 use crate::open::{DeliveryPlace, Gathered, Sender};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
@@ -178,8 +179,9 @@ impl Relay {
             view.id.and_then(|id| rule.receipt_key(id.value, &mut spelled)).and_then(VendorMessageId::new);
         let Some(id) = id else { return self.orphan(now, key) };
         self.records.named(key, id);
+        let scope = self.scope_of(vendor);
         let delivery = &mut self.deliveries[key];
-        delivery.key = Some(CorrelationKey { vendor: self.vendors[vendor].id, id });
+        delivery.key = Some(CorrelationKey { vendor: scope, id });
         delivery.is_final = view.finality == Finality::Final;
         self.ask_store(now, key);
     }
@@ -209,6 +211,9 @@ impl Relay {
                 delivery.urgent = correlation.urgent;
                 self.records.found(key, correlation.gateway_id);
                 self.rewrite(key, correlation.gateway_id);
+                if mutated!(self, ForgetEarly) {
+                    self.forget_if_final(key);
+                }
                 self.give_to(now, key, correlation.account);
             }
             Ok(None) => self.wait_early(now, key),
@@ -222,7 +227,8 @@ impl Relay {
     fn wait_early(&mut self, now: Instant, key: Key) {
         let delivery = &mut self.deliveries[key];
         let round = usize::from(delivery.early_round);
-        let Some(wait) = EARLY_WAITS.get(round) else { return self.orphan(now, key) };
+        let wait = EARLY_WAITS.get(round).filter(|_| !mutated!(self, SkipEarlyRetries));
+        let Some(wait) = wait else { return self.orphan(now, key) };
         if round == 0 {
             self.counters.traffic.receipts_early += 1;
         }

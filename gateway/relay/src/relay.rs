@@ -9,6 +9,7 @@ use crate::gather_table::Gather;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
+use crate::mutation::mutated;
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
@@ -108,6 +109,8 @@ pub struct Relay {
     pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
     pub(crate) records: Records,
     pub(crate) counters: Counters,
+    #[cfg(feature = "mutations")]
+    pub(crate) mutation: Option<crate::mutation::Mutation>,
 }
 
 /// Whose link it is.
@@ -165,6 +168,8 @@ impl Relay {
             shard_messages: VecDeque::new(),
             records,
             counters: Counters::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 
@@ -374,6 +379,7 @@ impl Relay {
                     self.unparked(now, place, entries, more);
                 }
             }
+            StoreAnswer::ParkedFor { .. } | StoreAnswer::AskAgain if mutated!(self, IgnoreHints) => {}
             StoreAnswer::ParkedFor { account } => self.parked_elsewhere(now, account),
             StoreAnswer::AskAgain => self.ask_again(now),
             StoreAnswer::Room { receipts } => self.receipts_room = receipts,

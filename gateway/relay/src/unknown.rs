@@ -10,6 +10,7 @@
 use crate::forward::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
 use crate::message::{Key, MessageEvent, ShardIndex, VendorId};
+use crate::mutation::mutated;
 use crate::open::{Origin, Place};
 use crate::relay::Relay;
 use crate::shard_message::ShardMessage;
@@ -55,7 +56,8 @@ impl Relay {
         let plan = self.snapshot.routes().plan(message.plan);
         let place = self.vendors[message.vendor].snapshot_place;
         let of_route = plan.iter().find(|one| Some(one.vendor) == place).and_then(|one| one.unknown_outcome);
-        of_route.unwrap_or(self.accounts[message.account].unknown_outcome)
+        let policy = of_route.unwrap_or(self.accounts[message.account].unknown_outcome);
+        if mutated!(self, UnknownAsUnsent) { UnknownOutcome::RetryOther } else { policy }
     }
 
     /// Another copy, where there is room for one at once or after a wait.

@@ -2,12 +2,13 @@
 
 use gateway_relay as relay;
 use relay::{
-    Account, AccountId, Arrival, Correlate, Counters, Limits, LinkKey, MessageKey, Output, ParkedEntry,
-    ParkedId, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer,
-    StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Correlation, Counters, Limits, LinkKey, MessageKey, Output,
+    ParkedEntry, ParkedId, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput,
+    StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
 };
-use smpp::field::{Address, CommandStatus, RegisteredDelivery};
+use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
+use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::sync::Arc;
@@ -350,4 +351,35 @@ fn parked_pdu() -> Vec<u8> {
     let mut bytes = bytes::BytesMut::new();
     Pdu::DeliverSm(DeliverSm::default()).encode(CommandStatus::ESME_ROK, 1, &mut bytes);
     bytes.to_vec()
+}
+
+/// Found by the simulation: what a store parked after it had been given up stayed there until the next bind.
+#[test]
+fn what_a_late_store_parks_is_asked_for() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 1);
+    clear(&mut relay);
+    let nothing = StoreAnswer::Unparked { account: account(), entries: Vec::new(), more: false };
+    relay.handle_store_answer(START, nothing);
+    let pdu = DeliverSm {
+        esm_class: EsmClass::RECEIPT,
+        short_message: b"id:1 stat:DELIVRD",
+        ..DeliverSm::default()
+    };
+    let mut bytes = bytes::BytesMut::new();
+    Pdu::DeliverSm(pdu).encode(CommandStatus::ESME_ROK, 7, &mut bytes);
+    relay.handle_deliver(arrival(START, BIND), Frame::whole(&bytes).expect("one PDU"), &pdu);
+    let Some(StoreOp::Find { delivery, .. }) = relay.poll_store() else { panic!("a look into the store") };
+    let gateway_id = GatewayId(7);
+    let found = Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false };
+    relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
+    let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
+    relay.delivery_failed(START, delivery);
+    assert!(matches!(relay.poll_store(), Some(StoreOp::Park { .. })));
+    // The store takes too long; what it parks then is found by a page that is asked for behind it.
+    let given_up = Limits::default().store_wait_max.as_millis() as u64;
+    relay.handle_tick(after(given_up));
+    relay.handle_tick(after(given_up + 1_000));
+    let asked = relay.poll_store();
+    assert!(matches!(asked, Some(StoreOp::Unpark { .. })), "{asked:?}");
 }

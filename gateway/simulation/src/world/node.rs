@@ -25,8 +25,6 @@ pub(super) struct Node {
     pub(super) up: bool,
     /// Since when it drains.
     pub(super) drains_since: Option<u64>,
-    /// Shards that said that they have drained.
-    pub(super) drained: u32,
     /// It crashes after so many more outputs.
     pub(super) fuse: Option<u32>,
     /// How far its wall clock is ahead, microseconds.
@@ -40,6 +38,8 @@ pub(super) struct Node {
 pub(super) struct Shard {
     pub(super) node: usize,
     pub(super) relay: Option<Relay>,
+    /// It said that nothing is open any more.
+    drained: bool,
     /// The life of its node that it belongs to.
     pub(super) life: u32,
     /// When the last operation reaches the store, and when the last answer comes.
@@ -76,7 +76,6 @@ impl World {
                 life: 0,
                 up: false,
                 drains_since: None,
-                drained: 0,
                 fuse: None,
                 wall_ahead: 0,
                 wall_ahead_most: 0,
@@ -86,6 +85,7 @@ impl World {
                 self.shards.push(Shard {
                     node: place,
                     relay: None,
+                    drained: false,
                     life: 0,
                     ask_lane: 0,
                     answer_lane: 0,
@@ -116,7 +116,7 @@ impl World {
         self.lives += 1;
         let life = self.lives;
         let this = &mut self.nodes[node];
-        (this.life, this.up, this.drains_since, this.drained, this.fuse) = (life, true, None, 0, None);
+        (this.life, this.up, this.drains_since, this.fuse) = (life, true, None, None);
         // Decision 0003: no clock that was set back across a restart.
         this.wall_ahead = this.wall_ahead_most;
         let (first, shards) = (this.first, this.shards);
@@ -132,7 +132,7 @@ impl World {
             let relay = Relay::new(options, Arc::clone(&self.plan.snapshots[0]));
             let shard = &mut self.shards[first + usize::from(index)];
             (shard.relay, shard.life, shard.tally) = (Some(relay), life, Tally::default());
-            (shard.ask_lane, shard.answer_lane) = (0, 0);
+            (shard.ask_lane, shard.answer_lane, shard.drained) = (0, 0, false);
             #[cfg(feature = "mutations")]
             if let (Some(mutation), Some(relay)) = (self.mutation, &mut shard.relay) {
                 relay.mutate(mutation);
@@ -250,11 +250,15 @@ impl World {
     /// A shard says that nothing is open; with the last one the process ends in order.
     pub(super) fn has_drained(&mut self, shard: usize) {
         let node = self.shards[shard].node;
-        self.nodes[node].drained += 1;
-        if self.nodes[node].drained as usize == self.living(node).count() && !self.healing {
+        self.shards[shard].drained = true;
+        if self.have_drained(node) && !self.healing {
             self.later(self.plan.limits.queue_wait_max.as_micros() as u64, Event::Restart { node });
             self.end_process(node);
         }
+    }
+
+    fn have_drained(&self, node: usize) -> bool {
+        self.living(node).all(|shard| self.shards[shard].drained)
     }
 
     /// The end of a process in order: links are closed, the store is told.
@@ -281,8 +285,7 @@ impl World {
     pub(super) fn drain_all(&mut self) {
         for node in 0..self.nodes.len() {
             self.drain(node);
-            let living = self.living(node).count();
-            must!(self.nodes[node].drained as usize == living, Bounded, "node {node} did not drain");
+            must!(self.have_drained(node), Bounded, "node {node} did not drain");
         }
     }
 
