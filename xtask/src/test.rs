@@ -39,6 +39,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         if let Err(error) = tshark() {
             missing.push(format!("tshark: {error:#}"));
         }
+        if let Err(error) = postgresql() {
+            missing.push(format!("PostgreSQL: {error:#}"));
+        }
     }
     let mut closing = Vec::new();
     let status = watch(&mut command, |line| {
@@ -112,6 +115,15 @@ fn tshark() -> anyhow::Result<()> {
         return Ok(());
     }
     install("tshark")
+}
+
+/// The tests start servers of their own; Debian keeps the programs apart by version.
+fn postgresql() -> anyhow::Result<()> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if versions.into_iter().any(|version| version.path().join("bin/initdb").exists()) {
+        return Ok(());
+    }
+    install("postgresql")
 }
 
 /// Installs a Debian package when we may.
