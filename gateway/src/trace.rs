@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     from: Option<u64>,
     /// HTTP port of the gateway
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:9400")]
     http: SocketAddr,
     /// Take the HTTP port from this configuration instead
     #[arg(long, conflicts_with = "http")]
@@ -214,9 +214,12 @@ fn named(status: u32) -> String {
     smpp::field::CommandStatus(status).to_string()
 }
 
-/// One line: when, how long after the record's begin, what.
+/// One line: when it was, and how long after the record's begin.
 fn step(text: &mut String, at: &str, after_us: u64, what: &str) {
-    let _ = writeln!(text, "  {at} +{:>10.3} ms  {what}", after_us as f64 / 1e3);
+    let begin: Option<jiff::Timestamp> = at.parse().ok();
+    let moment = begin.and_then(|begin| begin.checked_add(Duration::from_micros(after_us)).ok());
+    let moment = moment.map_or_else(|| at.to_owned(), |moment| format!("{moment:.6}"));
+    let _ = writeln!(text, "  {moment} +{:>10.3} ms  {what}", after_us as f64 / 1e3);
 }
 
 #[cfg(test)]
@@ -264,12 +267,12 @@ mod tests {
 message 00000000000000AB
   submit_sm of acme: ACME -> 12025550123, reference 7
   2026-01-01T00:00:00.000000Z +     0.000 ms  accepted from the customer
-  2026-01-01T00:00:00.000000Z +     0.010 ms  routed
-  2026-01-01T00:00:00.000000Z +     0.020 ms  sent to east, copy 2 (west,east)
-  2026-01-01T00:00:00.000000Z +     1.500 ms  east answered ESME_ROK, its id A7
-  2026-01-01T00:00:00.000000Z +     1.600 ms  customer answered ESME_ROK, acked, possible duplicate
+  2026-01-01T00:00:00.000010Z +     0.010 ms  routed
+  2026-01-01T00:00:00.000020Z +     0.020 ms  sent to east, copy 2 (west,east)
+  2026-01-01T00:00:00.001500Z +     1.500 ms  east answered ESME_ROK, its id A7
+  2026-01-01T00:00:00.001600Z +     1.600 ms  customer answered ESME_ROK, acked, possible duplicate
   2026-01-01T00:00:02.000000Z +     0.000 ms  receipt DELIVRD, error 0 from east
-  2026-01-01T00:00:02.000000Z +     0.300 ms  taken, customer said ESME_ROK
+  2026-01-01T00:00:02.000300Z +     0.300 ms  taken, customer said ESME_ROK
 ";
         assert_eq!(timeline(&message), expected);
     }

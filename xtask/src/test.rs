@@ -41,6 +41,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 missing.push(format!("{program}: {error:#}"));
             }
         }
+        if let Err(error) = postgresql() {
+            missing.push(format!("PostgreSQL: {error:#}"));
+        }
     }
     let mut closing = Vec::new();
     let status = watch(&mut command, |line| {
@@ -115,6 +118,15 @@ fn debian(program: &str, package: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     install(package)
+}
+
+/// The tests start servers of their own; Debian keeps the programs apart by version.
+fn postgresql() -> anyhow::Result<()> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if versions.into_iter().any(|version| version.path().join("bin/initdb").exists()) {
+        return Ok(());
+    }
+    install("postgresql")
 }
 
 /// Installs a Debian package when we may.

@@ -10,6 +10,8 @@
 //! `refuse`: their mailboxes fill, then they refuse what would leave a record) or gives up what finds no room there and
 //! counts it (policy `drop`). A sink keeps its batch until it is written, however often that takes.
 
+#[cfg(test)]
+mod contract;
 mod file;
 mod lane;
 mod line;
@@ -123,6 +125,9 @@ enum Sink {
     File(FileSink),
     /// A table.
     Postgres(Box<PostgresSink>),
+    /// As slow, or as broken, as a test wants it.
+    #[cfg(test)]
+    Test(contract::TestSink),
 }
 
 impl Sink {
@@ -130,6 +135,8 @@ impl Sink {
         match self {
             Sink::File(_) => "file",
             Sink::Postgres(_) => "postgres",
+            #[cfg(test)]
+            Sink::Test(_) => "test",
         }
     }
 
@@ -139,6 +146,8 @@ impl Sink {
         match self {
             Sink::File(file) => file.write(batch).map_err(|error| error.to_string()),
             Sink::Postgres(postgres) => postgres.write(batch),
+            #[cfg(test)]
+            Sink::Test(test) => test.write(batch),
         }
     }
 
@@ -147,6 +156,8 @@ impl Sink {
         match self {
             Sink::File(file) => file.look_after().map_err(|error| error.to_string()),
             Sink::Postgres(postgres) => postgres.look_after(),
+            #[cfg(test)]
+            Sink::Test(_) => Ok(()),
         }
     }
 
@@ -155,6 +166,8 @@ impl Sink {
         match self {
             Sink::File(file) => file.finish().map_err(|error| error.to_string()),
             Sink::Postgres(_) => Ok(()),
+            #[cfg(test)]
+            Sink::Test(_) => Ok(()),
         }
     }
 }

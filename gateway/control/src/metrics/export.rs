@@ -197,6 +197,7 @@ mod tests {
                 unparked: 1,
                 deliveries_refused: 1,
                 store_outages: 1,
+                records_lost: 1,
                 messages_open: 1,
                 deliveries_open: 1,
                 queue_length: 1,
