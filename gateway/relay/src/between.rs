@@ -50,8 +50,9 @@ impl Relay {
                 self.contested_elsewhere(from, vendor, gateway_id, is_contested);
             }
             ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id } => {
-                self.receipt_fits(now, vendor, gateway_id, vendor_message_id);
+                self.receipt_fits_said(now, vendor, gateway_id, vendor_message_id);
             }
+            ShardMessage::Refuted { vendor, gateway_id } => self.refuted_elsewhere(vendor, gateway_id),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::open::{DELIVERY_TRIES_MAX, DeliveryPlace, Sender, trim};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
+use crate::seen::receipt_number;
 use crate::shard_message::{DeliverOutcome, ShardMessage};
 use crate::snapshot::Correlate;
 use crate::store_op::{StoreOp, StoreOutage, command_of};
@@ -219,6 +220,7 @@ impl Relay {
         if delivery.is_final
             && let Some(kept_under) = delivery.key
         {
+            self.seen.insert(receipt_number(kept_under.vendor, &kept_under.id));
             self.store_ops.push_back(StoreOp::Forget { key: kept_under });
         }
     }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 
-/// Outcomes that one shard remembers, those of all shards of the node together. About 230 bytes each: 3.7 MiB. Enough
+/// Outcomes that one shard remembers, those of all shards of the node together. About 300 bytes each: 4.8 MiB. Enough
 /// for the windows of 80 binds with 200 slots that are lost at one time; over it the oldest goes.
 pub(crate) const UNRESOLVED_MAX: u32 = 16_384;
 /// What the table of one shard takes at most, octets: the slots, in a vector that grows by doubling, and two maps.

@@ -35,6 +35,8 @@ fn every_story_ends_well() {
     assert!(total.receipts_taken > 500 && total.mo_taken > 100 && total.parked > 50, "{total:?}");
     assert!(total.failovers > 100 && total.taken_back > 50 && total.remote > 500, "{total:?}");
     assert!(total.early > 20 && total.orphans > 5 && total.retries > 10, "{total:?}");
+    assert!(total.held > 100 && total.told_by_receipt > 10 && total.ambiguous > 10, "{total:?}");
+    assert!(total.resolved > total.told_by_receipt, "{total:?}");
 }
 
 #[test]

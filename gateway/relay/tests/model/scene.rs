@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const ACCOUNTS: [&str; 3] = ["acme", "globex", "initech"]; // the last one allows a second copy
+pub(crate) const ACCOUNTS: [&str; 3] = ["acme", "globex", "initech"];
+/// The first one waits for a receipt, the others allow a second copy.
+pub(crate) const POLICIES: [UnknownOutcome; 3] =
+    [UnknownOutcome::Hold, UnknownOutcome::RetrySame, UnknownOutcome::RetryOther];
 pub(crate) const NUMBERS: [&str; 3] = ["18005550001", "18005550002", "18005550003"];
 pub(crate) const VENDORS: [&str; 2] = ["north", "south"];
 pub(crate) const STORY_MS: u64 = 2_000;
@@ -33,6 +36,10 @@ pub(crate) struct Story {
     pub(crate) taken_back: u64,
     pub(crate) remote: u64,
     pub(crate) retries: u64,
+    pub(crate) held: u64,
+    pub(crate) told_by_receipt: u64,
+    pub(crate) resolved: u64,
+    pub(crate) ambiguous: u64,
 }
 
 impl Story {
@@ -49,6 +56,10 @@ impl Story {
         self.taken_back += other.taken_back;
         self.remote += other.remote;
         self.retries += other.retries;
+        self.held += other.held;
+        self.told_by_receipt += other.told_by_receipt;
+        self.resolved += other.resolved;
+        self.ambiguous += other.ambiguous;
     }
 }
 
@@ -77,6 +88,10 @@ pub(crate) struct Submit {
     /// What it was sent as.
     pub(crate) command: CommandId,
     pub(crate) accepts_answered: Vec<VendorMessageId>,
+    /// What vendors took, whether or not the gateway heard of it.
+    pub(crate) accepts: Vec<VendorMessageId>,
+    pub(crate) source: String,
+    pub(crate) destination: String,
     pub(crate) gateway_id: Option<GatewayId>,
 }
 
@@ -122,8 +137,8 @@ pub(crate) fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
         vendors,
     };
     let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
-    let accounts = ACCOUNTS.iter().zip(NUMBERS).map(|(name, number)| Account {
-        unknown_outcome: if *name == "initech" { UnknownOutcome::RetryOther } else { UnknownOutcome::Fail },
+    let accounts = ACCOUNTS.iter().zip(NUMBERS).zip(POLICIES).map(|((name, number), policy)| Account {
+        unknown_outcome: policy,
         numbers: vec![number.into()],
         rate: if *name == "globex" { 400 } else { 0 },
         burst: 10,
@@ -155,6 +170,8 @@ pub(crate) fn snapshot(variant: bool, strict: bool) -> Arc<Snapshot> {
                 store_wait_max: Duration::from_millis(500),
                 remote_wait_max: Duration::from_millis(900),
                 attempts_max: ATTEMPTS_MAX,
+                hold_max: Duration::from_millis(600),
+                unknown_window: Duration::from_secs(5),
                 ..Limits::default()
             },
             correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },

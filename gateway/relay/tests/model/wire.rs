@@ -14,12 +14,17 @@ fn address(digits: &[u8]) -> Address<'_> {
     Address { ton: Ton(1), npi: Npi(1), digits }
 }
 
-pub(crate) fn submit(number: u64, destination: &[u8], wants_receipt: bool, sequence: u32) -> BytesMut {
+pub(crate) fn submit(
+    number: u64,
+    (source, destination): (&str, &str),
+    wants_receipt: bool,
+    sequence: u32,
+) -> BytesMut {
     let text = format!("m{number}");
     let mut out = BytesMut::new();
     SubmitSm {
-        source: address(b"12025550100"),
-        destination: address(destination),
+        source: address(source.as_bytes()),
+        destination: address(destination.as_bytes()),
         registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
         short_message: text.as_bytes(),
         ..SubmitSm::default()
@@ -28,7 +33,14 @@ pub(crate) fn submit(number: u64, destination: &[u8], wants_receipt: bool, seque
     out
 }
 
-pub(crate) fn receipt(number: u64, id: &VendorMessageId, with_tlv: bool, sequence: u32) -> BytesMut {
+/// A receipt as a vendor writes it for a message with these addresses.
+pub(crate) fn receipt(
+    number: u64,
+    id: &VendorMessageId,
+    (source, destination): (&str, &str),
+    with_tlv: bool,
+    sequence: u32,
+) -> BytesMut {
     let (mut text, mut tlvs, mut out) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
     let quoted = format!("m{number}");
     Receipt {
@@ -44,8 +56,8 @@ pub(crate) fn receipt(number: u64, id: &VendorMessageId, with_tlv: bool, sequenc
         write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &value);
     }
     DeliverSm {
-        source: address(b"1000"),
-        destination: address(b"12025550100"),
+        source: address(destination.as_bytes()),
+        destination: address(source.as_bytes()),
         esm_class: EsmClass::RECEIPT,
         short_message: &text,
         tlvs: Tlvs::new(&tlvs),

@@ -231,8 +231,9 @@ impl World {
         let links: Vec<LinkKey> = self.sessions.keys().copied().collect();
         let Some(link) = self.random.pick(&links) else { return };
         let wants_receipt = self.random.percent(60);
-        let destination: &[u8] =
-            self.random.pick(&[&b"12025550111"[..], b"+12025550112", b"2995550113", b"3005", b"9"]).unwrap();
+        let destination =
+            self.random.pick(&["12025550111", "+12025550112", "2995550113", "3005", "9"]).unwrap().to_owned();
+        let source = self.source();
         let session = self.sessions.get_mut(&link).unwrap();
         session.sequence += 1;
         let (sequence, shard, account) = (session.sequence, session.shard, session.account);
@@ -249,9 +250,12 @@ impl World {
             copies_open: 0,
             command: CommandId::SUBMIT_SM,
             accepts_answered: Vec::new(),
+            accepts: Vec::new(),
+            source: source.clone(),
+            destination: destination.clone(),
             gateway_id: None,
         });
-        let mut bytes = wire::submit(number, destination, wants_receipt, sequence);
+        let mut bytes = wire::submit(number, (&source, &destination), wants_receipt, sequence);
         if self.random.percent(20) {
             bytes = wire::as_data(&bytes);
         }
@@ -271,6 +275,12 @@ impl World {
             _ => unreachable!("a submit"),
         }
         self.pump(shard);
+    }
+
+    /// Now and then two messages have the same addresses, whosever they are.
+    fn source(&mut self) -> String {
+        let spread = self.random.pick(&[3, 1_000]).unwrap();
+        format!("1202{:07}", self.random.below(spread))
     }
 
     fn mo(&mut self) {

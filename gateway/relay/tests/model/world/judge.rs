@@ -3,6 +3,7 @@
 use super::World;
 use crate::scene::*;
 use crate::wire;
+use gateway_relay::UnknownOutcome;
 use std::collections::BTreeSet;
 
 impl World {
@@ -23,12 +24,19 @@ impl World {
             self.story.taken_back += traffic.vendor_unsent;
             self.story.remote += traffic.remote_submits;
             self.story.retries += traffic.unknown_retries;
+            self.story.held += traffic.unknowns_held;
+            self.story.told_by_receipt += traffic.unknowns_accepted;
+            self.story.resolved += traffic.unknowns_resolved;
+            self.story.ambiguous += traffic.unknowns_ambiguous;
+            assert_eq!(traffic.held_open, 0);
         }
         assert_eq!(self.drained as usize, self.relays.len());
         assert_eq!(self.store.parked_count(), 0, "parked, and its owner is there");
         for (number, submit) in self.submits.iter().enumerate() {
             assert!(submit.session_lost || submit.answers == 1, "message {number} was not answered");
-            let allowed = if ACCOUNTS[submit.account] == "initech" { u32::from(ATTEMPTS_MAX) } else { 1 };
+            let may_copy =
+                matches!(POLICIES[submit.account], UnknownOutcome::RetryOther | UnknownOutcome::RetrySame);
+            let allowed = if may_copy { u32::from(ATTEMPTS_MAX) } else { 1 };
             assert!(submit.copies_open <= allowed, "message {number}: {} copies", submit.copies_open);
             assert!(submit.copies <= u32::from(ATTEMPTS_MAX), "message {number}: {} tries", submit.copies);
         }

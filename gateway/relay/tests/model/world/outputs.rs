@@ -3,7 +3,7 @@
 use super::World;
 use crate::scene::*;
 use crate::wire;
-use gateway_relay::{DeliveryKey, LinkKey, MessageKey, Output};
+use gateway_relay::{DeliveryKey, LinkKey, MessageKey, Output, UnknownOutcome};
 use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
@@ -100,7 +100,9 @@ impl World {
         match status {
             CommandStatus::ESME_ROK => {
                 self.story.accepted += 1;
-                assert!(!submit.accepts_answered.is_empty(), "message {number}: success without a vendor");
+                assert!(!submit.accepts.is_empty(), "message {number}: success without a vendor");
+                let waits = POLICIES[submit.account] == UnknownOutcome::Hold;
+                assert!(waits || !submit.accepts_answered.is_empty(), "message {number}: nobody said so");
                 submit.gateway_id = message_id;
                 let before = self.by_gateway_id.insert(message_id.unwrap(), number);
                 assert_eq!(before, None, "an id was given twice");
@@ -129,7 +131,14 @@ impl World {
                 let submit = &self.submits[number as usize];
                 assert_eq!(submit.account, session.account, "a receipt at the wrong customer");
                 if submit.answers > 0 {
-                    assert_eq!(submit.gateway_id, Some(id), "a receipt with another id");
+                    assert_eq!(
+                        submit.gateway_id,
+                        Some(id),
+                        "a receipt with another id: message {number}, accepts {:?} answered {:?}, away {}",
+                        submit.accepts,
+                        submit.accepts_answered,
+                        self.store_was_away
+                    );
                 }
                 Carried::Receipt(number)
             }

@@ -39,6 +39,7 @@ impl World {
             self.ids_given += 1;
             VendorMessageId::new(format!("{}-{}", VENDORS[vendor], self.ids_given).as_bytes()).unwrap()
         });
+        self.submits[number as usize].accepts.extend(id);
         if let Some(id) = id
             && self.submits[number as usize].wants_receipt
         {
@@ -97,7 +98,10 @@ impl World {
             (self.order as u32, self.random.percent(50), self.random.percent(20));
         let one = &self.upwards[upward];
         let bytes = match (one.carried, one.id) {
-            (Carried::Receipt(number), Some(id)) => wire::receipt(number, &id, with_tlv, sequence),
+            (Carried::Receipt(number), Some(id)) => {
+                let submit = &self.submits[number as usize];
+                wire::receipt(number, &id, (&submit.source, &submit.destination), with_tlv, sequence)
+            }
             (Carried::Mo(number) | Carried::Receipt(number), _) => wire::mo(
                 number,
                 one.owner.map_or(b"18009999999", |owner| NUMBERS[owner].as_bytes()),
