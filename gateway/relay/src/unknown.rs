@@ -12,12 +12,14 @@ use crate::forward::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
 use crate::message::{Key, MessageEvent, ShardIndex, VendorId};
 use crate::open::{Origin, Place};
+use crate::receipt::EARLY_WAITS;
 use crate::relay::Relay;
 use crate::seen::receipt_number;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::{Correlate, UnknownOutcome};
 use crate::store_op::{CorrelationKey, VendorMessageId};
 use crate::unresolved::{Fit, Owner};
+use core::time::Duration;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 
@@ -295,10 +297,10 @@ impl Relay {
             return;
         }
         let claim = receipt_number(vendor, &id);
-        if entry.claim == claim {
+        if entry.claim != claim {
+            (entry.claim, entry.claimed_at) = (claim, now);
+        } else if now >= entry.claimed_at + CLAIM_AGE_MIN {
             self.resolve(now, key, id);
-        } else {
-            entry.claim = claim;
         }
     }
 
@@ -325,6 +327,11 @@ impl Relay {
         }
     }
 }
+
+/// Two looks at one receipt are never closer; two receipts of one id may come at one time. Time enough for the words of
+/// other shards and for a correlation on its way to the store.
+const CLAIM_AGE_MIN: Duration = Duration::from_millis(25);
+const _: () = assert!(CLAIM_AGE_MIN.as_millis() < EARLY_WAITS[0].as_millis());
 
 /// No receipt fitted at the last look.
 const NO_CLAIM: u64 = 0;

@@ -28,6 +28,8 @@ pub(crate) struct Unresolved {
     contested: [u64; 4],
     /// The receipt that fitted at the last look, as a hash of its id; 0 = none.
     pub(crate) claim: u64,
+    /// When it first fitted.
+    pub(crate) claimed_at: Instant,
     deadline: Instant,
 }
 
@@ -101,7 +103,7 @@ impl UnresolvedTable {
         deadline: Instant,
     ) -> Key {
         let (key, entry) = self.entries.insert().expect("the caller has made room");
-        *entry = Unresolved { vendor, addresses, gateway_id, owner, contested: [0; 4], claim: 0, deadline };
+        *entry = Unresolved { vendor, addresses, gateway_id, owner, deadline, ..Unresolved::default() };
         self.entries.push_back(&mut self.order, key);
         let bucket =
             self.buckets.entry((vendor, addresses)).or_insert(Bucket { count: 0, crowded: false, only: key });
@@ -174,6 +176,7 @@ impl Default for Unresolved {
             owner: Owner::Here { message: Key::NONE, resubmit: Key::NONE },
             contested: [0; 4],
             claim: 0,
+            claimed_at: Instant::default(),
             deadline: Instant::default(),
         }
     }

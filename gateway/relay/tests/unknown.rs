@@ -484,6 +484,22 @@ fn a_repeated_receipt_is_not_about_another_message() {
     }
 }
 
+/// The second of two equal receipts is no second look.
+#[test]
+fn two_receipts_at_one_time_are_one_look() {
+    let mut node = Node::new(&Setting::default());
+    let west = node.bind(0, "west", 10);
+    node.submit(TEXT);
+    node.expire();
+    node.receipt(0, west, TEXT, "77");
+    node.receipt(0, west, TEXT, "77");
+    assert!(node.answers.is_empty());
+    // Two ids of two receipts cannot both be one message's.
+    node.receipt(0, west, TEXT, "78");
+    node.wait(2_000);
+    assert_eq!((node.answers.len(), node.orphans), (0, 3));
+}
+
 #[test]
 fn a_lost_correlation_makes_receipts_doubtful() {
     for (shards, loses) in [(1, 0), (2, 0), (2, 1)] {
