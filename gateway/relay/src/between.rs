@@ -52,7 +52,9 @@ impl Relay {
             ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id } => {
                 self.receipt_fits_said(now, vendor, gateway_id, vendor_message_id);
             }
-            ShardMessage::Refuted { vendor, gateway_id } => self.refuted_elsewhere(vendor, gateway_id),
+            ShardMessage::Refuted { vendor, vendor_message_id } => {
+                self.refuted_elsewhere(vendor, vendor_message_id);
+            }
         }
     }
 

@@ -114,8 +114,8 @@ pub enum ShardMessage {
     Refuted {
         /// The vendor.
         vendor: VendorId,
-        /// The message that the receiver told of.
-        gateway_id: GatewayId,
+        /// The id in the receipt, normalised.
+        vendor_message_id: VendorMessageId,
     },
 }
 

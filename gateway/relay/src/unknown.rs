@@ -253,10 +253,10 @@ impl Relay {
         let (owner, addresses) = (entry.owner, entry.addresses);
         let is_refuted = self.refutes(now, vendor, &id);
         match owner {
-            Owner::Here { .. } if is_refuted => self.refuted_elsewhere(vendor, gateway_id),
+            Owner::Here { .. } if is_refuted => self.counters.traffic.unknowns_ambiguous += 1,
             Owner::Here { .. } => self.receipt_fits(now, key, addresses, id),
             Owner::Shard(shard) if is_refuted => {
-                let refuted = ShardMessage::Refuted { vendor, gateway_id };
+                let refuted = ShardMessage::Refuted { vendor, vendor_message_id: id };
                 self.shard_messages.push_back((shard, refuted));
             }
             Owner::Shard(_) => {}
@@ -274,14 +274,10 @@ impl Relay {
         self.distrust_until = now + self.snapshot.limits().unknown_window;
     }
 
-    /// A shard was done with the receipt before. It will say so at each look, between any two of which there is time
-    /// enough for a word.
-    pub(crate) fn refuted_elsewhere(&mut self, vendor: VendorId, gateway_id: GatewayId) {
-        let entry = self.unresolved.find(vendor, gateway_id);
-        if let Some(entry) = entry.and_then(|entry| self.unresolved.get_mut(entry)) {
-            entry.claim = NO_CLAIM;
-            self.counters.traffic.unknowns_ambiguous += 1;
-        }
+    /// Another shard knows better. Remembered as if the receipt had been here, for the words of two shards come in any
+    /// order.
+    pub(crate) fn refuted_elsewhere(&mut self, vendor: VendorId, id: VendorMessageId) {
+        self.seen.insert(receipt_number(vendor, &id));
     }
 
     /// A receipt fits an outcome of ours. The first time it is noted, the second time believed.

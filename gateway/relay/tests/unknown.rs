@@ -688,9 +688,10 @@ fn late_words_between_shards_do_no_harm() {
     let mut node = Node::new(&Setting { shards: 2, ..Setting::default() });
     let (vendor, gateway_id) = (VendorId::of_name(b"west"), smpp::text::message_id::GatewayId(5));
     let id = relay::VendorMessageId::new(b"77").expect("an id");
+    let other_id = relay::VendorMessageId::new(b"76").expect("an id");
     for message in [
         ShardMessage::Settled { vendor, gateway_id },
-        ShardMessage::Refuted { vendor, gateway_id },
+        ShardMessage::Refuted { vendor, vendor_message_id: other_id },
         ShardMessage::Contested { vendor, gateway_id, is_contested: true },
         ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
         ShardMessage::Unresolved { vendor, addresses: 7, gateway_id },
