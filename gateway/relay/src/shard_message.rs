@@ -108,6 +108,8 @@ pub enum ShardMessage {
         gateway_id: GatewayId,
         /// The id in the receipt, normalised.
         vendor_message_id: VendorMessageId,
+        /// The sender's key of the receipt.
+        delivery: DeliveryKey,
     },
     /// The sender was done with a receipt of this id before, or lost the correlation of another message: the receipt may be
     /// about that one.

@@ -10,16 +10,14 @@
 
 use crate::forward::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
-use crate::message::{Key, MessageEvent, ShardIndex, VendorId};
+use crate::message::{DeliveryKey, Key, MessageEvent, ShardIndex, VendorId};
 use crate::open::{Origin, Place};
-use crate::receipt::EARLY_WAITS;
 use crate::relay::Relay;
 use crate::seen::receipt_number;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::{Correlate, UnknownOutcome};
 use crate::store_op::{CorrelationKey, VendorMessageId};
 use crate::unresolved::{Fit, Owner};
-use core::time::Duration;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 
@@ -233,8 +231,15 @@ impl Relay {
                     self.counters.traffic.unknowns_ambiguous += 1;
                     return;
                 }
-                self.announce(|| ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id });
-                self.receipt_fits_said(now, vendor, gateway_id, id);
+                let by = (self.options.shard, DeliveryKey(delivery));
+                let delivery = by.1;
+                self.announce(|| ShardMessage::ReceiptFits {
+                    vendor,
+                    gateway_id,
+                    vendor_message_id: id,
+                    delivery,
+                });
+                self.receipt_fits_said(now, by, vendor, gateway_id, id);
             }
         }
     }
@@ -244,6 +249,7 @@ impl Relay {
     pub(crate) fn receipt_fits_said(
         &mut self,
         now: Instant,
+        by: (ShardIndex, DeliveryKey),
         vendor: VendorId,
         gateway_id: GatewayId,
         id: VendorMessageId,
@@ -254,7 +260,7 @@ impl Relay {
         let is_refuted = self.refutes(now, vendor, &id);
         match owner {
             Owner::Here { .. } if is_refuted => self.counters.traffic.unknowns_ambiguous += 1,
-            Owner::Here { .. } => self.receipt_fits(now, key, addresses, id),
+            Owner::Here { .. } => self.receipt_fits(now, by, key, addresses, id),
             Owner::Shard(shard) if is_refuted => {
                 let refuted = ShardMessage::Refuted { vendor, vendor_message_id: id };
                 self.shard_messages.push_back((shard, refuted));
@@ -281,7 +287,14 @@ impl Relay {
     }
 
     /// A receipt fits an outcome of ours. The first time it is noted, the second time believed.
-    fn receipt_fits(&mut self, now: Instant, key: Key, addresses: u64, id: VendorMessageId) {
+    fn receipt_fits(
+        &mut self,
+        now: Instant,
+        by: (ShardIndex, DeliveryKey),
+        key: Key,
+        addresses: u64,
+        id: VendorMessageId,
+    ) {
         let Some(entry) = self.unresolved.get(key) else { return };
         let vendor = entry.vendor;
         let is_alone = self.unresolved.fit(vendor, addresses) == Fit::One(key);
@@ -294,8 +307,8 @@ impl Relay {
         }
         let claim = receipt_number(vendor, &id);
         if entry.claim != claim {
-            (entry.claim, entry.claimed_at) = (claim, now);
-        } else if now >= entry.claimed_at + CLAIM_AGE_MIN {
+            (entry.claim, entry.claimed_by) = (claim, by);
+        } else if entry.claimed_by == by {
             self.resolve(now, key, id);
         }
     }
@@ -323,11 +336,6 @@ impl Relay {
         }
     }
 }
-
-/// Two looks at one receipt are never closer; two receipts of one id may come at one time. Time enough for the words of
-/// other shards and for a correlation on its way to the store.
-const CLAIM_AGE_MIN: Duration = Duration::from_millis(25);
-const _: () = assert!(CLAIM_AGE_MIN.as_millis() < EARLY_WAITS[0].as_millis());
 
 /// No receipt fitted at the last look.
 const NO_CLAIM: u64 = 0;

@@ -2,7 +2,7 @@
 //! end one of them. Data only; what follows from it stands in `unknown.rs`.
 
 use crate::arena::{Arena, List};
-use crate::message::{Key, ShardIndex, VendorId};
+use crate::message::{DeliveryKey, Key, ShardIndex, VendorId};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smpp::text::message_id::GatewayId;
@@ -26,10 +26,10 @@ pub(crate) struct Unresolved {
     pub(crate) owner: Owner,
     /// Shards with another message of these addresses on a link of this vendor, one bit each.
     contested: [u64; 4],
-    /// The receipt that fitted at the last look, as a hash of its id; 0 = none.
+    /// The receipt that fitted at the last look, as one number of its id; 0 = none.
     pub(crate) claim: u64,
-    /// When it first fitted.
-    pub(crate) claimed_at: Instant,
+    /// Where it came in. Another delivery of the same id has to look twice itself.
+    pub(crate) claimed_by: (ShardIndex, DeliveryKey),
     deadline: Instant,
 }
 
@@ -176,7 +176,7 @@ impl Default for Unresolved {
             owner: Owner::Here { message: Key::NONE, resubmit: Key::NONE },
             contested: [0; 4],
             claim: 0,
-            claimed_at: Instant::default(),
+            claimed_by: (ShardIndex(0), DeliveryKey(Key::NONE)),
             deadline: Instant::default(),
         }
     }

@@ -484,6 +484,32 @@ fn a_repeated_receipt_is_not_about_another_message() {
     }
 }
 
+/// A receipt that overtook its correlation fits at its first look only; its repetition is another one.
+#[test]
+fn a_look_of_another_receipt_does_not_count() {
+    let mut node = Node::new(&Setting { shards: 2, ..Setting::default() });
+    let (here, there) = (node.bind(0, "west", 10), node.bind(1, "west", 11));
+    node.submit(TEXT);
+    node.expire();
+    let two = node.submit(TEXT);
+    let (shard, link, message) = node.sent.pop().expect("the second");
+    node.relays[shard].handle_answer(node.now, link, message, OK, b"78");
+    while let Some((_, message)) = node.relays[shard].poll_shard() {
+        let (from, to) = (ShardIndex(shard as u8), 1 - shard);
+        node.relays[to].handle_shard_message(node.now, from, message);
+    }
+    let remember = node.relays[0].poll_store().expect("a correlation to keep");
+    node.receipt(1, there, TEXT, "78");
+    node.store(0, remember);
+    node.pump();
+    node.wait(100);
+    assert_eq!((node.statuses(), node.receipts.len()), (vec![(two, OK)], 1));
+    node.correlations.clear(); // as the store does
+    node.receipt(0, here, TEXT, "78");
+    node.wait(2_000);
+    assert_eq!((node.answers.len(), node.orphans), (1, 1));
+}
+
 /// The second of two equal receipts is no second look.
 #[test]
 fn two_receipts_at_one_time_are_one_look() {
@@ -688,16 +714,17 @@ fn late_words_between_shards_do_no_harm() {
     let mut node = Node::new(&Setting { shards: 2, ..Setting::default() });
     let (vendor, gateway_id) = (VendorId::of_name(b"west"), smpp::text::message_id::GatewayId(5));
     let id = relay::VendorMessageId::new(b"77").expect("an id");
+    let delivery = relay::DeliveryKey::from_u64(7);
     let other_id = relay::VendorMessageId::new(b"76").expect("an id");
     for message in [
         ShardMessage::Settled { vendor, gateway_id },
         ShardMessage::Refuted { vendor, vendor_message_id: other_id },
         ShardMessage::Contested { vendor, gateway_id, is_contested: true },
-        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
+        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
         ShardMessage::Unresolved { vendor, addresses: 7, gateway_id },
         ShardMessage::Unresolved { vendor, addresses: 7, gateway_id },
-        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
-        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
+        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
+        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
         ShardMessage::Settled { vendor, gateway_id },
     ] {
         node.relays[0].handle_shard_message(node.now, ShardIndex(1), message);
