@@ -53,8 +53,11 @@ impl Relay {
             ShardMessage::Contested { vendor, gateway_id, is_contested } => {
                 self.contested_elsewhere(from, vendor, gateway_id, is_contested);
             }
-            ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id } => {
-                self.receipt_fits(now, vendor, gateway_id, vendor_message_id);
+            ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id, delivery } => {
+                self.receipt_fits_said(now, (from, delivery), vendor, gateway_id, vendor_message_id);
+            }
+            ShardMessage::Refuted { vendor, vendor_message_id } => {
+                self.refuted_elsewhere(vendor, vendor_message_id);
             }
         }
     }

@@ -164,14 +164,14 @@ impl Relay {
 
     /// The store kept a correlation, or could not. The vendor has the message either way, so the customer is told
     /// so: another answer would make it send a second copy.
-    pub(crate) fn remembered(&mut self, key: Key, kept: bool) {
+    pub(crate) fn remembered(&mut self, now: Instant, key: Key, kept: bool) {
         let waits = self.messages.get(key).is_some_and(|message| message.place == Place::Store);
         if !waits && self.snapshot.correlate() == Correlate::Strict {
             self.counters.traffic.stale_events += 1; // it took too long, and was counted then
             return;
         }
         if !kept {
-            self.count_lost_correlation();
+            self.count_lost_correlation(now);
         }
         if waits {
             self.messages.remove(&mut self.store_waits, key);
@@ -179,7 +179,8 @@ impl Relay {
         }
     }
 
-    fn count_lost_correlation(&mut self) {
+    fn count_lost_correlation(&mut self, now: Instant) {
+        self.distrust_receipts(now);
         self.counters.traffic.correlations_lost += 1;
         self.counters.traffic.store_outages += 1;
     }
@@ -189,7 +190,7 @@ impl Relay {
         while let Some(key) = self.messages.first(&self.store_waits)
             && self.messages[key].deadline <= now
         {
-            self.count_lost_correlation();
+            self.count_lost_correlation(now);
             self.messages.remove(&mut self.store_waits, key);
             self.accept(key);
         }

@@ -8,6 +8,7 @@ use crate::open::{DELIVERY_TRIES_MAX, Delivery, DeliveryPlace, Gathered, Sender,
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
+use crate::seen::receipt_number;
 use crate::shard_message::{DeliverOutcome, ShardMessage};
 use crate::snapshot::Correlate;
 use crate::store_op::{StoreOp, StoreOutage, command_of};
@@ -240,6 +241,7 @@ impl Relay {
             && let Some(kept_under) = delivery.key
         {
             let submitted_at = delivery.submitted_at;
+            self.seen.insert(receipt_number(kept_under.vendor, &kept_under.id));
             self.store_ops.push_back(StoreOp::Forget { key: kept_under, submitted_at });
         }
     }

@@ -56,6 +56,7 @@ mod refusal;
 mod relay;
 mod resubmit;
 mod route;
+mod seen;
 mod shard_message;
 mod snapshot;
 mod spool;

@@ -9,6 +9,7 @@ use crate::open::{DeliveryPlace, Gathered, Sender};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
+use crate::seen::receipt_number;
 use crate::snapshot::Correlate;
 use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
 use bytes::BytesMut;
@@ -254,6 +255,9 @@ impl Relay {
     /// Nobody owns it: kept apart, never guessed.
     pub(crate) fn orphan(&mut self, now: Instant, key: Key) {
         self.counters.traffic.orphans += 1;
+        if let Some(key) = &self.deliveries[key].key {
+            self.seen.insert(receipt_number(key.vendor, &key.id));
+        }
         if self.snapshot.correlate() == Correlate::None {
             return self.refuse_delivery(key, DeliveryRefusal::NoOwner);
         }

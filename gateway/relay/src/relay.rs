@@ -14,6 +14,7 @@ use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
 use crate::resubmit::Resubmits;
+use crate::seen::SeenReceipts;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
@@ -84,6 +85,9 @@ pub struct Relay {
     pub(crate) held: List,
     pub(crate) in_flight: InFlight,
     pub(crate) unresolved: UnresolvedTable,
+    pub(crate) seen: SeenReceipts,
+    /// Until then a receipt without a correlation may be about an accepted message of ours.
+    pub(crate) distrust_until: Instant,
     pub(crate) resubmits: Resubmits,
 
     pub(crate) deliveries: Arena<Delivery>,
@@ -153,6 +157,8 @@ impl Relay {
             held: List::default(),
             in_flight: InFlight::new(),
             unresolved: UnresolvedTable::new(options.seed),
+            seen: SeenReceipts::new(options.seed),
+            distrust_until: Instant::default(),
             resubmits: Resubmits::new(options.seed),
             deliveries: Arena::new(limits.deliveries_max),
             delivery_store_waits: List::default(),
@@ -366,7 +372,7 @@ impl Relay {
     /// What a store answered.
     pub fn handle_store_answer(&mut self, now: Instant, answer: StoreAnswer) {
         match answer {
-            StoreAnswer::Remembered { message, outcome } => self.remembered(message.0, outcome.is_ok()),
+            StoreAnswer::Remembered { message, outcome } => self.remembered(now, message.0, outcome.is_ok()),
             StoreAnswer::Found { delivery, outcome } => self.found(now, delivery.0, outcome),
             StoreAnswer::Parked { delivery, outcome, pdu } => {
                 self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Parking);

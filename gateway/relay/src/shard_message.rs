@@ -120,12 +120,23 @@ pub enum ShardMessage {
         /// False when it is no more.
         is_contested: bool,
     },
-    /// A receipt that nobody knows fits the message and no other. Said at two looks in a row, it is about it.
+    /// A receipt that nobody knows fits the message and no other. Said to all at two looks in a row, and not refuted, it
+    /// is about it.
     ReceiptFits {
         /// The vendor.
         vendor: VendorId,
-        /// The message that the receiver told of.
+        /// The message, which one of the shards told of.
         gateway_id: GatewayId,
+        /// The id in the receipt, normalised.
+        vendor_message_id: VendorMessageId,
+        /// The sender's key of the receipt.
+        delivery: DeliveryKey,
+    },
+    /// The sender was done with a receipt of this id before, or lost the correlation of another message: the receipt may be
+    /// about that one.
+    Refuted {
+        /// The vendor.
+        vendor: VendorId,
         /// The id in the receipt, normalised.
         vendor_message_id: VendorMessageId,
     },

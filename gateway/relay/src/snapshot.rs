@@ -204,7 +204,7 @@ impl Limits {
     pub const SPARE_OCTETS_MAX: u64 = (crate::open::SPARE_BUFFERS_MAX * crate::open::BUFFER_KEPT_MAX) as u64;
     /// What a shard keeps of unknown outcomes at most, octets.
     pub const UNKNOWN_OCTETS_MAX: u64 =
-        crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS;
+        crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS + crate::seen::SEEN_OCTETS;
     /// What a shard remembers of submits that may come again at most, octets.
     pub const RESUBMIT_OCTETS_MAX: u64 = crate::resubmit::RESUBMITS_OCTETS;
 }

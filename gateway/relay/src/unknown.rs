@@ -4,21 +4,21 @@
 //! A receipt says nothing of the message that it is about but the vendor's id, which never came, and the addresses. It is
 //! taken for the message only when no other one fits: at two looks in a row (see [`crate::receipt`]) the store knows no
 //! correlation for it, exactly one unknown outcome of this vendor has these addresses, and no message with these
-//! addresses is on a link of this vendor, on any shard. Between the two looks the answer of a message that was on a link
-//! at the first has come and its correlation is kept, or it is an unknown outcome itself.
+//! addresses is on a link of this vendor, and no receipt of this id was there before, on any shard, and none has lost a
+//! correlation of late. Between the two looks the answer of a message that was on a link at the first has come and its correlation is kept, or it is an unknown
+//! outcome itself.
 
 use crate::forward::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
-use crate::message::{Key, MessageEvent, ShardIndex, VendorId};
+use crate::message::{DeliveryKey, Key, MessageEvent, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::open::{Origin, Place};
 use crate::relay::Relay;
+use crate::seen::receipt_number;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::{Correlate, UnknownOutcome};
 use crate::store_op::{CorrelationKey, VendorMessageId};
 use crate::unresolved::{Fit, Owner};
-use core::hash::BuildHasher;
-use foldhash::fast::FixedState;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 
@@ -247,31 +247,76 @@ impl Relay {
             Fit::One(entry) => {
                 let Some(entry) = self.unresolved.get(entry) else { return };
                 let gateway_id = entry.gateway_id;
-                match entry.owner {
-                    Owner::Here { .. } => self.receipt_fits(now, vendor, gateway_id, id),
-                    Owner::Shard(shard) => {
-                        let fits = ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id };
-                        self.shard_messages.push_back((shard, fits));
-                    }
+                if self.refutes(now, vendor, &id) {
+                    self.counters.traffic.unknowns_ambiguous += 1;
+                    return;
                 }
+                let by = (self.options.shard, DeliveryKey(delivery));
+                let delivery = by.1;
+                self.announce(|| ShardMessage::ReceiptFits {
+                    vendor,
+                    gateway_id,
+                    vendor_message_id: id,
+                    delivery,
+                });
+                self.receipt_fits_said(now, by, vendor, gateway_id, id);
             }
         }
     }
 
-    /// A receipt fits an outcome of ours. The first time it is noted, the second time believed.
-    pub(crate) fn receipt_fits(
+    /// A receipt fits an outcome, as a shard sees it. Who owns the outcome decides, and who was done with the receipt
+    /// before says so.
+    pub(crate) fn receipt_fits_said(
         &mut self,
         now: Instant,
+        by: (ShardIndex, DeliveryKey),
         vendor: VendorId,
         gateway_id: GatewayId,
         id: VendorMessageId,
     ) {
-        let Some(key) = self.unresolved.find(vendor, gateway_id) else {
-            self.counters.traffic.stale_events += 1;
-            return;
-        };
+        let key = self.unresolved.find(vendor, gateway_id);
+        let Some((key, entry)) = key.and_then(|key| Some((key, self.unresolved.get(key)?))) else { return };
+        let (owner, addresses) = (entry.owner, entry.addresses);
+        let is_refuted = self.refutes(now, vendor, &id);
+        match owner {
+            Owner::Here { .. } if is_refuted => self.counters.traffic.unknowns_ambiguous += 1,
+            Owner::Here { .. } => self.receipt_fits(now, by, key, addresses, id),
+            Owner::Shard(shard) if is_refuted => {
+                let refuted = ShardMessage::Refuted { vendor, vendor_message_id: id };
+                self.shard_messages.push_back((shard, refuted));
+            }
+            Owner::Shard(_) => {}
+        }
+    }
+
+    /// A shard was done with a receipt of this id before, or lost a correlation of late.
+    fn refutes(&self, now: Instant, vendor: VendorId, id: &VendorMessageId) -> bool {
+        now < self.distrust_until || self.seen.contains(receipt_number(vendor, id))
+    }
+
+    /// The store could not keep a correlation: for as long as outcomes are remembered, a receipt without one may be about
+    /// that message.
+    pub(crate) fn distrust_receipts(&mut self, now: Instant) {
+        self.distrust_until = now + self.snapshot.limits().unknown_window;
+    }
+
+    /// Another shard knows better. Remembered as if the receipt had been here, for the words of two shards come in any
+    /// order.
+    pub(crate) fn refuted_elsewhere(&mut self, vendor: VendorId, id: VendorMessageId) {
+        self.seen.insert(receipt_number(vendor, &id));
+    }
+
+    /// A receipt fits an outcome of ours. The first time it is noted, the second time believed.
+    fn receipt_fits(
+        &mut self,
+        now: Instant,
+        by: (ShardIndex, DeliveryKey),
+        key: Key,
+        addresses: u64,
+        id: VendorMessageId,
+    ) {
         let Some(entry) = self.unresolved.get(key) else { return };
-        let addresses = entry.addresses;
+        let vendor = entry.vendor;
         let is_alone = self.unresolved.fit(vendor, addresses) == Fit::One(key);
         let may_be_another = entry.is_contested() || self.in_flight.may_hold(vendor, addresses);
         let Some(entry) = self.unresolved.get_mut(key) else { return };
@@ -280,11 +325,11 @@ impl Relay {
             self.counters.traffic.unknowns_ambiguous += 1;
             return;
         }
-        let claim = claim_of(&id);
-        if entry.claim == claim {
+        let claim = receipt_number(vendor, &id);
+        if entry.claim != claim {
+            (entry.claim, entry.claimed_by) = (claim, by);
+        } else if entry.claimed_by == by {
             self.resolve(now, key, id);
-        } else {
-            entry.claim = claim;
         }
     }
 
@@ -295,6 +340,7 @@ impl Relay {
         self.unresolved.remove(entry);
         self.announce(|| ShardMessage::Settled { vendor, gateway_id });
         self.counters.traffic.unknowns_resolved += 1;
+        self.seen.insert(receipt_number(vendor, &id));
         let Owner::Here { message: key, resubmit } = owner else { return };
         self.resubmits.resolve(resubmit);
         if self.messages.get(key).is_some_and(|message| message.place == Place::Held) {
@@ -313,8 +359,3 @@ impl Relay {
 
 /// No receipt fitted at the last look.
 const NO_CLAIM: u64 = 0;
-
-fn claim_of(id: &VendorMessageId) -> u64 {
-    const SEED: u64 = 0x5eed_0f2e_1a7e_0004;
-    FixedState::with_seed(SEED).hash_one(id.as_bytes()).max(NO_CLAIM + 1)
-}

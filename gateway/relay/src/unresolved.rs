@@ -2,13 +2,13 @@
 //! end one of them. Data only; what follows from it stands in `unknown.rs`.
 
 use crate::arena::{Arena, List};
-use crate::message::{Key, ShardIndex, VendorId};
+use crate::message::{DeliveryKey, Key, ShardIndex, VendorId};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 
-/// Outcomes that one shard remembers, those of all shards of the node together. About 230 bytes each: 3.7 MiB. Enough
+/// Outcomes that one shard remembers, those of all shards of the node together. About 300 bytes each: 4.8 MiB. Enough
 /// for the windows of 80 binds with 200 slots that are lost at one time; over it the oldest goes.
 pub(crate) const UNRESOLVED_MAX: u32 = 16_384;
 /// What the table of one shard takes at most, octets: the slots, in a vector that grows by doubling, and two maps.
@@ -26,8 +26,10 @@ pub(crate) struct Unresolved {
     pub(crate) owner: Owner,
     /// Shards with another message of these addresses on a link of this vendor, one bit each.
     contested: [u64; 4],
-    /// The receipt that fitted at the last look, as a hash of its id; 0 = none.
+    /// The receipt that fitted at the last look, as one number of its id; 0 = none.
     pub(crate) claim: u64,
+    /// Where it came in. Another delivery of the same id has to look twice itself.
+    pub(crate) claimed_by: (ShardIndex, DeliveryKey),
     deadline: Instant,
 }
 
@@ -101,7 +103,7 @@ impl UnresolvedTable {
         deadline: Instant,
     ) -> Key {
         let (key, entry) = self.entries.insert().expect("the caller has made room");
-        *entry = Unresolved { vendor, addresses, gateway_id, owner, contested: [0; 4], claim: 0, deadline };
+        *entry = Unresolved { vendor, addresses, gateway_id, owner, deadline, ..Unresolved::default() };
         self.entries.push_back(&mut self.order, key);
         let bucket =
             self.buckets.entry((vendor, addresses)).or_insert(Bucket { count: 0, crowded: false, only: key });
@@ -174,6 +176,7 @@ impl Default for Unresolved {
             owner: Owner::Here { message: Key::NONE, resubmit: Key::NONE },
             contested: [0; 4],
             claim: 0,
+            claimed_by: (ShardIndex(0), DeliveryKey(Key::NONE)),
             deadline: Instant::default(),
         }
     }

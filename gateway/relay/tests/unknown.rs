@@ -4,7 +4,7 @@ use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Correlation, CorrelationKey, Deduplicate, Limits, LinkKey,
     MessageKey, Output, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput,
-    StoreAnswer, StoreOp, Traffic, UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    StoreAnswer, StoreOp, StoreOutage, Traffic, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
@@ -34,6 +34,8 @@ struct Node {
     /// Texts of receipts handed to customers.
     receipts: Vec<String>,
     orphans: usize,
+    /// The store keeps nothing.
+    outage: bool,
 }
 
 /// What a story begins with.
@@ -116,6 +118,7 @@ impl Node {
             answers: Vec::new(),
             receipts: Vec::new(),
             orphans: 0,
+            outage: false,
         };
         node.bind_customer(0, "acme", CUSTOMER);
         node
@@ -176,6 +179,9 @@ impl Node {
 
     fn store(&mut self, shard: usize, op: StoreOp) {
         let answer = match op {
+            StoreOp::Remember { message, .. } if self.outage => {
+                StoreAnswer::Remembered { message, outcome: Err(StoreOutage::Away) }
+            }
             StoreOp::Remember { message, key, correlation } => {
                 self.correlations.insert(key, correlation);
                 StoreAnswer::Remembered { message, outcome: Ok(()) }
@@ -453,6 +459,91 @@ fn an_answer_between_two_looks_is_enough_to_save_the_other() {
     assert_eq!((node.traffic().unknowns_resolved, node.receipts.len()), (0, 1));
 }
 
+/// A vendor that did not get our answer sends a receipt again, and its correlation has gone.
+#[test]
+fn a_repeated_receipt_is_not_about_another_message() {
+    for (shards, first) in [(1, 0), (2, 0), (2, 1)] {
+        let mut node = Node::new(&Setting { shards, ..Setting::default() });
+        let links =
+            [node.bind(0, "west", 10), if shards > 1 { node.bind(1, "west", 11) } else { LinkKey(10) }];
+        let second = usize::from(shards) - 1 - first;
+        node.submit(TEXT);
+        node.answer(OK, "76");
+        node.receipt(first, links[first], TEXT, "76");
+        assert_eq!(node.receipts.len(), 1);
+        node.correlations.clear(); // as the store does
+        let one = node.submit(TEXT);
+        node.expire();
+        node.receipt(second, links[second], TEXT, "76");
+        node.wait(2_000);
+        assert_eq!((node.answers.len(), node.orphans), (1, 1));
+        // Its own receipt tells, but only once: an orphan's id is known as well.
+        node.receipt(second, links[second], TEXT, "77");
+        node.wait(100);
+        assert_eq!(node.statuses()[1..], [(one, OK)]);
+    }
+}
+
+/// A receipt that overtook its correlation fits at its first look only; its repetition is another one.
+#[test]
+fn a_look_of_another_receipt_does_not_count() {
+    let mut node = Node::new(&Setting { shards: 2, ..Setting::default() });
+    let (here, there) = (node.bind(0, "west", 10), node.bind(1, "west", 11));
+    node.submit(TEXT);
+    node.expire();
+    let two = node.submit(TEXT);
+    let (shard, link, message) = node.sent.pop().expect("the second");
+    node.relays[shard].handle_answer(node.now, link, message, OK, b"78");
+    while let Some((_, message)) = node.relays[shard].poll_shard() {
+        let (from, to) = (ShardIndex(shard as u8), 1 - shard);
+        node.relays[to].handle_shard_message(node.now, from, message);
+    }
+    let remember = node.relays[0].poll_store().expect("a correlation to keep");
+    node.receipt(1, there, TEXT, "78");
+    node.store(0, remember);
+    node.pump();
+    node.wait(100);
+    assert_eq!((node.statuses(), node.receipts.len()), (vec![(two, OK)], 1));
+    node.correlations.clear(); // as the store does
+    node.receipt(0, here, TEXT, "78");
+    node.wait(2_000);
+    assert_eq!((node.answers.len(), node.orphans), (1, 1));
+}
+
+/// The second of two equal receipts is no second look.
+#[test]
+fn two_receipts_at_one_time_are_one_look() {
+    let mut node = Node::new(&Setting::default());
+    let west = node.bind(0, "west", 10);
+    node.submit(TEXT);
+    node.expire();
+    node.receipt(0, west, TEXT, "77");
+    node.receipt(0, west, TEXT, "77");
+    assert!(node.answers.is_empty());
+    // Two ids of two receipts cannot both be one message's.
+    node.receipt(0, west, TEXT, "78");
+    node.wait(2_000);
+    assert_eq!((node.answers.len(), node.orphans), (0, 3));
+}
+
+#[test]
+fn a_lost_correlation_makes_receipts_doubtful() {
+    for (shards, loses) in [(1, 0), (2, 0), (2, 1)] {
+        let mut node = Node::new(&Setting { shards, ..Setting::default() });
+        let west = node.bind(0, "west", 10);
+        node.bind_customer(loses, "globex", LinkKey(2));
+        node.submit_on(loses, LinkKey(2), Text { destination: b"13125550199", ..TEXT });
+        node.outage = true;
+        node.answer(OK, "76");
+        node.outage = false;
+        node.submit(TEXT);
+        node.expire();
+        node.receipt(0, west, TEXT, "77");
+        node.wait(2_000);
+        assert_eq!((node.answers.len(), node.traffic().unknowns_resolved, node.orphans), (1, 0, 1));
+    }
+}
+
 #[test]
 fn retry_same_goes_to_the_same_vendor_within_the_attempts() {
     let limits = Limits { attempts_max: 3, ..Limits::default() };
@@ -623,14 +714,17 @@ fn late_words_between_shards_do_no_harm() {
     let mut node = Node::new(&Setting { shards: 2, ..Setting::default() });
     let (vendor, gateway_id) = (VendorId::of_name(b"west"), smpp::text::message_id::GatewayId(5));
     let id = relay::VendorMessageId::new(b"77").expect("an id");
+    let delivery = relay::DeliveryKey::from_u64(7);
+    let other_id = relay::VendorMessageId::new(b"76").expect("an id");
     for message in [
         ShardMessage::Settled { vendor, gateway_id },
+        ShardMessage::Refuted { vendor, vendor_message_id: other_id },
         ShardMessage::Contested { vendor, gateway_id, is_contested: true },
-        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
+        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
         ShardMessage::Unresolved { vendor, addresses: 7, gateway_id },
         ShardMessage::Unresolved { vendor, addresses: 7, gateway_id },
-        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
-        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id },
+        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
+        ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
         ShardMessage::Settled { vendor, gateway_id },
     ] {
         node.relays[0].handle_shard_message(node.now, ShardIndex(1), message);

@@ -124,7 +124,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "deduplicate_window",
             kind: Kind::Time { min: Duration::from_secs(1), max: Duration::from_secs(3_600) },
             default: Fallback::Value("60s"),
-            help: "How long after its submit an accepted message is recognised. Shorter where the customer sends so much that a shard's memory of 262,144 messages (53 MiB) is full before.",
+            help: "How long after its submit an accepted message is recognised. Shorter where the customer sends so much that a shard's memory of 262,144 messages (44 MiB) is full before.",
         },
         Setting {
             key: "deduplicate_tlv",
