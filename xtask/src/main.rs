@@ -1,4 +1,4 @@
-//! What developers and CI call: `cargo xtask demo | test | ci | walls | bench ...`.
+//! What developers and CI call: `cargo xtask demo | test | ci | walls | simulate | bench ...`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -9,6 +9,7 @@ mod http;
 mod interrupt;
 mod process;
 mod project;
+mod simulate;
 mod step;
 mod test;
 mod walls;
@@ -34,6 +35,8 @@ enum Command {
     Ci,
     /// Check the walls of the design
     Walls,
+    /// Tell seeded stories of whole gateways, and judge them
+    Simulate(simulate::Options),
     /// Measure; the figures belong to perf/README.md
     Bench(bench::Options),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Walls => walls::run(),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Bench(options) => bench::run(&options),
     });
     match result {

@@ -13,7 +13,12 @@ fn every_seeded_bug_is_caught() {
     for mutation in mutations() {
         match (0..STORIES).find_map(|seed| tell(seed, Some(*mutation)).err()) {
             Some(violation) => {
-                println!("{:<24} seed {:>3}: {:.120}", format!("{mutation:?}"), violation.seed, violation.what);
+                println!(
+                    "{:<24} seed {:>3}: {:.120}",
+                    format!("{mutation:?}"),
+                    violation.seed,
+                    violation.what
+                );
             }
             None => missed.push(mutation),
         }

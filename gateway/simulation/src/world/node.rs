@@ -84,7 +84,8 @@ impl World {
                 let tally = Tally::default();
                 self.shards.push(Shard {
                     node: place,
-                    relay: None, drained: false,
+                    relay: None,
+                    drained: false,
                     life: 0,
                     ask_lane: 0,
                     answer_lane: 0,
