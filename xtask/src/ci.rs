@@ -17,6 +17,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
         process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--"]).args(LINTS))
     });
     interrupt::check()?;
+    steps.run("mutations", || {
+        let package =
+            ["clippy", "--package", "gateway-simulation", "--features", "mutations", "--all-targets"];
+        process::run(cargo().args(package).arg("--").args(LINTS))
+    });
+    interrupt::check()?;
     steps.run("walls", walls::run);
     steps.run("test", || test::run(&test::Options::default()));
     steps.verdict()

@@ -1,4 +1,4 @@
-//! What developers and CI call: `cargo xtask demo | test | ci | walls | bench ...`.
+//! What developers and CI call: `cargo xtask demo | test | ci | walls | simulate | bench ...`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -10,6 +10,7 @@ mod interrupt;
 mod process;
 mod project;
 mod redis;
+mod simulate;
 mod step;
 mod test;
 mod walls;
@@ -35,6 +36,8 @@ enum Command {
     Ci,
     /// Check the walls of the design
     Walls,
+    /// Tell seeded stories of whole gateways, and judge them
+    Simulate(simulate::Options),
     /// Measure; the figures belong to perf/README.md
     Bench(bench::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::Walls => walls::run(),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Bench(options) => bench::run(&options),
     });
     match result {

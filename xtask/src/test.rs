@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::process::{output, run as run_command, watch};
 use crate::project::{self, cargo};
+use crate::simulate;
 
 /// Names the Python with `smpplib` to the tests; without it they look for `python3`.
 pub(crate) const PYTHON_VARIABLE: &str = "SMPPLIB_PYTHON";
@@ -60,7 +61,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     println!("total: {} passed, {} failed, {} ignored", totals.passed, totals.failed, totals.ignored);
     ensure!(status.success() && totals.failed == 0, "cargo test: {status}");
     ensure!(totals.passed > 0, "no test ran");
-    Ok(())
+    if options.quick { Ok(()) } else { simulation() }
+}
+
+/// Many seeded stories; and those of a relay with seeded bugs, which are no part of any other build.
+fn simulation() -> anyhow::Result<()> {
+    println!("== simulation");
+    let mutations = ["--features", "mutations", "--test", "mutations", "--", "--nocapture"];
+    run_command(cargo().args(["test", "--package", "gateway-simulation"]).args(mutations))?;
+    simulate::run(&simulate::Options::of_suite())
 }
 
 /// Sums over all test programs.

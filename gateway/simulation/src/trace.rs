@@ -5,7 +5,7 @@ use crate::random::mix;
 use core::fmt;
 
 /// Events kept for the report of a failure.
-const KEPT: usize = 16384;
+const KEPT: usize = 256;
 
 /// One event, as numbers: two that tell most about it, by its name.
 #[derive(Clone, Copy, Debug, Default)]

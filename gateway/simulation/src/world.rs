@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     random: Random,
     plan: Plan,
+    #[cfg(feature = "mutations")]
     mutation: Option<Mutation>,
     /// Microseconds since the beginning.
     now: u64,
@@ -79,7 +80,7 @@ struct Site {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+    pub(crate) fn new(seed: u64, #[allow(unused)] mutation: Option<Mutation>) -> Self {
         let mut random = Random(seed);
         let plan = Plan::draw(seed, &mut random);
         let nodes = plan.nodes.len();
@@ -88,6 +89,7 @@ impl World {
         let mut world = Self {
             seed,
             random,
+            #[cfg(feature = "mutations")]
             mutation,
             now: 1,
             order: 0,

@@ -171,7 +171,7 @@ impl World {
         let store = &mut self.stores[place];
         store.was_in_trouble = true;
         match fault {
-            Fault::StoreStalls => store.stalled_until = self.now + stall,
+            Fault::StoreStalls => store.stalled_until = store.stalled_until.max(self.now + stall),
             Fault::StoreAway if store.away => {
                 store.come_back();
                 self.say_ask_again(place);
