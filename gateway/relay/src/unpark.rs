@@ -50,7 +50,8 @@ impl Relay {
         account.unpark.more = false;
         account.unpark.failed = false;
         account.unpark.due = Some(now + store_wait_max);
-        self.store_ops.push_back(StoreOp::Unpark { account: account.id, count_max: page_max(delivery_queue_max) });
+        self.store_ops
+            .push_back(StoreOp::Unpark { account: account.id, count_max: page_max(delivery_queue_max) });
         self.accounts.watch(place);
     }
 
@@ -104,7 +105,10 @@ impl Relay {
         unpark.open -= 1;
         if unpark.open == 0 && !unpark.asked {
             self.page_done(now, place);
-        } else if unpark.open <= page_ahead(self.snapshot.limits().delivery_queue_max) && unpark.more && !unpark.failed {
+        } else if unpark.open <= page_ahead(self.snapshot.limits().delivery_queue_max)
+            && unpark.more
+            && !unpark.failed
+        {
             self.request_unpark(now, place);
         }
     }

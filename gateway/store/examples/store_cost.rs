@@ -88,8 +88,12 @@ fn key(message: u64) -> CorrelationKey {
 }
 
 fn remember(message: u64) -> StoreOp {
-    let correlation =
-        Correlation { account: AccountId(3), gateway_id: GatewayId(message), submitted_at: NOW, urgent: false };
+    let correlation = Correlation {
+        account: AccountId(3),
+        gateway_id: GatewayId(message),
+        submitted_at: NOW,
+        urgent: false,
+    };
     StoreOp::Remember { message: MessageKey::from_u64(message), key: key(message), correlation }
 }
 

@@ -18,12 +18,7 @@ fn every_answered_entry_survives_kill_9() {
         let directory = tempfile::tempdir().unwrap();
         let program = std::env::current_exe().unwrap();
         let mut child = Command::new(program)
-            .args([
-                "--exact",
-                "crash::child_writes_until_it_is_killed",
-                "--nocapture",
-                "--test-threads=1",
-            ])
+            .args(["--exact", "crash::child_writes_until_it_is_killed", "--nocapture", "--test-threads=1"])
             .env(VARIABLE, format!("{}:{recent_max}", directory.path().display()))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

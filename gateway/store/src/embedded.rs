@@ -407,7 +407,8 @@ impl Embedded {
     /// Looks at one shelf's oldest deliveries; the next sweep looks at the next shelf.
     fn sweep_parked(&mut self, now: u32, budget: usize) -> fjall::Result<()> {
         let after = self.sweep.shelf.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.shelves.range((after, Bound::Unbounded)).next().or_else(|| self.shelves.iter().next());
+        let next =
+            self.shelves.range((after, Bound::Unbounded)).next().or_else(|| self.shelves.iter().next());
         let Some((&name, _)) = next else { return Ok(()) };
         let (account, class) = name;
         self.sweep.shelf = Some(name);

@@ -121,7 +121,8 @@ impl Memory {
         }
         let class = class_of(urgent);
         let next_id = self.next_id | class;
-        let shelf = self.shelves.entry((account, class)).or_insert_with(|| Shelf::restore(next_id, next_id, 0));
+        let shelf =
+            self.shelves.entry((account, class)).or_insert_with(|| Shelf::restore(next_id, next_id, 0));
         let id = shelf.park();
         self.next_id = self.next_id.max((id & !BULK) + 1);
         self.parked.insert((account, id), (now, pdu.to_vec()));

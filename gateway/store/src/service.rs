@@ -82,7 +82,13 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
         let (ops, ops_in) = mailbox(STORE_MAILBOX_LENGTH);
         let (answers_out, answers) = mailbox(STORE_MAILBOX_LENGTH);
         ports.push(StorePort { ops, answers });
-        desks.push(Desk { ops: ops_in, answers: answers_out, outbox: VecDeque::new(), closed: false, missed_words: false });
+        desks.push(Desk {
+            ops: ops_in,
+            answers: answers_out,
+            outbox: VecDeque::new(),
+            closed: false,
+            missed_words: false,
+        });
     }
     let report = Arc::new(ArcSwap::from_pointee(store.counters()));
     let shown = report.clone();

@@ -173,7 +173,8 @@ pub(crate) async fn connect<R: Runtime>(hub: Hub<R, Generator>, index: usize) {
         address_range: b"",
     };
     let config = session(account, &scenario);
-    let connected = hub.connect(target.address_of(retries), target.connect_timeout, config, kind, &bind, None).await;
+    let connected =
+        hub.connect(target.address_of(retries), target.connect_timeout, config, kind, &bind, None).await;
     hub.with(|generator, links| match connected {
         Ok(link) => generator.attached(links, index, link),
         Err(error) => generator.connect_failed(links, index, &error),

@@ -186,7 +186,8 @@ impl Connection {
         });
         match replies {
             Ok(Ok(replies)) => {
-                let lost = replies.iter().find_map(|reply| reply.as_ref().err().filter(|error| is_loss(error)));
+                let lost =
+                    replies.iter().find_map(|reply| reply.as_ref().err().filter(|error| is_loss(error)));
                 if let Some(error) = lost {
                     let reason = error.details().to_owned();
                     self.lose(&reason);
@@ -234,7 +235,8 @@ pub(super) fn parse(url: &str) -> Result<Config, String> {
 /// without memory for it, say.
 fn is_loss(error: &Error) -> bool {
     let refused = ["OOM", "MISCONF", "NOREPLICAS", "ERR", "WRONGTYPE", "NOPERM"];
-    !matches!(error.kind(), ErrorKind::NotFound) && !refused.iter().any(|word| error.details().starts_with(word))
+    !matches!(error.kind(), ErrorKind::NotFound)
+        && !refused.iter().any(|word| error.details().starts_with(word))
 }
 
 async fn connect(

@@ -228,7 +228,10 @@ impl Redis {
             }
         }
         if self.ring.len() > 0 {
-            tracing::error!(correlations = self.ring.len(), "Redis is away at the end: these receipts become orphans");
+            tracing::error!(
+                correlations = self.ring.len(),
+                "Redis is away at the end: these receipts become orphans"
+            );
         }
     }
 
@@ -268,7 +271,10 @@ impl Redis {
             if room {
                 tracing::info!("correlations can be kept again");
             } else {
-                tracing::warn!(max, "the ring is full: submits that want a receipt are refused until Redis is back");
+                tracing::warn!(
+                    max,
+                    "the ring is full: submits that want a receipt are refused until Redis is back"
+                );
             }
         }
     }

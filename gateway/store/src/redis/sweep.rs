@@ -54,10 +54,8 @@ impl Redis {
 
     fn begin_round(&mut self, now: u32) {
         let oldest = u64::from(now.saturating_sub(self.limits.time_to_live_seconds));
-        let sets = ["days", "accounts"].map(|name| Request {
-            command: "SMEMBERS",
-            arguments: vec![self.layout.name(name).into()],
-        });
+        let sets = ["days", "accounts"]
+            .map(|name| Request { command: "SMEMBERS", arguments: vec![self.layout.name(name).into()] });
         let mut requests = Vec::from(sets);
         let arguments = self.script(
             Script::SweepOrphans,

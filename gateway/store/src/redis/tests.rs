@@ -92,7 +92,9 @@ fn while_redis_is_away_correlations_wait_and_the_rest_is_refused_at_once() {
     assert!(started.elapsed() < Duration::from_millis(200), "nobody waits for it");
     assert_eq!(kept(&answers), 100);
     let away = Err(StoreOutage::Away);
-    assert!(matches!(&answers[100], StoreAnswer::Found { outcome: Ok(Some(found)), .. } if *found == correlation(5)));
+    assert!(
+        matches!(&answers[100], StoreAnswer::Found { outcome: Ok(Some(found)), .. } if *found == correlation(5))
+    );
     assert!(matches!(&answers[101], StoreAnswer::Found { outcome: Err(StoreOutage::Away), .. }));
     assert!(matches!(&answers[102], StoreAnswer::Parked { outcome, .. } if *outcome == away));
     server.run();
@@ -108,7 +110,8 @@ fn while_redis_is_away_correlations_wait_and_the_rest_is_refused_at_once() {
 fn kill_9_of_redis_loses_nothing_that_was_answered() {
     let Some(mut server) = RedisServer::start() else { return };
     let mut store = node(&server);
-    let answers = turn(&mut store, (0..500).map(|number| remember(1, number)).chain([park(3, "x")]).collect());
+    let answers =
+        turn(&mut store, (0..500).map(|number| remember(1, number)).chain([park(3, "x")]).collect());
     assert_eq!(kept(&answers), 500);
     server.kill();
     let answers = turn(&mut store, (500..600).map(|number| remember(1, number)).collect());
@@ -202,8 +205,11 @@ fn an_open_message_costs_at_most_140_octets() {
     let before = server.memory("used_memory");
     for first in (0..MEASURED).step_by(4000) {
         let message = MessageKey::from_u64(1);
-        let ops = (first..first + 4000)
-            .map(|number| StoreOp::Remember { message, key: key(1, number), correlation: correlation(number) });
+        let ops = (first..first + 4000).map(|number| StoreOp::Remember {
+            message,
+            key: key(1, number),
+            correlation: correlation(number),
+        });
         assert_eq!(kept(&turn(&mut store, ops.collect())), 4000);
     }
     let each = (server.memory("used_memory") - before) / MEASURED;

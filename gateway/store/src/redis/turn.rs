@@ -1,9 +1,9 @@
 //! One turn: what all shards have asked, as one pipeline.
 
+use super::Redis;
 use super::connection::Request;
 use super::layout::{DAY_SPAN_MAX, StreamId, day_member, day_of, stream_id};
 use super::scripts::Script;
-use super::Redis;
 use crate::Batch;
 use crate::shelf::{BULK, CLASSES, ShelfName, class_of};
 use bytes::Bytes;
@@ -127,14 +127,7 @@ impl Redis {
         }
     }
 
-    fn plan(
-        &mut self,
-        now: u32,
-        op: StoreOp,
-        place: Place,
-        plan: &mut Plan,
-        answers: &mut Vec<StoreAnswer>,
-    ) {
+    fn plan(&mut self, now: u32, op: StoreOp, place: Place, plan: &mut Plan, answers: &mut Vec<StoreAnswer>) {
         let away = StoreOutage::Away;
         match op {
             StoreOp::Remember { message, key, correlation } => {
@@ -256,7 +249,8 @@ impl Redis {
         }
         for orphans in std::mem::take(&mut plan.orphans).chunks(PARKS_MAX) {
             let keys = [self.layout.name("o")];
-            let pairs = orphans.iter().flat_map(|(_, vendor, pdu)| [account_member(*vendor), pdu.clone().into()]);
+            let pairs =
+                orphans.iter().flat_map(|(_, vendor, pdu)| [account_member(*vendor), pdu.clone().into()]);
             let head = std::iter::once(number(self.limits.orphans_max));
             let arguments = self.script(Script::Orphan, &keys, head.chain(pairs));
             let places = orphans.iter().map(|(place, ..)| *place).collect();
@@ -270,7 +264,11 @@ impl Redis {
         for accounts in accounts.chunks(HINT_ACCOUNTS_MAX) {
             let mut hint = self.tag.to_vec();
             hint.extend(accounts.iter().flat_map(|account| account.to_be_bytes()));
-            plan.add(Call::Nothing, "PUBLISH", vec![self.layout.name("hint").into(), Bytes::from(hint).into()]);
+            plan.add(
+                Call::Nothing,
+                "PUBLISH",
+                vec![self.layout.name("hint").into(), Bytes::from(hint).into()],
+            );
         }
     }
 
