@@ -58,6 +58,7 @@ fn snapshot() -> Arc<Snapshot> {
         prefix: "".into(),
         account: None,
         priority: 1,
+        unknown_outcome: None,
         vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1 }],
     };
     let input = SnapshotInput {

@@ -204,7 +204,6 @@ mod tests {
                 held_open: 1,
                 unresolved_open: 1,
                 resubmits_open: 1,
-                records_lost: 1,
             });
         }
         let traffic = relay::VendorTraffic {
