@@ -183,7 +183,8 @@ fn an_error_for_good_is_told_by_a_receipt() {
         state == MessageState::Undeliverable
     });
     wait_until("the spool is empty", || entries(&gateway) == 0.0);
-    assert_eq!(gateway.metric("smppgw_spool_messages_total", &["failed"]), 1.0);
+    // Shard and spool report each in their own time.
+    wait_until("it is counted", || gateway.metric("smppgw_spool_messages_total", &["failed"]) == 1.0);
     drop(client);
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     sim.stop().expect("the simulator ends");

@@ -123,7 +123,7 @@ pub fn memory_bound(size: &NodeSize) -> MemoryBound {
     MemoryBound { summands }
 }
 
-/// A page that the spool hands out to each shard, and one that it reads; nothing without a spool.
+/// The page that is on its way to each shard: no other is asked for before it came. Nothing without a spool.
 fn spool_page(size: &NodeSize) -> u64 {
     if size.spool_mailbox == 0 { 0 } else { SPOOL_PAGE * u64::from(size.limits.pdu_size_max) }
 }
