@@ -34,6 +34,7 @@ mod cdr;
 mod correlate;
 mod counters;
 mod deliver;
+mod drafts;
 mod forward;
 mod input;
 mod limit;

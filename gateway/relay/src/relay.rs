@@ -3,8 +3,8 @@
 use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
-use crate::cdr::Records;
 use crate::counters::{Counters, VendorTraffic};
+use crate::drafts::Records;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
