@@ -44,7 +44,8 @@ pub struct RelayOptions {
 /// One shard's mind.
 ///
 /// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`] and
-/// [`Relay::poll_shard`] until each gives nothing, then [`Relay::poll_record`]; carry out their outputs in the order given. Failures of outputs
+/// [`Relay::poll_shard`] until each gives nothing, then [`Relay::poll_record`]; carry out their outputs in the order
+/// given. Failures of outputs
 /// come back as inputs (`send_failed`, `delivery_failed`, `handle_undelivered`), which may give new outputs.
 /// Every `SendSubmit` ends in exactly one of `handle_answer`, `handle_expired`, `send_failed` or a place in the lists of
 /// `vendor_closed`; every `SendDeliver` in `customer_answered`, `delivery_failed` or the list of `customer_closed`.
