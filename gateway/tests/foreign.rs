@@ -35,14 +35,26 @@ while len(sent) < len(parts) or len(receipts) < len(parts):
 ids = sorted(pdu.message_id.decode() for pdu in sent.values())
 receipted = sorted(pdu.receipted_message_id.decode().rstrip("\0") for pdu in receipts)
 texts = [pdu.short_message.decode() for pdu in receipts]
+answers = []
+client.set_query_resp_handler(lambda pdu, **rest: answers.append(pdu))
+for id in ids:
+    client.query_message(
+        message_id=id, source_addr_ton=smpplib.consts.SMPP_TON_INTL,
+        source_addr_npi=smpplib.consts.SMPP_NPI_ISDN, source_addr="12025550100")
+while len(answers) < len(ids):
+    client.read_once()
+states = [(pdu.status, pdu.message_state) for pdu in answers]
 client.unbind()
 client.disconnect()
+DELIVERED = 2
+assert states == [(0, DELIVERED)] * len(ids), states
 assert ids == receipted, (ids, receipted)
 assert all("stat:DELIVRD" in text and any("id:" + id in text for id in ids) for text in texts), texts
 print("parts", len(parts), "ids", len(set(ids)))
 "#;
 
-/// Python's smpplib sends a long message with receipts through the gateway, and gets answers and receipts.
+/// Python's smpplib sends a long message with receipts through the gateway, gets answers and receipts, and asks by query_sm
+/// what became of each part.
 #[test]
 fn a_python_customer_gets_answer_and_receipt() {
     let python = std::env::var_os(PYTHON).map_or_else(|| PathBuf::from("python3"), PathBuf::from);
@@ -57,7 +69,8 @@ fn a_python_customer_gets_answer_and_receipt() {
     let configuration = Configuration::new("auto", 1)
         .customer("python", "")
         .vendor("Chicago", sim.address("Chicago").expect("a site"), 2, "")
-        .route("", &["Chicago"]);
+        .route("", &["Chicago"])
+        .with("[cdr]\nrecent_max = 100");
     let mut gateway = Gateway::start(directory.path(), &configuration);
     gateway.wait_for_vendor_binds(2.0);
     let output = Command::new(&python)

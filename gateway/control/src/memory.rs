@@ -30,8 +30,11 @@ pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
     if let Some(cdr) = &built.cdr {
         let drafts = Limits::SUBMIT_DRAFT_OCTETS as u64 * u64::from(limits.messages_max)
             + Limits::DELIVERY_DRAFT_OCTETS as u64 * u64::from(limits.deliveries_max);
-        let octets = cdr.octets_max(shards) + 2 * shards * drafts;
-        bound.summands.push(Summand { holder: "records", worst: octets, steady: octets });
+        let steady = cdr.octets_max(shards) + 2 * shards * drafts;
+        // Under `refuse` what was open when the queue became full still leaves its record.
+        let open = u64::from(limits.messages_max) + u64::from(limits.deliveries_max);
+        let worst = steady + 2 * shards * open * size_of::<shard::RecordWord>() as u64;
+        bound.summands.push(Summand { holder: "records", worst, steady });
     }
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound

@@ -216,14 +216,12 @@ impl Relay {
         if let Sender::Shard { .. } = self.deliveries[key].sender {
             return self.finish_delivery_served(key, DeliverOutcome::Answered(status));
         }
-        let outcome = match status {
-            CommandStatus::ESME_ROK => DeliveryOutcome::Taken,
-            _ => DeliveryOutcome::Rejected,
+        let traffic = &mut self.counters.traffic;
+        let (count, outcome) = match status {
+            CommandStatus::ESME_ROK => (&mut traffic.deliveries_taken, DeliveryOutcome::Taken),
+            _ => (&mut traffic.deliveries_rejected, DeliveryOutcome::Rejected),
         };
-        match outcome {
-            DeliveryOutcome::Taken => self.counters.traffic.deliveries_taken += 1,
-            _ => self.counters.traffic.deliveries_rejected += 1,
-        }
+        *count += 1;
         self.record_delivered(key, outcome, Some(status));
         self.forget_if_final(key);
         match self.deliveries[key].sender {

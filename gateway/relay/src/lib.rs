@@ -37,6 +37,7 @@ mod cdr;
 mod correlate;
 mod counters;
 mod deliver;
+mod drafts;
 mod forward;
 mod gather;
 mod gather_table;

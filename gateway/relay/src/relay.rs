@@ -3,8 +3,8 @@
 use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
-use crate::cdr::Records;
 use crate::counters::{Counters, VendorTraffic};
+use crate::drafts::Records;
 use crate::gather_table::Gather;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
@@ -51,8 +51,9 @@ pub struct RelayOptions {
 /// One shard's mind.
 ///
 /// Calling contract: after any `handle_*` (or a batch of them) drain [`Relay::poll`], [`Relay::poll_store`],
-/// [`Relay::poll_spool`] and [`Relay::poll_shard`] until each gives nothing, then [`Relay::poll_record`]; carry out their outputs in the order given. Failures of outputs
-/// come back as inputs (`send_failed`, `delivery_failed`, `handle_undelivered`), which may give new outputs.
+/// [`Relay::poll_spool`] and [`Relay::poll_shard`] until each gives nothing, then [`Relay::poll_record`]; carry out their
+/// outputs in the order given. Failures of outputs come back as inputs (`send_failed`, `delivery_failed`,
+/// `handle_undelivered`), which may give new outputs.
 /// Every `SendSubmit` ends in exactly one of `handle_answer`, `handle_expired`, `send_failed` or a place in the lists of
 /// `vendor_closed`; every `SendDeliver` in `customer_answered`, `delivery_failed` or the list of `customer_closed`.
 /// [`Relay::handle_tick`] every 5 ms or so keeps pauses, pacing and deadlines. `now` never goes back.

@@ -193,9 +193,9 @@ impl Limits {
     /// What an open message takes beside its PDU, octets.
     pub const MESSAGE_OCTETS: usize = crate::arena::slot_octets::<crate::open::Message>();
     /// What the draft of a submit's record takes, where records are made, octets.
-    pub const SUBMIT_DRAFT_OCTETS: usize = crate::cdr::SUBMIT_DRAFT_OCTETS;
+    pub const SUBMIT_DRAFT_OCTETS: usize = crate::drafts::SUBMIT_DRAFT_OCTETS;
     /// The same of a delivery's, octets.
-    pub const DELIVERY_DRAFT_OCTETS: usize = crate::cdr::DELIVERY_DRAFT_OCTETS;
+    pub const DELIVERY_DRAFT_OCTETS: usize = crate::drafts::DELIVERY_DRAFT_OCTETS;
     /// What an open delivery takes beside its PDU, octets.
     pub const DELIVERY_OCTETS: usize = crate::arena::slot_octets::<crate::open::Delivery>();
     /// What the table of gathered MO takes at most, octets; their parts are open deliveries.

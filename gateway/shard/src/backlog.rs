@@ -57,6 +57,11 @@ impl<M: Send> Outgoing<M> {
         self.sender.is_closed() || self.waiting.len() >= WAITING_MAX
     }
 
+    /// Gives up what waits; how many words that were.
+    pub(crate) fn forget(&mut self) -> usize {
+        std::mem::take(&mut self.waiting).len()
+    }
+
     /// Words that wait for room.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()

@@ -157,6 +157,15 @@ impl RecordLine {
         }
     }
 
+    /// Nobody will send what still waits: it is counted, and said.
+    pub(crate) fn give_up(&mut self) {
+        let lost = self.outgoing.forget() as u64;
+        self.dropped += lost;
+        if lost > 0 {
+            tracing::error!(lost, "records found no room before the end");
+        }
+    }
+
     fn wall_at(&mut self, now: Instant) -> Duration {
         let (since, wall) = self.wall;
         if wall.is_zero() {
@@ -194,6 +203,20 @@ impl ShardApp {
         if let Some(line) = &mut self.records {
             line.outgoing.flush();
             self.relay.set_records_full(line.refuses());
+        }
+    }
+
+    /// At the end: sends what there is room for; whether some still wait.
+    pub(crate) fn records_wait(&mut self) -> bool {
+        self.flush_records();
+        self.records.as_ref().is_some_and(|line| line.waiting() > 0)
+    }
+
+    /// The end: whatever still waits is lost.
+    pub(crate) fn give_up_records(&mut self) {
+        self.flush_records();
+        if let Some(line) = &mut self.records {
+            line.give_up();
         }
     }
 
@@ -319,6 +342,16 @@ mod tests {
             assert_eq!(got.len(), kept);
             assert!(!line.refuses(), "there is room again");
         }
+    }
+
+    #[test]
+    fn what_found_no_room_before_the_end_is_counted() {
+        let (mut line, _words, _answers) = line(WhenFull::Refuse);
+        for _ in 0..20 {
+            line.keep(record());
+        }
+        line.give_up();
+        assert_eq!((line.tally().waiting, line.tally().dropped), (0, 4));
     }
 
     #[test]

@@ -260,10 +260,12 @@ async fn end<R: Runtime>(hub: &Hub<R, ShardApp>) {
         }
     });
     let deadline = runtime::monotonic_nanos() + UNBIND_MAX.as_nanos() as u64;
-    while !hub.is_empty() && runtime::monotonic_nanos() < deadline {
+    let has_records = || hub.with(|app, _| app.records_wait());
+    while (!hub.is_empty() || has_records()) && runtime::monotonic_nanos() < deadline {
         R::sleep(link::limits::TICK).await;
     }
     hub.with(|app, links| {
+        app.give_up_records();
         app.options.report.store(Arc::new(app.report(links)));
         app.control.keep(Notice::Drained);
         app.control.flush();

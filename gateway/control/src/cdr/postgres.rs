@@ -149,7 +149,7 @@ impl PostgresSink {
         let url = self.options.url.clone();
         let connected = run(&self.runtime, CONNECT_MAX, connect(&url)).map_err(Trouble::Away)?;
         // What asks the server may fail for its sake, too: only what it says about the schema is the schema's.
-        let checked = run_checked(&self.runtime, check(&connected));
+        let checked = run_checked(&self.runtime, check(&connected)).map_err(Trouble::Away)?;
         match checked {
             Ok(()) => {
                 self.client = Some(connected);
@@ -190,9 +190,10 @@ fn run<T>(
     }
 }
 
-fn run_checked(runtime: &Runtime, work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+/// The outer error: there was no answer in time.
+fn run_checked<T>(runtime: &Runtime, work: impl Future<Output = T>) -> Result<T, String> {
     let work = async { tokio::time::timeout(CONNECT_MAX, work).await };
-    runtime.block_on(work).unwrap_or_else(|_| Err("PostgreSQL does not answer".into()))
+    runtime.block_on(work).map_err(|_| "PostgreSQL does not answer".into())
 }
 
 async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {

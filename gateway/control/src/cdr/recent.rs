@@ -179,7 +179,8 @@ impl Recent {
             _ => None,
         });
         // A final receipt stands, whatever comes after it.
-        let last = receipts.clone().find(|(_, receipt)| receipt.is_final).or_else(|| receipts.last());
+        let last =
+            receipts.clone().find(|(_, receipt)| receipt.is_final).or_else(|| receipts.clone().next_back());
         Some(match last {
             Some((record, receipt)) => QueriedState {
                 state: receipt.state.unwrap_or(MessageState::Unknown),

@@ -402,3 +402,41 @@ fn mistakes_in_keywords_are_told_at_once() {
         ],
     );
 }
+
+#[test]
+fn records_are_made_where_somebody_wants_them() {
+    use crate::cdr::CdrOptions;
+    let built = |lines: &str| build(&parse_with(&format!("{GOOD}[cdr]\n{lines}"), &[]).unwrap()).unwrap();
+    let none = built("");
+    assert!(none.cdr.is_none() && !none.plan.snapshot.records());
+    let remembered = built("recent_max = 10");
+    let Some(CdrOptions { recent_max: 10, file: None, postgres: None, .. }) = remembered.cdr else {
+        panic!("{:?}", remembered.cdr)
+    };
+    assert!(remembered.plan.snapshot.records());
+    let both = built(
+        "sinks = [\"file\", \"postgres\"]\npostgres = \"postgres://gw:hunter2@db/cdr\"\nwhen_full = \"drop\"\nkeep_days = 9",
+    );
+    let shown = format!("{:?}", both.cdr);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let Some(CdrOptions { file: Some(file), postgres: Some(postgres), when_full, .. }) = both.cdr else {
+        panic!("{shown}")
+    };
+    assert_eq!((file.size_max, file.keep, postgres.keep_days), (128 << 20, None, Some(9)));
+    assert_eq!(when_full, shard::WhenFull::Drop);
+    assert!(file.directory.ends_with("cdr"));
+}
+
+#[test]
+fn a_sink_without_a_database_and_a_wrong_one_are_mistakes() {
+    check(
+        "[cdr]\nsinks = [\"postgres\"]",
+        &["gw.toml:2:9: [cdr]: the sink postgres has no database; set postgres to its connection string"],
+    );
+    let told = mistakes(parse_with("[cdr]\npostgres = \"hunter2 is no url\"", &[])).join("\n");
+    assert!(told.contains("no connection string") && !told.contains("hunter2"), "{told}");
+    check(
+        "[cdr]\nsinks = [\"floppy\"]",
+        &["gw.toml:2:9: [cdr]: sinks holds \"floppy\"; use \"file\" or \"postgres\""],
+    );
+}
