@@ -1,7 +1,7 @@
 //! Releasing what was parked, once its owner is there: pages from the store, in order, within the sessions'
 //! windows, until nothing is left.
 
-use crate::account::{NO_ACCOUNT, Unpark};
+use crate::account::{AccountState, NO_ACCOUNT, Unpark};
 use crate::message::{AccountId, Key};
 use crate::open::Sender;
 use crate::relay::Relay;
@@ -118,10 +118,10 @@ impl Relay {
     }
 
     fn page_done(&mut self, now: Instant, place: u32) {
-        let unpark = &mut self.accounts[place].unpark;
-        if unpark.failed {
+        let AccountState { unpark, receivers, .. } = &mut self.accounts[place];
+        if unpark.failed || (unpark.more && receivers.is_empty()) {
             unpark.failed = false;
-            self.note_parked(now, place); // the session that failed may be gone, and another shard have one
+            self.unpark_later(now, place);
         } else if unpark.more {
             self.request_unpark(now, place);
         }
@@ -184,7 +184,8 @@ impl Relay {
                 self.counters.traffic.store_outages += 1;
             }
             if self.accounts[place].receivers.is_empty() {
-                return self.note_parked(now, place); // gone since; whoever has a session now shall ask
+                // Gone since. Whoever has a session now shall ask, and finds what was given back by now.
+                return self.note_parked(now, place);
             }
             self.request_unpark(now, place);
         }

@@ -342,6 +342,8 @@ fn what_a_closed_session_gives_back_is_offered_to_another_shard() {
             relay.customer_closed(START, CUSTOMER, &[delivery]);
         }
         assert_eq!(relay.poll_store(), Some(StoreOp::Return { account: account(), parked: ParkedId(1) }));
+        // Not at once: the other shard's question must find it given back.
+        relay.handle_tick(after(1_000));
         let words: Vec<_> = std::iter::from_fn(|| relay.poll_shard()).collect();
         assert!(words.contains(&(other, ShardMessage::ParkedFor { account: account() })), "{words:?}");
     }

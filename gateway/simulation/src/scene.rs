@@ -49,7 +49,7 @@ pub(crate) const ATTEMPTS_MAX: u8 = 3;
 /// Until when customers send and misfortunes happen, microseconds.
 pub(crate) const STORY_US: u64 = 1_200_000;
 /// After that everything heals, and must have come to its end so much later.
-pub(crate) const HEALING_US: u64 = 60_000_000;
+pub(crate) const HEALING_US: u64 = 600_000_000;
 /// How long a link waits for the answer to a submit.
 pub(crate) const ANSWER_TIMER_US: u64 = 150_000;
 /// How long a link waits for the answer to a deliver_sm.

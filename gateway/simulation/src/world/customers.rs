@@ -31,7 +31,7 @@ impl World {
     }
 
     fn submit(&mut self, link: LinkKey) {
-        let Some(due) = self.from_peer(link) else { return };
+        let Some(due) = self.reaches_us(link) else { return };
         let Party::Customer(account) = self.link(link).party else { return };
         let number = self.ledger.submits.len() as u32;
         let (shard, session_lost) = (self.link(link).shard, !self.link(link).ours);
@@ -111,7 +111,7 @@ impl World {
             return;
         }
         let thinks = self.random.below(5_000);
-        let Some(due) = self.from_peer(link) else { return };
+        let Some(due) = self.reaches_us(link) else { return };
         self.at(due + thinks, Event::CustomerAnswers { link, delivery, status });
         if self.strikes(Fault::CustomerTwice, 10) {
             self.at(due + thinks + 1, Event::CustomerAnswers { link, delivery, status });

@@ -99,7 +99,7 @@ impl World {
     }
 
     /// When something sent now arrives at the peer; nothing where it never will.
-    pub(super) fn to_peer(&mut self, key: LinkKey) -> Option<u64> {
+    pub(super) fn reaches_peer(&mut self, key: LinkKey) -> Option<u64> {
         let air = self.random.below(1_000);
         let now = self.now;
         let link = self.link(key);
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// When something that the peer sends now arrives; nothing where it never will.
-    pub(super) fn from_peer(&mut self, key: LinkKey) -> Option<u64> {
+    pub(super) fn reaches_us(&mut self, key: LinkKey) -> Option<u64> {
         let air = self.random.below(1_000);
         let now = self.now;
         let link = self.link(key);
@@ -259,7 +259,7 @@ impl World {
 
     /// A vendor's answer on its way to a deliver_sm, a customer's to a submit: both only tell the peer.
     pub(super) fn tell_vendor(&mut self, key: LinkKey, sending: u32, status: CommandStatus) {
-        if let Some(due) = self.to_peer(key) {
+        if let Some(due) = self.reaches_peer(key) {
             self.at(due, Event::Acknowledged { sending, status });
         }
     }

@@ -267,7 +267,7 @@ impl World {
             self.see_id(submit, id.unwrap_or(GatewayId(0)));
         }
         self.later(DELIVER_TIMER_US, Event::DeliverExpires { link: key, delivery });
-        if let Some(due) = self.to_peer(key) {
+        if let Some(due) = self.reaches_peer(key) {
             self.at(due, Event::Offered { link: key, delivery, upward });
         }
     }

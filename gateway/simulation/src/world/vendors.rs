@@ -25,7 +25,7 @@ impl World {
         }
         flight.written = true;
         let copy = flight.copy;
-        match self.to_peer(key) {
+        match self.reaches_peer(key) {
             Some(due) => {
                 self.at(due, Event::Reaches { link: key, message, copy, sent: now });
                 if due > now + ANSWER_TIMER_US {
@@ -87,7 +87,7 @@ impl World {
         if link.deaf || !link.theirs {
             return None;
         }
-        let due = self.from_peer(key)?;
+        let due = self.reaches_us(key)?;
         if prone {
             return Some(due + thinks);
         }
@@ -243,7 +243,7 @@ impl World {
         let sending = self.ledger.sendings.len() as u32;
         self.ledger.sendings.push(Sending { upward: number, link, arrived: 0, answered: false });
         self.link(link).sendings.push(sending);
-        if let Some(due) = self.from_peer(link) {
+        if let Some(due) = self.reaches_us(link) {
             self.at(due, Event::DeliverArrives { sending });
         }
     }
