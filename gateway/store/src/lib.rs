@@ -21,6 +21,7 @@ mod embedded;
 mod memory;
 mod recent;
 mod redis;
+mod rows;
 mod service;
 mod shelf;
 
