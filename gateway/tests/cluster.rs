@@ -4,8 +4,12 @@ mod support;
 
 use loadgen::Outcome;
 use redis_server::RedisServer;
+use smpp::field::CommandStatus;
+use smpp::pdu::{BindKind, Pdu};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread::JoinHandle;
+use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
 /// Everything of one test.
@@ -110,6 +114,38 @@ fn kill_9_of_the_node_that_submitted_and_holds_the_customer() {
     let outcome = running.join().expect("the load ends");
     assert!(accepted(&b) > 500.0, "traffic went on by the other node");
     judge(directory.path(), sim, outcome, 3_000);
+}
+
+#[test]
+fn a_customer_who_was_absent_gets_everything_on_the_other_node() {
+    const MESSAGES: usize = 300;
+    let Some(cluster) = Cluster::start() else { return };
+    let Cluster { directory: _directory, redis: _redis, sim: _sim, a, b } = cluster;
+    let mut client = Client::bound(a.smpp, BindKind::Transmitter, "bulk");
+    let mut ids = BTreeSet::new();
+    for number in 0..MESSAGES {
+        let heard = client.submit_and_hear("12025550123", &format!("message {number}"), true);
+        assert_eq!(heard.status(), CommandStatus::ESME_ROK);
+        ids.insert(heard.message_id());
+    }
+    let parked = || a.metric("smppgw_parked_total", &[]) + b.metric("smppgw_parked_total", &[]);
+    wait_until("all receipts are parked", || parked() >= MESSAGES as f64);
+    let mut receiver = Client::bound(b.smpp, BindKind::Receiver, "bulk");
+    let mut open = ids.clone();
+    while !open.is_empty() {
+        let heard = receiver.hear_delivery();
+        receiver.acknowledge(&heard);
+        let Pdu::DeliverSm(receipt) = heard.pdu() else { panic!("no delivery") };
+        let text = String::from_utf8_lossy(receipt.short_message).into_owned();
+        let id = text.strip_prefix("id:").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        assert!(ids.contains(id), "somebody else's: {text}");
+        open.remove(id);
+    }
+    wait_until("nothing is left", || {
+        [&a, &b]
+            .iter()
+            .any(|node| node.metric("smppgw_store_operations_total", &["release"]) >= MESSAGES as f64)
+    });
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Correlation, Counters, Limits, LinkKey, MessageKey, Output,
-    ParkedEntry, ParkedId, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput,
-    StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
+    ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot,
+    SnapshotInput, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -193,6 +193,42 @@ fn an_empty_page_with_more_behind_is_not_asked_for_at_once() {
     assert_eq!(relay.poll_store(), None);
     relay.handle_tick(after(1_000));
     assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
+}
+
+#[test]
+fn what_another_node_parked_is_asked_for_at_once_where_the_account_has_sessions() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    let parked_for = || StoreAnswer::ParkedFor { account: account() };
+    let stranger = AccountId::of_name(b"nobody");
+    clear(&mut relay);
+    relay.handle_store_answer(START, StoreAnswer::ParkedFor { account: stranger });
+    assert_eq!(relay.poll_store(), None, "nobody's");
+    let nothing = |more| StoreAnswer::Unparked { account: account(), entries: Vec::new(), more };
+    for word in [parked_for(), StoreAnswer::AskAgain] {
+        relay.handle_store_answer(START, nothing(false));
+        clear(&mut relay);
+        relay.handle_store_answer(START, word);
+        assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
+    }
+    relay.handle_store_answer(START, nothing(true));
+    clear(&mut relay);
+    relay.handle_store_answer(START, parked_for());
+    assert_eq!(relay.poll_store(), None, "its sessions have just failed");
+    relay.handle_tick(after(1_000));
+    assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
+}
+
+#[test]
+fn without_room_for_correlations_only_submits_without_receipt_enter() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 5);
+    relay.handle_store_answer(START, StoreAnswer::Room { receipts: false });
+    submit(&mut relay, START, 1);
+    assert!(sends(&mut relay).is_empty());
+    assert_eq!(relay.counters().refused[Refusal::ReceiptsFull.index()], 1);
+    relay.handle_store_answer(START, StoreAnswer::Room { receipts: true });
+    submit(&mut relay, START, 2);
+    assert_eq!(sends(&mut relay).len(), 1);
 }
 
 fn other_shard_has(relay: &mut Relay, shard: u8, vendor: &str, window: u32) {

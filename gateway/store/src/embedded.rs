@@ -3,20 +3,20 @@
 //! Four keyspaces. Correlations are written to `recent` under a running number, since neighbours in time are then
 //! neighbours in the tree: three times cheaper than under the vendors' random ids. Their index is in memory
 //! ([`Recent`]), bounded; what falls out of it is moved to `old`, under vendor and id, where a look-up costs a read.
-//! Parked deliveries lie in `parked` under account and number (those of urgent ones are lower), orphans in `orphans` under a number.
+//! Parked deliveries lie in `parked` under account and number (those of urgent ones are lower), orphans in `orphans`
+//! under a number.
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
 use super::recent::{self, KEY_MAX, Recent};
+use super::rows::*;
 use super::shelf::{BULK, CLASSES, Shelf, ShelfName, Shelves, class_of, count_of, shelf_of};
-use super::{Durability, OpenError, StoreCounters, StoreOptions, VERSION};
+use super::{Durability, OpenError, StoreCounters, StoreOptions};
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Memory of one keyspace before it is written out, bytes. Smaller: less to put together again from the journal after
 /// a crash. Larger: fewer writings out, each of which syncs the journal and stalls the store for as long as the disk
@@ -539,73 +539,4 @@ fn keyspace_options(read_by_key: bool) -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::disabled())
         .index_block_compression_policy(CompressionPolicy::disabled());
     if read_by_key { options } else { options.filter_policy(FilterPolicy::disabled()) }
-}
-
-/// `version, time (4), more, rest`.
-fn with_head(time: u32, more: &[u8], rest: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(HEAD + more.len() + rest.len());
-    value.push(VERSION);
-    value.extend_from_slice(&time.to_be_bytes());
-    value.extend_from_slice(more);
-    value.extend_from_slice(rest);
-    value
-}
-
-/// Octets before the rest in [`with_head`], without more.
-const HEAD: usize = 5;
-
-fn pdu_of(value: &[u8]) -> &[u8] {
-    value.get(HEAD..).unwrap_or_default()
-}
-
-fn time_of(value: &[u8]) -> u32 {
-    value.get(1..HEAD).and_then(|time| time.try_into().ok()).map_or(0, u32::from_be_bytes)
-}
-
-fn parked_key(account: u32, id: u64) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..4].copy_from_slice(&account.to_be_bytes());
-    key[4..].copy_from_slice(&id.to_be_bytes());
-    key
-}
-
-/// That of an urgent shelf is what earlier versions wrote for an account, so that what they parked is found.
-fn shelf_key((account, class): ShelfName) -> Slice {
-    let [a, b, c, d] = account.to_be_bytes();
-    if class == BULK { Slice::new(&[a, b, c, d, 1]) } else { Slice::new(&[a, b, c, d]) }
-}
-
-fn shelf_name(key: &[u8]) -> ShelfName {
-    let (account, class) = key.split_at(key.len().min(4));
-    (number_at(account, 0) as u32, class_of(class.is_empty()))
-}
-
-/// A big-endian number of up to eight octets at a place; what is missing is not counted.
-fn number_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.iter().skip(at).take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
-/// Above every number given before, even when nothing of those is left: sixteen million a second since 1970.
-fn first_sequence() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since_1970.as_secs() << 24
-}
-
-fn check_version(value: &[u8]) -> fjall::Result<()> {
-    match value.first() {
-        Some(1..=VERSION) => Ok(()),
-        found => Err(fjall::Error::InvalidTag((VERSION_TAG, found.copied().unwrap_or(0)))),
-    }
-}
-
-/// Tells our own version byte from the library's tags.
-const VERSION_TAG: &str = "gateway store version";
-
-pub(crate) fn open_error(directory: &Path, error: &fjall::Error) -> OpenError {
-    let directory = directory.to_path_buf();
-    match error {
-        fjall::Error::Locked => OpenError::InUse(directory),
-        fjall::Error::InvalidTag((VERSION_TAG, found)) => OpenError::Version { directory, found: *found },
-        other => OpenError::Broken { directory, reason: other.to_string() },
-    }
 }

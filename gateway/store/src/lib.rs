@@ -22,6 +22,7 @@ mod embedded;
 mod memory;
 mod recent;
 mod redis;
+mod rows;
 mod service;
 mod shelf;
 pub mod spool;
@@ -35,7 +36,7 @@ pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
-use embedded::open_error;
+use rows::open_error;
 use relay::{StoreAnswer, StoreOp, StoreOutage};
 use std::path::PathBuf;
 use std::time::Duration;
