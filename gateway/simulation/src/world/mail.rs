@@ -17,8 +17,9 @@ impl World {
     }
 
     pub(super) fn mail(&mut self, from: usize, to: usize, lives: (u32, u32), message: ShardMessage) {
-        if lives != (self.shards[from].life, self.shards[to].life) || self.shards[to].relay.is_none() {
-            return; // in the box of a shard that ended: lost with it
+        let both_live = self.shards[from].relay.is_some() && self.shards[to].relay.is_some();
+        if lives != (self.shards[from].life, self.shards[to].life) || !both_live {
+            return; // lost with the shard that ended: nothing comes from it once the others are told
         }
         self.note("mail", from as u64, to as u64);
         let now = self.now();
