@@ -55,6 +55,8 @@ pub(super) struct Connection {
     tag: [u8; TAG],
     state: State,
     pause: Duration,
+    /// That it refuses a command was said since it came up.
+    refusal_said: bool,
     /// When it was lost, for the log.
     away_since: Option<Instant>,
     notify: Arc<Notify>,
@@ -96,6 +98,7 @@ impl Connection {
             tag,
             state: State::Pausing(Instant::now()),
             pause: PAUSE_MIN,
+            refusal_said: false,
             away_since: None,
             notify: Arc::new(Notify::new()),
             hints: Arc::default(),
@@ -191,6 +194,11 @@ impl Connection {
                 if let Some(error) = lost {
                     let reason = error.details().to_owned();
                     self.lose(&reason);
+                } else if let Some(Err(error)) = replies.iter().find(|reply| reply.is_err())
+                    && !self.refusal_said
+                {
+                    self.refusal_said = true;
+                    tracing::error!(place = %self.place, reason = error.details(), "Redis refuses a command");
                 }
                 Some(replies)
             }
@@ -210,6 +218,7 @@ impl Connection {
         tracing::info!(place = %self.place, ?away, "connected to Redis");
         self.state = State::Up(up);
         self.pause = PAUSE_MIN;
+        self.refusal_said = false;
         true
     }
 

@@ -222,10 +222,8 @@ impl Redis {
         let until = Instant::now() + LAST_WAIT;
         while (self.ring.len() > 0 || self.lent.is_owing()) && Instant::now() < until {
             self.poll();
-            match self.connection.is_up() {
-                true => self.turn(crate::desk::unix_seconds(), &mut []),
-                false => self.connection.wait(Duration::from_millis(10)),
-            }
+            self.turn(crate::desk::unix_seconds(), &mut []);
+            self.connection.wait(Duration::from_millis(5));
         }
         if self.ring.len() > 0 {
             tracing::error!(

@@ -4,7 +4,7 @@ use crate::contract::{correlation, find, found, key, park, remember, turn, unpar
 use crate::redis::{RedisOptions, WhenFull, Word};
 use crate::{Batch, Store, StoreOptions};
 use redis_server::RedisServer;
-use relay::{AccountId, MessageKey, StoreAnswer, StoreOp, StoreOutage};
+use relay::{AccountId, DeliveryKey, MessageKey, StoreAnswer, StoreOp, StoreOutage, VendorId};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -195,6 +195,39 @@ fn days_that_are_over_are_dropped_and_earlier_ones_are_found() {
     }
     assert_eq!(store.counters().correlations_expired, 2);
     assert_eq!(server.ask("DBSIZE"), ":0");
+}
+
+#[test]
+fn what_is_parked_for_too_long_is_given_up_and_counted() {
+    let Some(server) = RedisServer::start() else { return };
+    let mut store = node(&server);
+    let (delivery, vendor) = (DeliveryKey::from_u64(1), VendorId(1));
+    turn(
+        &mut store,
+        vec![park(1, "a"), park(1, "b"), StoreOp::ParkOrphan { delivery, vendor, pdu: vec![1] }],
+    );
+    let held = turn(&mut store, vec![unpark(1, 1)]);
+    let later = crate::service::unix_seconds() + 73 * 3600;
+    store.sweep(later, 0);
+    let counters = store.counters();
+    assert_eq!((counters.parked_expired, counters.orphans_expired), (2, 1));
+    assert_eq!((counters.parked_now, counters.orphans_now), (0, 0));
+    let Some(StoreAnswer::Unparked { entries, .. }) = held.last() else { panic!("{held:?}") };
+    let release = StoreOp::Release { account: AccountId(1), parked: entries[0].parked };
+    assert_eq!(texts(&turn(&mut store, vec![release, unpark(1, 9)])), "");
+    assert_eq!((store.counters().parked_now, store.counters().away), (0, 0));
+}
+
+#[test]
+fn addresses_are_checked_without_a_word_about_their_secrets() {
+    let check = |url: &str| RedisOptions::new(url).check();
+    assert_eq!(check("redis://user:hunter2@localhost:6379/3"), Ok(()));
+    assert_eq!(check("rediss://user:hunter2@localhost:6379"), Ok(()), "TLS is built in");
+    for wrong in ["localhost", "http://localhost", "redis-cluster://localhost:1", "redis://:hunter2@"] {
+        let reason = check(wrong).expect_err(wrong);
+        assert!(!reason.contains("hunter2"), "{reason}");
+    }
+    assert!(!format!("{:?}", RedisOptions::new("redis://:hunter2@localhost")).contains("hunter2"));
 }
 
 /// The figure that operators size Redis by.
