@@ -20,6 +20,7 @@
 mod desk;
 mod embedded;
 mod memory;
+mod pace;
 mod recent;
 mod redis;
 mod rows;
@@ -70,6 +71,8 @@ pub struct StoreOptions {
     pub parked_max: u64,
     /// Parked deliveries of one account, so that one absent customer does not use up the room of all.
     pub parked_account_max: u64,
+    /// Parked deliveries handed out in one second, on this node; 0 = as fast as sessions take them.
+    pub release_rate: u32,
     /// Orphans; one more is refused with `Full`.
     pub orphans_max: u64,
     /// Redis instead of the directory. The bounds of parked deliveries and orphans are then those of all nodes.
@@ -86,6 +89,7 @@ impl StoreOptions {
             recent_max: 1_000_000,
             parked_max: 1_000_000,
             parked_account_max: 1_000_000,
+            release_rate: 60_000,
             orphans_max: 100_000,
             redis: None,
         }

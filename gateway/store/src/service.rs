@@ -1,6 +1,7 @@
 //! The thread that owns the store: takes what every shard has queued, does it as one turn, commits, answers.
 
 use super::desk::{Desk, thread_waker, unix_seconds};
+use super::pace::Pace;
 use super::redis::Word;
 use super::{Batch, Durability, OpenError, Store, StoreCounters, StoreOptions};
 use arc_swap::ArcSwap;
@@ -87,7 +88,8 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     let shown = report.clone();
     let ending = Arc::new(AtomicBool::new(false));
     let told = ending.clone();
-    let run = move || Service::new(store, desks, shown).run(&told);
+    let pace = Pace::new(options.release_rate, Instant::now());
+    let run = move || Service::new(store, desks, pace, shown).run(&told);
     let handle = thread::Builder::new().name("store".into()).spawn(run);
     let handle = handle.map_err(|error| OpenError::Broken {
         directory: options.directory.clone(),
@@ -123,6 +125,7 @@ struct Service {
     /// Desks to which hints were not given because the outbox was full.
     missed_words: Vec<bool>,
     batches: Vec<Batch>,
+    pace: Pace,
     report: Arc<ArcSwap<StoreCounters>>,
     waker: Waker,
     swept_at: Instant,
@@ -133,6 +136,7 @@ impl Service {
     fn new(
         store: Store,
         desks: Vec<Desk<StoreOp, StoreAnswer>>,
+        pace: Pace,
         report: Arc<ArcSwap<StoreCounters>>,
     ) -> Service {
         Service {
@@ -141,6 +145,7 @@ impl Service {
             batches: desks.iter().map(|_| Batch::default()).collect(),
             missed_words: vec![false; desks.len()],
             desks,
+            pace,
             report,
             waker: thread_waker(),
             swept_at: Instant::now(),
@@ -155,9 +160,12 @@ impl Service {
         };
         let mut turns_left = LAST_TURNS;
         while turns_left > 0 && self.wait(ending) {
+            self.pace.hold(&mut self.batches);
+            self.pace.release(Instant::now(), &mut self.batches);
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
             if taken > 0 {
                 self.store.turn(unix_seconds(), &mut self.batches);
+                self.pace.charge(Instant::now(), &self.batches);
                 self.hand_out();
             }
             self.tell_all();
@@ -197,7 +205,8 @@ impl Service {
             if open == 0 || taken > 0 || !self.words.is_empty() {
                 return open > 0 || taken > 0;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let due = self.pace.due().map_or(deadline, |due| due.min(deadline));
+            let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() || ending.load(Ordering::Acquire) {
                 return true;
             }

@@ -232,6 +232,7 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
         recent_max: store.recent_max as usize,
         parked_max: store.parked_max,
         parked_account_max: store.parked_max,
+        release_rate: store.release_rate,
         redis: store.redis.as_ref().map(Redis::options),
         ..StoreOptions::new(config.node.state_directory.join("store"))
     })

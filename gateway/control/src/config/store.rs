@@ -39,6 +39,8 @@ pub struct Store {
     pub time_to_live: Duration,
     /// Parked deliveries on this node.
     pub parked_max: u64,
+    /// Parked deliveries handed out in one second.
+    pub release_rate: u32,
     /// Open correlations held in memory.
     pub recent_max: u64,
     /// Where Redis is, for that kind.
@@ -81,6 +83,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Deliveries parked on this node, all customers together. When it is full the vendor is not acknowledged and offers them again; counted.",
         },
         Setting {
+            key: "release_rate",
+            kind: Kind::Whole { min: 0, max: 10_000_000 },
+            default: Fallback::Value("60000"),
+            help: "Parked deliveries handed out in one second on this node, evenly, so that a customer who comes back does not slow the others down; 0 = as fast as sessions take them.",
+        },
+        Setting {
             key: "recent_max",
             kind: Kind::Whole { min: 1000, max: 50_000_000 },
             default: Fallback::Value("1000000"),
@@ -112,6 +120,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Store {
         sync_to_disk: section.text("durability") == "disk",
         time_to_live: section.time("time_to_live"),
         parked_max: section.whole("parked_max"),
+        release_rate: section.whole_u32("release_rate"),
         recent_max: section.whole("recent_max"),
     }
 }

@@ -207,7 +207,7 @@ fn what_is_parked_for_too_long_is_given_up_and_counted() {
         vec![park(1, "a"), park(1, "b"), StoreOp::ParkOrphan { delivery, vendor, pdu: vec![1] }],
     );
     let held = turn(&mut store, vec![unpark(1, 1)]);
-    let later = crate::service::unix_seconds() + 73 * 3600;
+    let later = crate::desk::unix_seconds() + 73 * 3600;
     store.sweep(later, 0);
     let counters = store.counters();
     assert_eq!((counters.parked_expired, counters.orphans_expired), (2, 1));
