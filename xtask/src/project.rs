@@ -78,6 +78,9 @@ pub(crate) enum Profile {
     Dev,
 }
 
+/// Packages whose programs demo and benchmarks run.
+const PROGRAMS: [&str; 4] = ["gateway", "limit", "loadgen", "sim-smsc"];
+
 /// Programs that have been built.
 pub(crate) struct Built {
     folder: PathBuf,
@@ -85,17 +88,18 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// Builds the programs of these packages.
+    /// Builds the programs. Always all of them: another set of packages may choose other features of what they share,
+    /// and then everything is compiled again.
     ///
     /// # Errors
     /// When they do not build.
-    pub(crate) fn new(packages: &[&str], profile: Profile) -> anyhow::Result<Built> {
+    pub(crate) fn new(profile: Profile) -> anyhow::Result<Built> {
         let mut command = cargo();
         command.args(["build", "--bins"]);
         if profile == Profile::Release {
             command.arg("--release");
         }
-        for package in packages {
+        for package in PROGRAMS {
             command.args(["--package", package]);
         }
         process::run(&mut command)?;

@@ -50,7 +50,7 @@ pub(super) struct MemoryOptions {
 /// # Errors
 /// When a gateway does not start or refuses the bind.
 pub(super) fn startup(options: &StartupOptions) -> anyhow::Result<()> {
-    let built = Built::new(&["gateway"], Profile::Release)?;
+    let built = Built::new(Profile::Release)?;
     let mut rows = Vec::new();
     for backend in BACKENDS {
         let mut times = Vec::new();
@@ -80,7 +80,7 @@ pub(super) fn startup(options: &StartupOptions) -> anyhow::Result<()> {
 /// When the limit of open files is too low, or a bind is refused or lost.
 pub(super) fn memory(options: &MemoryOptions) -> anyhow::Result<()> {
     host::open_files(options.binds as u64 + FILES_BESIDE)?;
-    let built = Built::new(&["gateway", "limit"], Profile::Release)?;
+    let built = Built::new(Profile::Release)?;
     let mut rows = Vec::new();
     for backend in BACKENDS {
         let folder = built.target.join("bench/memory");

@@ -75,7 +75,7 @@ struct Run {
 /// # Errors
 /// When a program fails, a receipt is lost, or another customer's message is.
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    let built = Built::new(&["gateway", "limit", "loadgen", "sim-smsc"], Profile::Release)?;
+    let built = Built::new(Profile::Release)?;
     let mut rows = Vec::new();
     for backend in BACKENDS {
         let mut runs = Vec::new();

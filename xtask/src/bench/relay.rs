@@ -136,9 +136,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             && [options.server_core, options.load_core].iter().all(|core| cores.contains(core)),
         "two cores are needed, one for the server and one for the load; ours are {cores:?}"
     );
-    let only_yardstick = options.only == [Server::Yardstick];
-    let packages: &[&str] = if only_yardstick { &["limit"] } else { &["gateway", "limit"] };
-    let built = Built::new(packages, Profile::Release)?;
+    let built = Built::new(Profile::Release)?;
     let facts = host::facts();
     let cases =
         CASES.iter().filter(|case| (case.receipts || !options.receipts) && case.redis == options.redis);

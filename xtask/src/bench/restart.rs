@@ -47,7 +47,7 @@ pub(super) struct Options {
 /// # Errors
 /// When a program fails or a receipt does not find its customer.
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    let built = Built::new(&["gateway", "limit"], Profile::Release)?;
+    let built = Built::new(Profile::Release)?;
     let mut rows = Vec::new();
     for backend in BACKENDS {
         let (mut times, mut rates) = (Vec::new(), Vec::new());

@@ -57,7 +57,7 @@ pub(crate) struct Options {
 /// # Errors
 /// When a program fails, or a message was lost, misrouted or altered.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let built = Built::new(&["gateway", "sim-smsc", "loadgen"], options.profile)?;
+    let built = Built::new(options.profile)?;
     let folder = options.out.clone().unwrap_or_else(|| built.target.join("demo"));
     fresh_folder(&folder)?;
     let demo = Demo { options, built: &built, folder: &folder };
