@@ -391,14 +391,8 @@ fn parked_pdu() -> Vec<u8> {
     bytes.to_vec()
 }
 
-/// Found by the simulation: what a store parked after it had been given up stayed there until the next bind.
-#[test]
-fn what_a_late_store_parks_is_asked_for() {
-    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
-    bind(&mut relay, START, "vendor", BIND, 1);
-    clear(&mut relay);
-    let nothing = StoreAnswer::Unparked { account: account(), entries: Vec::new(), more: false };
-    relay.handle_store_answer(START, nothing);
+/// A receipt that its customer cannot take: asked to be parked.
+fn park_receipt(relay: &mut Relay) -> StoreOp {
     let pdu = DeliverSm {
         esm_class: EsmClass::RECEIPT,
         short_message: b"id:1 stat:DELIVRD",
@@ -413,11 +407,50 @@ fn what_a_late_store_parks_is_asked_for() {
     relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
     let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
     relay.delivery_failed(START, delivery);
-    assert!(matches!(relay.poll_store(), Some(StoreOp::Park { .. })));
+    let park = relay.poll_store().expect("a word to the store");
+    assert!(matches!(park, StoreOp::Park { .. }));
+    park
+}
+
+/// Found by the simulation: what a store parked after it had been given up stayed there until the next bind.
+#[test]
+fn what_a_late_store_parks_is_asked_for() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 1);
+    clear(&mut relay);
+    let nothing = StoreAnswer::Unparked { account: account(), entries: Vec::new(), more: false };
+    relay.handle_store_answer(START, nothing);
+    park_receipt(&mut relay);
     // The store takes too long; what it parks then is found by a page that is asked for behind it.
     let given_up = Limits::default().store_wait_max.as_millis() as u64;
     relay.handle_tick(after(given_up));
     relay.handle_tick(after(given_up + 1_000));
     let asked = relay.poll_store();
     assert!(matches!(asked, Some(StoreOp::Unpark { .. })), "{asked:?}");
+}
+
+/// Found by the simulation: the other shard asked before the late store had parked it, and heard no more of it.
+#[test]
+fn what_a_late_store_parked_is_told_to_the_shard_with_sessions() {
+    for (outcome, is_told) in [(Ok(()), true), (Err(StoreOutage::Away), false)] {
+        let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+        bind(&mut relay, START, "vendor", BIND, 1);
+        clear(&mut relay);
+        let StoreOp::Park { delivery, account: owner, pdu, .. } = park_receipt(&mut relay) else {
+            panic!("parks")
+        };
+        relay.customer_closed(START, CUSTOMER, &[]);
+        let has_session = ShardMessage::AccountState { account: account(), receivers: 1 };
+        relay.handle_shard_message(START, ShardIndex(1), has_session);
+        let given_up = Limits::default().store_wait_max;
+        relay.handle_tick(START + given_up);
+        clear(&mut relay);
+        relay.handle_store_answer(
+            START + 2 * given_up,
+            StoreAnswer::Parked { delivery, account: owner, outcome, pdu },
+        );
+        let words: Vec<_> = std::iter::from_fn(|| relay.poll_shard()).collect();
+        let told = (ShardIndex(1), ShardMessage::ParkedFor { account: account() });
+        assert_eq!(words.contains(&told), is_told, "{words:?}");
+    }
 }
