@@ -25,6 +25,10 @@ pub(crate) struct Submit {
     pub(crate) link: LinkKey,
     /// The relay that got it.
     pub(crate) shard: usize,
+    /// The life of that relay.
+    pub(crate) life: u32,
+    /// Records that were made of it.
+    pub(crate) records: u32,
     pub(crate) wants_receipt: bool,
     /// Names its source address.
     pub(crate) source: u64,

@@ -101,6 +101,8 @@ pub(crate) struct Plan {
     pub(crate) spellings: [Spelling; VENDORS.len()],
     /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
     pub(crate) crowded: bool,
+    /// A record is made of every submit.
+    pub(crate) records: bool,
     /// Requests of the story, about.
     pub(crate) messages: u64,
     /// Time between two misfortunes, microseconds, about.
@@ -119,6 +121,7 @@ impl Plan {
             FORGETFUL.iter().for_each(|fault| prone &= !(1 << *fault as u32));
         }
         let limits = draw_limits(random, faultless);
+        let records = random.percent(50);
         let mut spelling = || {
             let all = Spelling::ALL;
             if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
@@ -133,9 +136,10 @@ impl Plan {
             limits,
             spellings,
             crowded,
+            records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),
-            snapshots: [false, true].map(|variant| snapshot(variant, strict, limits, &spellings)),
+            snapshots: [false, true].map(|variant| snapshot(variant, (strict, records), limits, &spellings)),
         }
     }
 }
@@ -157,7 +161,12 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
     }
 }
 
-fn snapshot(variant: bool, strict: bool, limits: Limits, spellings: &[Spelling]) -> Arc<Snapshot> {
+fn snapshot(
+    variant: bool,
+    (strict, records): (bool, bool),
+    limits: Limits,
+    spellings: &[Spelling],
+) -> Arc<Snapshot> {
     let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
     let route = |prefix: &str, priority, vendors| Route {
         prefix: prefix.into(),
@@ -201,7 +210,7 @@ fn snapshot(variant: bool, strict: bool, limits: Limits, spellings: &[Spelling])
         ],
         limits,
         correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
-        records: false,
+        records,
         ..SnapshotInput::default()
     };
     Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))

@@ -41,6 +41,8 @@ pub struct Story {
     pub told_by_receipt: u64,
     /// Receipts that may have told one of several messages, and told none.
     pub ambiguous: u64,
+    /// Records of submits.
+    pub records: u64,
     /// Misfortunes by kind.
     pub faults: Faults,
 }
@@ -66,6 +68,7 @@ impl Story {
         self.held += other.held;
         self.told_by_receipt += other.told_by_receipt;
         self.ambiguous += other.ambiguous;
+        self.records += other.records;
         self.faults.add(&other.faults);
     }
 }

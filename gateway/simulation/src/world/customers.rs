@@ -42,6 +42,8 @@ impl World {
             account,
             link,
             shard,
+            life: 0,
+            records: 0,
             wants_receipt,
             source,
             destination,
@@ -80,7 +82,7 @@ impl World {
         let arrival = Arrival { now: self.now(), unix_seconds, link, over_window: self.random.percent(1) };
         let frame = Frame::whole(&bytes).expect("a whole PDU");
         let submit = &mut self.ledger.submits[number as usize];
-        submit.arrived = Some(self.now);
+        (submit.arrived, submit.life) = (Some(self.now), self.shards[shard].life);
         submit.command = frame.command_id();
         self.unanswered.push_back(number);
         self.shards[shard].tally.submits += 1;

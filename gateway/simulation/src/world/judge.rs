@@ -49,6 +49,7 @@ impl World {
 
     /// The relay's counters of one life, at an end of it.
     pub(super) fn check_counters(&mut self, shard: usize) {
+        self.check_records(shard);
         let Some(relay) = &self.shards[shard].relay else { return };
         let (traffic, tally) = (relay.counters().traffic, self.shards[shard].tally);
         self.story.remote += traffic.remote_submits;

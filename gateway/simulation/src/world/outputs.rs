@@ -25,7 +25,7 @@ impl World {
             } else if let Some((to, message)) = relay.poll_shard() {
                 self.post(shard, to, message);
             } else {
-                return;
+                return self.draw_records(shard);
             }
             if self.burn_fuse(shard) {
                 return;
@@ -238,7 +238,7 @@ impl World {
         );
     }
 
-    fn verdict_of(&self, number: u32, status: CommandStatus) -> Verdict {
+    pub(super) fn verdict_of(&self, number: u32, status: CommandStatus) -> Verdict {
         let scene = &CUSTOMERS[self.ledger.submits[number as usize].account];
         match status {
             CommandStatus::ESME_ROK => Verdict::Accepted,
