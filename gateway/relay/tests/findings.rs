@@ -4,7 +4,8 @@ use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Correlation, Counters, Limits, LinkKey, MessageKey, Output,
     ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot,
-    SnapshotInput, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
+    SnapshotInput, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, UnknownOutcome, Vendor, VendorId,
+    WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -452,5 +453,37 @@ fn what_a_late_store_parked_is_told_to_the_shard_with_sessions() {
         let words: Vec<_> = std::iter::from_fn(|| relay.poll_shard()).collect();
         let told = (ShardIndex(1), ShardMessage::ParkedFor { account: account() });
         assert_eq!(words.contains(&told), is_told, "{words:?}");
+    }
+}
+
+/// Found by the simulation: the bytes were with the other shard, so that no route was found for them.
+#[test]
+fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
+    for is_swapped in [false, true] {
+        let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+        let vendor = VendorId::of_name(b"vendor");
+        let input = || SnapshotInput {
+            accounts: vec![Account::new("customer")],
+            vendors: vec![Vendor::new("vendor")],
+            routes: vec![Route {
+                prefix: "1202".into(),
+                account: None,
+                priority: 0,
+                unknown_outcome: Some(UnknownOutcome::Hold),
+                vendors: vec![WeightedVendor { vendor, weight: 1 }],
+            }],
+            correlate: Correlate::Strict,
+            ..SnapshotInput::default()
+        };
+        let snapshot = || Arc::new(Snapshot::compile(input()).expect("no mistake"));
+        relay.apply_snapshot(START, snapshot());
+        other_shard_has(&mut relay, 1, "vendor", 10);
+        submit(&mut relay, START, 1);
+        if is_swapped {
+            relay.apply_snapshot(START, snapshot());
+        }
+        relay.shard_gone(START, ShardIndex(1));
+        assert_eq!(answers(&mut relay), []);
+        assert_eq!(relay.counters().traffic.held_open, 1);
     }
 }
