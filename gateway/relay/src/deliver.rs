@@ -273,7 +273,8 @@ impl Relay {
         }
     }
 
-    /// The store keeps it now, or cannot. Kept, its correlation has served: the parked PDU carries our id already.
+    /// The store keeps it now, or cannot. Kept, its correlation has served: the parked PDU carries our id already. False
+    /// when nobody waits for it any more.
     pub(crate) fn parked(
         &mut self,
         now: Instant,
@@ -281,16 +282,18 @@ impl Relay {
         outcome: Result<(), StoreOutage>,
         pdu: Vec<u8>,
         place: DeliveryPlace,
-    ) {
+    ) -> bool {
         if self.deliveries.get(key).is_none_or(|delivery| delivery.place != place) {
             self.counters.traffic.stale_events += 1;
-            return self.spare.keep(pdu);
+            self.spare.keep(pdu);
+            return false;
         }
         self.leave_store(key);
         self.spare.swap(&mut self.deliveries[key].pdu, pdu);
         if outcome.is_err() {
             self.counters.traffic.store_outages += 1;
-            return self.refuse_delivery(key, DeliveryRefusal::NotParked);
+            self.refuse_delivery(key, DeliveryRefusal::NotParked);
+            return true;
         }
         let is_parking = place == DeliveryPlace::Parking;
         let outcome = if is_parking { DeliveryOutcome::Parked } else { DeliveryOutcome::Orphan };
@@ -302,6 +305,7 @@ impl Relay {
             self.note_parked(now, account);
         }
         self.answer_vendor(key, CommandStatus::ESME_ROK);
+        true
     }
 
     /// Our no to a vendor, which keeps the message.

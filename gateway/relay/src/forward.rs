@@ -297,6 +297,9 @@ impl Relay {
         message.place = Place::Shard(shard);
         message.vendor = vendor;
         message.deadline = deadline;
+        let policy = self.policy(key);
+        let message = &mut self.messages[key];
+        message.policy = Some(policy);
         let addresses = message.addresses;
         let pdu = core::mem::take(&mut message.pdu);
         self.messages.push_back(&mut self.remote_waits, key);

@@ -3,6 +3,7 @@
 
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::PlanIndex;
+use crate::snapshot::UnknownOutcome;
 use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
 use smpp::field::CommandId;
@@ -70,6 +71,8 @@ pub(crate) struct Message {
     pub(crate) again: u8,
     /// Only its vendor may get it: the policy after an unknown outcome allows no other.
     pub(crate) stays: bool,
+    /// The policy when it was last handed to another shard. Its bytes went along, so that a new snapshot cannot say.
+    pub(crate) policy: Option<UnknownOutcome>,
     pub(crate) account: u32,
     pub(crate) vendor: u16,
     pub(crate) link: Key,
@@ -141,6 +144,7 @@ impl Default for Message {
             returns: 0,
             again: 0,
             stays: false,
+            policy: None,
             account: 0,
             vendor: 0,
             link: Key::NONE,

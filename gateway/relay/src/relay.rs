@@ -375,8 +375,10 @@ impl Relay {
         match answer {
             StoreAnswer::Remembered { message, outcome } => self.remembered(now, message.0, outcome.is_ok()),
             StoreAnswer::Found { delivery, outcome } => self.found(now, delivery.0, outcome),
-            StoreAnswer::Parked { delivery, outcome, pdu } => {
-                self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Parking);
+            StoreAnswer::Parked { delivery, account, outcome, pdu } => {
+                if !self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Parking) && outcome.is_ok() {
+                    self.parked_late(now, account);
+                }
             }
             StoreAnswer::OrphanParked { delivery, outcome, pdu } => {
                 self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Orphaning);

@@ -185,8 +185,8 @@ impl StoreOp {
         match self {
             Self::Remember { message, .. } => Some(StoreAnswer::Remembered { message, outcome: Err(away) }),
             Self::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
-            Self::Park { delivery, pdu, .. } => {
-                Some(StoreAnswer::Parked { delivery, outcome: Err(away), pdu })
+            Self::Park { delivery, account, pdu, .. } => {
+                Some(StoreAnswer::Parked { delivery, account, outcome: Err(away), pdu })
             }
             Self::ParkOrphan { delivery, pdu, .. } => {
                 Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
@@ -238,6 +238,8 @@ pub enum StoreAnswer {
     Parked {
         /// As asked.
         delivery: DeliveryKey,
+        /// As asked: the delivery may have been given up by now, and the owner shall hear of it all the same.
+        account: AccountId,
         /// Durable, or why not.
         outcome: Result<(), StoreOutage>,
         /// The buffer, for use again; its content is not looked at.

@@ -49,7 +49,11 @@ impl Relay {
 
     /// The policy of the route that led to the message's vendor, else the customer's.
     pub(crate) fn policy(&mut self, key: Key) -> UnknownOutcome {
-        if self.messages[key].epoch != self.epoch {
+        let message = &self.messages[key];
+        if message.epoch != self.epoch {
+            if let (true, Some(policy)) = (message.pdu.is_empty(), message.policy) {
+                return policy;
+            }
             self.route_again(key);
         }
         let message = &self.messages[key];

@@ -154,6 +154,14 @@ impl Relay {
         }
     }
 
+    /// A store parked something after its delivery was given up: whoever was told then may have asked before it was
+    /// there.
+    pub(crate) fn parked_late(&mut self, now: Instant, owner: AccountId) {
+        if let Some(place) = self.accounts.place_any(&self.snapshot, owner) {
+            self.note_parked(now, place);
+        }
+    }
+
     /// Another node parked something for an account: asked for at once where the account has sessions here, unless
     /// these have just failed.
     pub(crate) fn parked_elsewhere(&mut self, now: Instant, owner: AccountId) {

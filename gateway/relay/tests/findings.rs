@@ -4,7 +4,8 @@ use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Correlation, Counters, Limits, LinkKey, MessageKey, Output,
     ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot,
-    SnapshotInput, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, Vendor, VendorId, WeightedVendor,
+    SnapshotInput, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome, UnknownOutcome, Vendor, VendorId,
+    WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -391,14 +392,8 @@ fn parked_pdu() -> Vec<u8> {
     bytes.to_vec()
 }
 
-/// Found by the simulation: what a store parked after it had been given up stayed there until the next bind.
-#[test]
-fn what_a_late_store_parks_is_asked_for() {
-    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
-    bind(&mut relay, START, "vendor", BIND, 1);
-    clear(&mut relay);
-    let nothing = StoreAnswer::Unparked { account: account(), entries: Vec::new(), more: false };
-    relay.handle_store_answer(START, nothing);
+/// A receipt that its customer cannot take: asked to be parked.
+fn park_receipt(relay: &mut Relay) -> StoreOp {
     let pdu = DeliverSm {
         esm_class: EsmClass::RECEIPT,
         short_message: b"id:1 stat:DELIVRD",
@@ -413,11 +408,82 @@ fn what_a_late_store_parks_is_asked_for() {
     relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
     let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
     relay.delivery_failed(START, delivery);
-    assert!(matches!(relay.poll_store(), Some(StoreOp::Park { .. })));
+    let park = relay.poll_store().expect("a word to the store");
+    assert!(matches!(park, StoreOp::Park { .. }));
+    park
+}
+
+/// Found by the simulation: what a store parked after it had been given up stayed there until the next bind.
+#[test]
+fn what_a_late_store_parks_is_asked_for() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    bind(&mut relay, START, "vendor", BIND, 1);
+    clear(&mut relay);
+    let nothing = StoreAnswer::Unparked { account: account(), entries: Vec::new(), more: false };
+    relay.handle_store_answer(START, nothing);
+    park_receipt(&mut relay);
     // The store takes too long; what it parks then is found by a page that is asked for behind it.
     let given_up = Limits::default().store_wait_max.as_millis() as u64;
     relay.handle_tick(after(given_up));
     relay.handle_tick(after(given_up + 1_000));
     let asked = relay.poll_store();
     assert!(matches!(asked, Some(StoreOp::Unpark { .. })), "{asked:?}");
+}
+
+/// Found by the simulation: the other shard asked before the late store had parked it, and heard no more of it.
+#[test]
+fn what_a_late_store_parked_is_told_to_the_shard_with_sessions() {
+    for (outcome, is_told) in [(Ok(()), true), (Err(StoreOutage::Away), false)] {
+        let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+        bind(&mut relay, START, "vendor", BIND, 1);
+        clear(&mut relay);
+        let StoreOp::Park { delivery, account: owner, pdu, .. } = park_receipt(&mut relay) else {
+            panic!("parks")
+        };
+        relay.customer_closed(START, CUSTOMER, &[]);
+        let has_session = ShardMessage::AccountState { account: account(), receivers: 1 };
+        relay.handle_shard_message(START, ShardIndex(1), has_session);
+        let given_up = Limits::default().store_wait_max;
+        relay.handle_tick(START + given_up);
+        clear(&mut relay);
+        relay.handle_store_answer(
+            START + 2 * given_up,
+            StoreAnswer::Parked { delivery, account: owner, outcome, pdu },
+        );
+        let words: Vec<_> = std::iter::from_fn(|| relay.poll_shard()).collect();
+        let told = (ShardIndex(1), ShardMessage::ParkedFor { account: account() });
+        assert_eq!(words.contains(&told), is_told, "{words:?}");
+    }
+}
+
+/// Found by the simulation: the bytes were with the other shard, so that no route was found for them.
+#[test]
+fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
+    for is_swapped in [false, true] {
+        let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+        let vendor = VendorId::of_name(b"vendor");
+        let input = || SnapshotInput {
+            accounts: vec![Account::new("customer")],
+            vendors: vec![Vendor::new("vendor")],
+            routes: vec![Route {
+                prefix: "1202".into(),
+                account: None,
+                priority: 0,
+                unknown_outcome: Some(UnknownOutcome::Hold),
+                vendors: vec![WeightedVendor { vendor, weight: 1 }],
+            }],
+            correlate: Correlate::Strict,
+            ..SnapshotInput::default()
+        };
+        let snapshot = || Arc::new(Snapshot::compile(input()).expect("no mistake"));
+        relay.apply_snapshot(START, snapshot());
+        other_shard_has(&mut relay, 1, "vendor", 10);
+        submit(&mut relay, START, 1);
+        if is_swapped {
+            relay.apply_snapshot(START, snapshot());
+        }
+        relay.shard_gone(START, ShardIndex(1));
+        assert_eq!(answers(&mut relay), []);
+        assert_eq!(relay.counters().traffic.held_open, 1);
+    }
 }

@@ -175,7 +175,9 @@ impl World {
             let answer = match op {
                 StoreOp::Remember { message, .. } => StoreAnswer::Remembered { message, outcome: Ok(()) },
                 StoreOp::Find { delivery, .. } => StoreAnswer::Found { delivery, outcome: Ok(found) },
-                StoreOp::Park { delivery, pdu, .. } => StoreAnswer::Parked { delivery, outcome: Ok(()), pdu },
+                StoreOp::Park { delivery, account, pdu, .. } => {
+                    StoreAnswer::Parked { delivery, account, outcome: Ok(()), pdu }
+                }
                 StoreOp::ParkOrphan { delivery, pdu, .. } => {
                     StoreAnswer::OrphanParked { delivery, outcome: Ok(()), pdu }
                 }

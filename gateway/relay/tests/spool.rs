@@ -212,10 +212,10 @@ impl World {
                 self.remembered += 1;
                 Some(StoreAnswer::Remembered { message, outcome: Ok(()) })
             }
-            StoreOp::Park { delivery, pdu, .. } => {
+            StoreOp::Park { delivery, account, pdu, .. } => {
                 self.parked += 1;
                 self.receipts.push(pdu.clone());
-                Some(StoreAnswer::Parked { delivery, outcome: Ok(()), pdu })
+                Some(StoreAnswer::Parked { delivery, account, outcome: Ok(()), pdu })
             }
             StoreOp::Unpark { account, .. } => {
                 Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })

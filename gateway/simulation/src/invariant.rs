@@ -18,7 +18,7 @@ pub enum Invariant {
     /// Every receipt and MO reaches its customer while the store kept its data; a vendor is only acknowledged when
     /// that is certain; in a story without faults exactly once.
     Delivered,
-    /// The relay's counters are the world's own counts.
+    /// The relay's counters are the world's own counts, and of every submit there is one record that tells its end.
     Counted,
     /// Order is kept from a customer's session to a vendor's link.
     Order,

@@ -1,7 +1,7 @@
 //! What the world knows of every message: the exact record that the invariants are judged by.
 
-use crate::scene::VENDORS;
-use relay::LinkKey;
+use crate::scene::{CUSTOMERS, DESTINATIONS, VENDORS};
+use relay::{LinkKey, UnknownOutcome};
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
 
@@ -25,7 +25,15 @@ pub(crate) struct Submit {
     pub(crate) link: LinkKey,
     /// The relay that got it.
     pub(crate) shard: usize,
+    /// The life of that relay.
+    pub(crate) life: u32,
+    /// Records that were made of it.
+    pub(crate) records: u32,
     pub(crate) wants_receipt: bool,
+    /// Names its source address.
+    pub(crate) source: u64,
+    /// In the scene's table.
+    pub(crate) destination: usize,
     pub(crate) command: CommandId,
     /// When the gateway got it.
     pub(crate) arrived: Option<u64>,
@@ -35,6 +43,23 @@ pub(crate) struct Submit {
     pub(crate) gateway_id: Option<GatewayId>,
     pub(crate) last_copy: u32,
     pub(crate) copies_accepted: u32,
+}
+
+impl Submit {
+    /// What its unknown outcomes are subject to: the route's policy, else the customer's.
+    pub(crate) fn policy(&self) -> UnknownOutcome {
+        DESTINATIONS[self.destination].1.unwrap_or(CUSTOMERS[self.account].policy)
+    }
+
+    /// More than one vendor may have it.
+    pub(crate) fn may_repeat(&self) -> bool {
+        matches!(self.policy(), UnknownOutcome::RetryOther | UnknownOutcome::RetrySame)
+    }
+
+    /// The digits of its source and destination.
+    pub(crate) fn addresses(&self) -> (String, &'static [u8]) {
+        (format!("1202{:07}", self.source), DESTINATIONS[self.destination].0)
+    }
 }
 
 /// Where one copy stands, as far as the gateway can know.

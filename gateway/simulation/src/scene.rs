@@ -26,7 +26,7 @@ const fn customer(name: &'static str, number: &'static str, policy: UnknownOutco
 }
 
 /// The customers; another policy is another line.
-pub(crate) const CUSTOMERS: [CustomerScene; 5] = [
+pub(crate) const CUSTOMERS: [CustomerScene; 7] = [
     customer("acme", "18005550001", UnknownOutcome::Fail),
     CustomerScene { rate: 400, ..customer("globex", "18005550002", UnknownOutcome::Fail) },
     customer("initech", "18005550003", UnknownOutcome::RetryOther),
@@ -35,14 +35,32 @@ pub(crate) const CUSTOMERS: [CustomerScene; 5] = [
         ..customer("umbrella", "18005550004", UnknownOutcome::Fail)
     },
     customer("hooli", "18005550005", UnknownOutcome::RetryOther),
+    customer("stark", "18005550006", UnknownOutcome::Hold),
+    customer("wayne", "18005550007", UnknownOutcome::RetrySame),
 ];
 
 /// The vendors, in the order of the world's tables.
 pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
 
-/// Destinations of submits: by weight, by priority, one vendor only, nowhere.
-pub(crate) const DESTINATIONS: [&[u8]; 6] =
-    [b"12025550111", b"+12025550112", b"12025550113", b"2995550113", b"3005", b"9"];
+/// Destinations of submits: by weight, by priority, one vendor only, nowhere; and two whose routes have a policy of
+/// their own.
+pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
+    (b"12025550111", None),
+    (b"+12025550112", None),
+    (b"12025550113", None),
+    (b"2995550113", None),
+    (b"3005", None),
+    (b"9", None),
+    (b"4415550114", Some(UnknownOutcome::Hold)),
+    (b"5215550115", Some(UnknownOutcome::RetrySame)),
+];
+
+/// Source addresses of a crowded story: some unknown outcomes and messages share both addresses.
+pub(crate) const SOURCES_CROWDED: u64 = 20;
+/// What takes the memory of unknown outcomes or of correlations from a node: then a receipt of a forgotten message may
+/// fit another one with the same addresses, and nobody can tell. Not in crowded stories.
+const FORGETFUL: [Fault; 5] =
+    [Fault::NodeCrash, Fault::ShardGone, Fault::Drain, Fault::StoreLosesTail, Fault::StoreLosesAll];
 
 /// Vendors tried for one message.
 pub(crate) const ATTEMPTS_MAX: u8 = 3;
@@ -56,13 +74,15 @@ pub(crate) const ANSWER_TIMER_US: u64 = 150_000;
 pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
 /// How long the store may take.
 pub(crate) const STORE_WAIT_US: u64 = 300_000;
+/// How long a customer is held for a receipt.
+const HOLD_US: u64 = 600_000;
 /// How long another shard may take.
 pub(crate) const REMOTE_WAIT_US: u64 = 700_000;
 /// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
 pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
 /// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
-/// timer and another shard, and at last for the store.
-pub(crate) const ANSWER_DEADLINE_US: u64 = 7_000_000;
+/// timer and another shard, and at last for a receipt and for the store.
+pub(crate) const ANSWER_DEADLINE_US: u64 = 8_000_000;
 /// The same for a vendor's deliver_sm: four looks into the store, three waits between, three sessions, another shard.
 pub(crate) const ACKNOWLEDGE_DEADLINE_US: u64 = 8_000_000;
 
@@ -79,6 +99,10 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
     pub(crate) spellings: [Spelling; VENDORS.len()],
+    /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
+    pub(crate) crowded: bool,
+    /// A record is made of every submit.
+    pub(crate) records: bool,
     /// Requests of the story, about.
     pub(crate) messages: u64,
     /// Time between two misfortunes, microseconds, about.
@@ -89,10 +113,15 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn draw(seed: u64, random: &mut Random) -> Self {
         let faultless = seed.is_multiple_of(8);
-        let nodes = (0..1 + random.below(3)).map(|_| 1 + random.below(3) as u8).collect();
+        let nodes: Vec<u8> = (0..1 + random.below(3)).map(|_| 1 + random.below(3) as u8).collect();
         let strict = random.percent(80);
-        let prone = if faultless { 0 } else { random.next() | random.next() & random.next() };
+        let mut prone = if faultless { 0 } else { random.next() | random.next() & random.next() };
+        let crowded = nodes.len() == 1 && random.percent(40);
+        if crowded {
+            FORGETFUL.iter().for_each(|fault| prone &= !(1 << *fault as u32));
+        }
         let limits = draw_limits(random, faultless);
+        let records = random.percent(50);
         let mut spelling = || {
             let all = Spelling::ALL;
             if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
@@ -106,9 +135,11 @@ impl Plan {
             strict,
             limits,
             spellings,
+            crowded,
+            records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),
-            snapshots: [false, true].map(|variant| snapshot(variant, strict, limits, &spellings)),
+            snapshots: [false, true].map(|variant| snapshot(variant, (strict, records), limits, &spellings)),
         }
     }
 }
@@ -124,12 +155,18 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
         delivery_wait_max: Duration::from_millis(100),
         store_wait_max: Duration::from_micros(STORE_WAIT_US),
         remote_wait_max: Duration::from_micros(REMOTE_WAIT_US),
+        hold_max: Duration::from_micros(HOLD_US),
         attempts_max: ATTEMPTS_MAX,
         ..Limits::default()
     }
 }
 
-fn snapshot(variant: bool, strict: bool, limits: Limits, spellings: &[Spelling]) -> Arc<Snapshot> {
+fn snapshot(
+    variant: bool,
+    (strict, records): (bool, bool),
+    limits: Limits,
+    spellings: &[Spelling],
+) -> Arc<Snapshot> {
     let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
     let route = |prefix: &str, priority, vendors| Route {
         prefix: prefix.into(),
@@ -137,6 +174,10 @@ fn snapshot(variant: bool, strict: bool, limits: Limits, spellings: &[Spelling])
         priority,
         unknown_outcome: None,
         vendors,
+    };
+    let overridden = |prefix, priority, vendor, policy| Route {
+        unknown_outcome: Some(policy),
+        ..route(prefix, priority, vec![weighted(vendor, 1)])
     };
     let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
     let accounts = CUSTOMERS.iter().map(|scene| Account {
@@ -162,10 +203,14 @@ fn snapshot(variant: bool, strict: bool, limits: Limits, spellings: &[Spelling])
             route("2", 10, vec![weighted(first, 1)]),
             route("2", 20, vec![weighted(second, 1)]),
             route("3", 10, vec![weighted("north", 1)]),
+            overridden("4", 10, first, UnknownOutcome::Hold),
+            overridden("4", 20, second, UnknownOutcome::Hold),
+            overridden("5", 10, first, UnknownOutcome::RetrySame),
+            overridden("5", 20, second, UnknownOutcome::RetrySame),
         ],
         limits,
         correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
-        records: false,
+        records,
         ..SnapshotInput::default()
     };
     Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))

@@ -144,7 +144,7 @@ impl Store {
             self.journal.push_back((now, Undo::Park(place)));
             deed = Deed::Parked(place.0, place.1);
         }
-        (deed, Some(StoreAnswer::Parked { delivery, outcome, pdu }))
+        (deed, Some(StoreAnswer::Parked { delivery, account, outcome, pdu }))
     }
 
     fn unpark(&mut self, life: u32, account: AccountId, count_max: u32) -> StoreAnswer {

@@ -35,6 +35,14 @@ pub struct Story {
     pub retries: u64,
     /// Messages given to another vendor after an error.
     pub failovers: u64,
+    /// Messages of unknown outcome whose customers waited for a receipt.
+    pub held: u64,
+    /// Those that a receipt told.
+    pub told_by_receipt: u64,
+    /// Receipts that may have told one of several messages, and told none.
+    pub ambiguous: u64,
+    /// Records of submits.
+    pub records: u64,
     /// Misfortunes by kind.
     pub faults: Faults,
 }
@@ -57,6 +65,10 @@ impl Story {
         self.remote += other.remote;
         self.retries += other.retries;
         self.failovers += other.failovers;
+        self.held += other.held;
+        self.told_by_receipt += other.told_by_receipt;
+        self.ambiguous += other.ambiguous;
+        self.records += other.records;
         self.faults.add(&other.faults);
     }
 }

@@ -16,14 +16,14 @@ fn address(digits: &[u8]) -> Address<'_> {
 /// A submit_sm: its text is its number, some have a validity.
 pub(crate) fn submit(
     number: u32,
-    destination: &[u8],
+    (source, destination): (&[u8], &[u8]),
     wants_receipt: bool,
     validity: &[u8],
     out: &mut BytesMut,
 ) {
     let text = format!("m{number}");
     SubmitSm {
-        source: address(b"12025550100"),
+        source: address(source),
         destination: address(destination),
         registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
         validity_period: validity,
@@ -33,10 +33,10 @@ pub(crate) fn submit(
     .encode(CommandStatus::ESME_ROK, number + 1, out);
 }
 
-/// A receipt about message `number`, itself told by the number behind `u`.
+/// A receipt about message `number` with these addresses, itself told by the number behind `u`.
 pub(crate) fn receipt(
-    number: u32,
-    upward: u32,
+    (number, upward): (u32, u32),
+    (source, destination): (&[u8], &[u8]),
     id: &[u8],
     is_final: bool,
     with_tlv: bool,
@@ -57,8 +57,8 @@ pub(crate) fn receipt(
         write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &value);
     }
     DeliverSm {
-        source: address(b"1000"),
-        destination: address(b"12025550100"),
+        source: address(destination),
+        destination: address(source),
         esm_class: EsmClass::RECEIPT,
         short_message: &text,
         tlvs: Tlvs::new(&tlvs),

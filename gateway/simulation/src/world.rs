@@ -24,6 +24,7 @@ mod mail;
 mod misfortune;
 mod node;
 mod outputs;
+mod records;
 mod stores;
 mod vendors;
 

@@ -171,7 +171,9 @@ fn parked_deliveries_come_out_in_order_once() {
         |store| {
             let parked =
                 turn(store, vec![park(1, "a"), park(2, "x"), park(1, "b"), park(1, "c"), unpark(1, 2)]);
-            assert!(matches!(&parked[0], StoreAnswer::Parked { outcome: Ok(()), pdu, .. } if pdu == b"a"));
+            assert!(
+                matches!(&parked[0], StoreAnswer::Parked { account: AccountId(1), outcome: Ok(()), pdu, .. } if pdu == b"a")
+            );
             let (first, more) = handed(&parked);
             assert_eq!(first.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["a", "b"]);
             assert!(more);

@@ -139,7 +139,7 @@ impl Embedded {
             }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 let outcome = self.park(now, account.0, urgent, &pdu);
-                answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
+                answers.push(StoreAnswer::Parked { delivery, account, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, vendor, pdu } => {
                 let outcome = self.park_orphan(now, vendor.0, &pdu);

@@ -48,7 +48,7 @@ impl Memory {
             }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 let outcome = self.park(now, account.0, urgent, &pdu);
-                answers.push(StoreAnswer::Parked { delivery, outcome, pdu });
+                answers.push(StoreAnswer::Parked { delivery, account, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, pdu, .. } => {
                 let outcome = if self.orphans.len() as u64 >= self.limits.orphans_max {

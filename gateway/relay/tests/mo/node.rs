@@ -284,7 +284,7 @@ impl Node {
                 if !self.is_deaf {
                     self.got.push((name, read(&pdu, true)));
                 }
-                StoreAnswer::Parked { delivery, outcome: Ok(()), pdu }
+                StoreAnswer::Parked { delivery, account: owner, outcome: Ok(()), pdu }
             }
             StoreOp::ParkOrphan { delivery, pdu, .. } => {
                 if !self.is_deaf {

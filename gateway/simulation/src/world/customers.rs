@@ -36,11 +36,17 @@ impl World {
         let number = self.ledger.submits.len() as u32;
         let (shard, session_lost) = (self.link(link).shard, !self.link(link).ours);
         let wants_receipt = self.random.percent(60);
+        let source = if self.plan.crowded { self.random.below(SOURCES_CROWDED) } else { number.into() };
+        let destination = self.random.below(DESTINATIONS.len() as u64) as usize;
         self.ledger.submits.push(Submit {
             account,
             link,
             shard,
+            life: 0,
+            records: 0,
             wants_receipt,
+            source,
+            destination,
             command: CommandId::SUBMIT_SM,
             arrived: None,
             session_lost,
@@ -62,13 +68,13 @@ impl World {
         self.note("submit", shard as u64, number.into());
         let mut bytes = core::mem::take(&mut self.scratch);
         bytes.clear();
-        let destination = self.random.pick(&DESTINATIONS).unwrap_or_default();
+        let (source, destination) = self.ledger.submits[number as usize].addresses();
         let validity: &[u8] = match self.random.below(40) {
             0 => b"000001000000000R",
             1 => b"270115080000000+", // the wall's first minute: over for a clock that jumped far enough
             _ => b"",
         };
-        wire::submit(number, destination, wants_receipt, validity, &mut bytes);
+        wire::submit(number, (source.as_bytes(), destination), wants_receipt, validity, &mut bytes);
         if validity.is_empty() && self.random.percent(20) {
             bytes = wire::as_data(&bytes);
         }
@@ -76,7 +82,7 @@ impl World {
         let arrival = Arrival { now: self.now(), unix_seconds, link, over_window: self.random.percent(1) };
         let frame = Frame::whole(&bytes).expect("a whole PDU");
         let submit = &mut self.ledger.submits[number as usize];
-        submit.arrived = Some(self.now);
+        (submit.arrived, submit.life) = (Some(self.now), self.shards[shard].life);
         submit.command = frame.command_id();
         self.unanswered.push_back(number);
         self.shards[shard].tally.submits += 1;

@@ -49,11 +49,14 @@ impl World {
 
     /// The relay's counters of one life, at an end of it.
     pub(super) fn check_counters(&mut self, shard: usize) {
+        self.check_records(shard);
         let Some(relay) = &self.shards[shard].relay else { return };
         let (traffic, tally) = (relay.counters().traffic, self.shards[shard].tally);
         self.story.remote += traffic.remote_submits;
         self.story.retries += traffic.unknown_retries;
         self.story.failovers += traffic.vendor_failovers;
+        self.story.held += traffic.unknowns_held;
+        self.story.ambiguous += traffic.unknowns_ambiguous;
         let refused = traffic.submits_rejected + traffic.submits_refused;
         let told = traffic.submits_accepted + traffic.submits_unknown + refused;
         must!(traffic.submits == tally.submits, Counted, "{} submits, {tally:?}", traffic.submits);

@@ -25,7 +25,7 @@ impl World {
             } else if let Some((to, message)) = relay.poll_shard() {
                 self.post(shard, to, message);
             } else {
-                return;
+                return self.draw_records(shard);
             }
             if self.burn_fuse(shard) {
                 return;
@@ -79,8 +79,8 @@ impl World {
         let submit = &self.ledger.submits[number as usize];
         must!(frame.command_id() == submit.command, OneAnswer, "message {number} is sent as another PDU");
         must!((link.flights.len() as u32) < link.window, Bounded, "the window of link {} is exceeded", key.0);
-        self.check_copy(shard, number);
         let super::link::Party::Vendor(vendor) = self.links[key.0 as usize].party else { return };
+        self.check_copy(shard, number, vendor);
         let copy = self.ledger.copies.len() as u32;
         let submit = &mut self.ledger.submits[number as usize];
         let (previous, session) = (submit.last_copy, submit.link);
@@ -117,11 +117,12 @@ impl World {
     }
 
     /// Another copy only where no earlier one may arrive, or where the policy allows it after an unknown outcome.
-    fn check_copy(&mut self, shard: usize, number: u32) {
+    fn check_copy(&mut self, shard: usize, number: u32, vendor: usize) {
         let submit = &self.ledger.submits[number as usize];
-        let may_repeat = CUSTOMERS[submit.account].policy != UnknownOutcome::Fail;
+        let same_only = submit.policy() == UnknownOutcome::RetrySame;
         let age = self.now - submit.arrived.unwrap_or(self.now);
         for copy in self.ledger.copies_of(number) {
+            let may_repeat = submit.may_repeat() && (!same_only || copy.vendor == vendor);
             let allowed = match copy.state {
                 CopyState::Unsent | CopyState::Refused => true,
                 CopyState::Accepted => copy.shard != submit.shard && age >= REMOTE_WAIT_US && may_repeat,
@@ -182,6 +183,7 @@ impl World {
                 self.story.accepted += 1;
                 let taken = self.ledger.submits[number as usize].copies_accepted > 0;
                 must!(taken, AcceptedMeansTaken, "message {number} is accepted, and no vendor has it");
+                self.check_told(number);
                 if let Some(id) = id {
                     self.see_id(number, id);
                     self.check_kept(shard, number);
@@ -205,6 +207,22 @@ impl World {
         self.ledger.submits[number as usize].verdict = Some(verdict);
     }
 
+    /// A vendor said yes to this message, or its customer was held and a receipt of this very message has come.
+    fn check_told(&mut self, number: u32) {
+        if self.ledger.copies_of(number).any(|copy| copy.state == CopyState::Accepted) {
+            return;
+        }
+        let is_held = self.ledger.submits[number as usize].policy() == UnknownOutcome::Hold;
+        must!(is_held, AcceptedMeansTaken, "message {number} is accepted, and nobody said so");
+        let came = self.ledger.upwards.iter().any(|upward| {
+            let is_of = |copy: u32| self.ledger.copies[copy as usize].submit == number;
+            upward.first_seen.is_some()
+                && matches!(upward.content, Content::Receipt { copy, .. } if is_of(copy))
+        });
+        must!(came, AcceptedMeansTaken, "message {number} is accepted by the receipt of another one");
+        self.story.told_by_receipt += 1;
+    }
+
     /// A strict gateway says yes after the store has the correlation, where the store is well.
     fn check_kept(&mut self, shard: usize, number: u32) {
         let submit = &self.ledger.submits[number as usize];
@@ -220,7 +238,7 @@ impl World {
         );
     }
 
-    fn verdict_of(&self, number: u32, status: CommandStatus) -> Verdict {
+    pub(super) fn verdict_of(&self, number: u32, status: CommandStatus) -> Verdict {
         let scene = &CUSTOMERS[self.ledger.submits[number as usize].account];
         match status {
             CommandStatus::ESME_ROK => Verdict::Accepted,

@@ -109,10 +109,7 @@ impl World {
             NoMeansNo,
             "message {submit_number} was refused, and is taken"
         );
-        let allowed = match CUSTOMERS[submit.account].policy {
-            relay::UnknownOutcome::Fail => 1,
-            _ => u32::from(ATTEMPTS_MAX),
-        };
+        let allowed = if submit.may_repeat() { u32::from(ATTEMPTS_MAX) } else { 1 };
         must!(submit.copies_accepted <= allowed, Copies, "message {submit_number} has a copy too many");
     }
 
@@ -287,7 +284,9 @@ impl World {
                 self.shards[shard].tally.receipts += counts;
                 let copy = &self.ledger.copies[copy as usize];
                 let id = self.plan.spellings[copy.vendor].in_receipt(copy.id);
-                wire::receipt(copy.submit, number, id.as_bytes(), is_final, with_tlv, sending + 1)
+                let (source, destination) = self.ledger.submits[copy.submit as usize].addresses();
+                let (numbers, addresses) = ((copy.submit, number), (source.as_bytes(), destination));
+                wire::receipt(numbers, addresses, id.as_bytes(), is_final, with_tlv, sending + 1)
             }
             Content::Mo(owner) => {
                 self.shards[shard].tally.mo += counts;

@@ -154,7 +154,7 @@ impl Redis {
                 let bytes = Bytes::copy_from_slice(&pdu);
                 plan.parks.entry((account.0, class_of(urgent))).or_default().push((place, bytes));
                 plan.parked_for.insert(account.0);
-                answers.push(StoreAnswer::Parked { delivery, outcome: Err(away), pdu });
+                answers.push(StoreAnswer::Parked { delivery, account, outcome: Err(away), pdu });
             }
             StoreOp::ParkOrphan { delivery, vendor, pdu } => {
                 plan.orphans.push((place, vendor.0, Bytes::copy_from_slice(&pdu)));
