@@ -36,8 +36,8 @@ pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
 
-use rows::open_error;
 use relay::{StoreAnswer, StoreOp, StoreOutage};
+use rows::open_error;
 use std::path::PathBuf;
 use std::time::Duration;
 
