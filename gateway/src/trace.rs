@@ -143,10 +143,7 @@ fn timeline(message: &Message) -> String {
         match record.kind.as_str() {
             "submit" => tell_submit(&mut text, record),
             "delivery" => tell_delivery(&mut text, record),
-            kind => {
-                let state = record.state.as_deref().unwrap_or("?");
-                step(&mut text, &record.at, 0, &format!("{kind}: {state}"));
-            }
+            _ => tell_later(&mut text, record),
         }
     }
     text
@@ -188,7 +185,38 @@ fn tell_submit(text: &mut String, record: &Line) {
         Some(status) => format!("customer answered {}", named(status)),
         None => "customer gone, no answer given".into(),
     };
-    let what = format!("{answered}, {}{refusal}{duplicate}", word(&record.state));
+    let state = match record.state.as_deref() {
+        Some("admitted") => "kept in the spool",
+        state => state.unwrap_or("?"),
+    };
+    let told = if record.by_receipt == Some(true) {
+        let id = word(&record.vendor_id);
+        format!(" since a receipt told that {} has it, its id {id}", word(&record.vendor))
+    } else {
+        String::new()
+    };
+    let what = format!("{answered}, {state}{told}{refusal}{duplicate}");
+    step(text, &record.at, record.ended_us, &what);
+}
+
+/// A duplicate, a settlement, a resolution.
+fn tell_later(text: &mut String, record: &Line) {
+    let state = record.state.as_deref().unwrap_or("?");
+    let vendor = record.vendor.as_ref().map(|vendor| format!(", {vendor}")).unwrap_or_default();
+    let id = record.vendor_id.as_ref().map(|id| format!(", its id {id}")).unwrap_or_default();
+    let what = match record.kind.as_str() {
+        "duplicate" => "submitted again, answered with the same id, not sent".into(),
+        "settled" => {
+            let tries = record.tries.unwrap_or_default();
+            let fate = record.receipt_state.as_ref().map(|fate| format!(" ({fate})")).unwrap_or_default();
+            let status = record.vendor_status.map(|status| format!(", {}", named(status)));
+            let duplicate = if record.possible_duplicate == Some(true) { ", possible duplicate" } else { "" };
+            let status = status.unwrap_or_default();
+            format!("settled: {state}{fate}{vendor}{status}{id}, tries {tries}{duplicate}")
+        }
+        "resolved" => format!("a receipt told the outcome: {state}{vendor}{id}"),
+        kind => format!("{kind}: {state}"),
+    };
     step(text, &record.at, record.ended_us, &what);
 }
 
@@ -198,7 +226,7 @@ fn tell_delivery(text: &mut String, record: &Line) {
     let from = match (&record.vendor, record.was_parked) {
         (_, Some(true)) => " out of the store".to_owned(),
         (Some(vendor), _) => format!(" from {vendor}"),
-        _ => String::new(),
+        _ => " of the gateway's own".to_owned(),
     };
     let what = match record.receipt_final {
         Some(_) => format!("receipt {state}{error}{from}"),

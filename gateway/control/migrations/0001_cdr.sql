@@ -31,6 +31,8 @@ create table cdr (
     vendor_status bigint,
     copies smallint,
     possible_duplicate boolean,
+    by_receipt boolean,
+    tries integer,
     routed_us bigint,
     sent_us bigint,
     acknowledged_us bigint,

@@ -49,7 +49,9 @@ impl Relay {
             ShardMessage::Unresolved { vendor, addresses, gateway_id } => {
                 self.unresolved_elsewhere(now, from, vendor, addresses, gateway_id);
             }
-            ShardMessage::Settled { vendor, gateway_id } => self.settled_elsewhere(vendor, gateway_id),
+            ShardMessage::Settled { vendor, gateway_id, by } => {
+                self.settled_elsewhere(vendor, gateway_id, by);
+            }
             ShardMessage::Contested { vendor, gateway_id, is_contested } => {
                 self.contested_elsewhere(from, vendor, gateway_id, is_contested);
             }

@@ -35,8 +35,13 @@ impl Record {
 /// What a record tells of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RecordKind {
-    /// A customer's submit, from its coming to its answer. Exactly one for each.
+    /// A customer's submit, from its coming to its answer. Exactly one for each but for duplicates. With the customer's
+    /// mode store and forward it ends with the spool's word, in state `Admitted`, and [`Self::Settled`] follows.
     Submit(SubmitRecord),
+    /// A submit that was recognised as an earlier message, and answered with the id of that one, which is the id here.
+    Duplicate(SubmitRecord),
+    /// A message that the spool had is settled for good.
+    Settled(SettledRecord),
     /// A receipt or MO that found its end: taken, refused, parked, orphaned.
     Delivery(DeliveryRecord),
     /// An unknown outcome that became known after the customer was answered.
@@ -95,6 +100,8 @@ pub struct SubmitRecord {
     /// Whom it was handed to, in order; provably unsent copies are not among them.
     pub(crate) vendors: [VendorId; TRIES_MAX],
     pub(crate) vendor_count: u8,
+    /// Who accepted it.
+    pub(crate) accepted_by: Option<VendorId>,
     /// Copies handed to vendors; may be more than vendors are listed.
     pub copies: u8,
     /// When a first place was found for it.
@@ -133,12 +140,19 @@ pub struct SubmitRecord {
     pub refusal: Option<Refusal>,
     /// Another copy was sent while a first one may have arrived.
     pub possible_duplicate: bool,
+    /// No vendor answered: a receipt told that one has it.
+    pub by_receipt: bool,
 }
 
 impl SubmitRecord {
     /// Whom it was handed to, in order.
     pub fn vendors(&self) -> &[VendorId] {
         &self.vendors[..usize::from(self.vendor_count)]
+    }
+
+    /// Who has it; else whom it was handed to last.
+    pub fn vendor(&self) -> Option<VendorId> {
+        self.accepted_by.or_else(|| self.vendors().last().copied())
     }
 
     /// The customer's name for it: its user_message_reference, else its sequence number.
@@ -226,6 +240,42 @@ pub struct DeliveryRecord {
     pub was_parked: bool,
     /// When that was certain.
     pub ended_after: Duration,
+}
+
+/// What became of a message that the customer was told is accepted before a vendor had it. [`Record::at`] is when its last
+/// way to a vendor began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SettledRecord {
+    /// Our id of the message.
+    pub gateway_id: GatewayId,
+    /// Whose.
+    pub account: AccountId,
+    /// Who has it, or the last one that was tried on the last way.
+    pub vendor: Option<VendorId>,
+    /// The vendor's id for it, normalised by its id rule.
+    pub vendor_message_id: Option<VendorMessageId>,
+    /// The last word of a vendor, or the status that a receipt of ours tells.
+    pub status: Option<CommandStatus>,
+    /// Ways to a vendor that it was on, since the spool was opened.
+    pub tries: u16,
+    /// Why no vendor has it for certain; none when one took it.
+    pub fate: Option<NetworkState>,
+    /// Another copy was sent while a first one may have arrived.
+    pub possible_duplicate: bool,
+    /// When that was certain.
+    pub ended_after: Duration,
+}
+
+impl SettledRecord {
+    /// How it ended, in the words of submits.
+    pub fn state(&self) -> MessageState {
+        match self.fate {
+            None => MessageState::Acked,
+            Some(NetworkState::Expired) => MessageState::ExpiredUnsent,
+            Some(NetworkState::Unknown) => MessageState::Unknown,
+            Some(_) => MessageState::Nacked,
+        }
+    }
 }
 
 /// A later receipt told what became of a message of unknown outcome.

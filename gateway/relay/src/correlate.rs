@@ -69,7 +69,10 @@ impl Relay {
             StatusClass::Ok => {
                 let message = &mut self.messages[key];
                 message.step(MessageEvent::Accept);
-                self.counters.traffic.submits_maybe_twice += u64::from(message.maybe_sent);
+                if message.maybe_sent {
+                    self.counters.traffic.submits_maybe_twice += 1;
+                    self.records.maybe_twice(key);
+                }
                 return self.correlate(now, key, id);
             }
             StatusClass::Temporary | StatusClass::Throttled => {

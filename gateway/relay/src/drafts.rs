@@ -10,15 +10,12 @@ use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
 use crate::store_op::VendorMessageId;
 use core::time::Duration;
-use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandId, CommandStatus};
-use smpp::pdu::{DataSm, DeliverSm};
 use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX};
-use smpp::text::receipt::{Finality, ReceiptView, receipt_of, receipt_of_data};
+use smpp::text::receipt::{Finality, ReceiptView};
 use smpp::text::segment::Part;
 use smpp::time::Instant;
 use smpp::tlv::Tag;
-use smpp::wire::Frame;
 use std::collections::VecDeque;
 
 /// Finished records that wait to be drawn. The shard draws them in the same turn, so this only bounds a mistake there;
@@ -28,22 +25,22 @@ const READY_MAX: usize = 65_536;
 /// The relay's records: drafts of what is open, and finished ones.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
-    on: bool,
+    pub(crate) on: bool,
     /// Whoever keeps them has no room: nothing new that would make one.
     full: bool,
     number: u64,
-    submits: Vec<Draft<SubmitRecord>>,
-    deliveries: Vec<Draft<DeliveryRecord>>,
+    pub(crate) submits: Vec<Draft<SubmitRecord>>,
+    pub(crate) deliveries: Vec<Draft<DeliveryRecord>>,
     ready: VecDeque<(Instant, RecordKind)>,
 }
 
 /// A record in the making, at the index of its slot.
 #[derive(Clone, Copy, Debug)]
-struct Draft<T> {
+pub(crate) struct Draft<T> {
     /// Of the slot's key; 0 when there is none.
-    generation: u32,
-    began: Instant,
-    record: T,
+    pub(crate) generation: u32,
+    pub(crate) began: Instant,
+    pub(crate) record: T,
 }
 
 /// What the draft of a submit takes, octets.
@@ -138,7 +135,7 @@ impl Records {
         self.push(finished)
     }
 
-    fn push(&mut self, finished: (Instant, RecordKind)) -> bool {
+    pub(crate) fn push(&mut self, finished: (Instant, RecordKind)) -> bool {
         let has_room = self.ready.len() < READY_MAX;
         if has_room {
             self.ready.push_back(finished);
@@ -149,13 +146,13 @@ impl Records {
 
 /// The draft of this key, if it is still that one's.
 #[inline]
-fn draft<T>(drafts: &mut [Draft<T>], key: Key) -> Option<&mut Draft<T>> {
+pub(crate) fn draft<T>(drafts: &mut [Draft<T>], key: Key) -> Option<&mut Draft<T>> {
     drafts.get_mut(key.index as usize).filter(|draft| draft.generation == key.generation)
 }
 
 /// Begins a draft; the vector grows with the arena, never beyond its bound.
 #[inline]
-fn begin<T: Default + Copy>(drafts: &mut Vec<Draft<T>>, key: Key, began: Instant, record: T) {
+pub(crate) fn begin<T: Default + Copy>(drafts: &mut Vec<Draft<T>>, key: Key, began: Instant, record: T) {
     let index = key.index as usize;
     if drafts.len() <= index {
         drafts.resize(index + 1, Draft { generation: 0, began, record: T::default() });
@@ -164,7 +161,7 @@ fn begin<T: Default + Copy>(drafts: &mut Vec<Draft<T>>, key: Key, began: Instant
 }
 
 /// What the PDU alone tells.
-fn of_submission(sequence: u32, submission: &Submission<'_>) -> SubmitRecord {
+pub(crate) fn of_submission(sequence: u32, submission: &Submission<'_>) -> SubmitRecord {
     let has_header = submission.esm_class.has_user_data_header();
     let payload = submission.tlvs.find(Tag::MESSAGE_PAYLOAD).filter(|_| submission.short_message.is_empty());
     SubmitRecord {
@@ -180,7 +177,7 @@ fn of_submission(sequence: u32, submission: &Submission<'_>) -> SubmitRecord {
     }
 }
 
-fn facts_of(view: &ReceiptView<'_>) -> ReceiptFacts {
+pub(crate) fn facts_of(view: &ReceiptView<'_>) -> ReceiptFacts {
     ReceiptFacts {
         state: view.state.map(|state| state.value),
         error: view.error().map(|error| error.value),
@@ -195,7 +192,8 @@ impl Relay {
         let (began, mut kind) = self.records.ready.pop_front()?;
         let took = now.saturating_since(began);
         match &mut kind {
-            RecordKind::Submit(submit) => submit.answered_after = took,
+            RecordKind::Submit(submit) | RecordKind::Duplicate(submit) => submit.answered_after = took,
+            RecordKind::Settled(settled) => settled.ended_after = took,
             RecordKind::Delivery(delivery) => delivery.ended_after = took,
             RecordKind::Resolved(_) => {}
         }
@@ -270,18 +268,24 @@ impl Relay {
         let mut spelled = [0; ID_LENGTH_MAX];
         let rule = self.id_rule(self.messages[key].vendor);
         let id = rule.response_key(id, &mut spelled).and_then(VendorMessageId::new);
+        let vendor = self.vendors[self.messages[key].vendor].id;
         if let Some(draft) = draft(&mut self.records.submits, key) {
             draft.record.acknowledged_after = Some(now.saturating_since(draft.began));
             draft.record.vendor_status = Some(status);
             if status == CommandStatus::ESME_ROK {
                 draft.record.vendor_message_id = id;
+                draft.record.accepted_by = Some(vendor);
             }
         }
     }
 
-    /// A message is closed, whatever its end.
+    /// A message is closed, whatever its end. One that the spool has made its record when it was acknowledged, and makes
+    /// another when it is settled.
     #[inline]
     pub(crate) fn record_end(&mut self, key: Key) {
+        if self.is_spooled(key) {
+            return self.records.forget_submit(key);
+        }
         if self.records.on && !self.records.finish_submit(key, self.messages[key].state) {
             self.counters.traffic.records_lost += 1;
         }
@@ -306,34 +310,6 @@ impl Relay {
             };
             begin(&mut self.records.deliveries, key, now, record);
         }
-    }
-
-    /// Opens the draft of a parked delivery that is handed out: what is known of it stands in its PDU, where our id is.
-    pub(crate) fn record_unparked(&mut self, now: Instant, key: Key) {
-        if !self.records.on {
-            return;
-        }
-        let delivery = &self.deliveries[key];
-        let mut record = DeliveryRecord {
-            account: Some(self.accounts[delivery.account].id),
-            was_parked: true,
-            ..DeliveryRecord::default()
-        };
-        let dialect = Dialect::tolerant();
-        let Some(frame) = Frame::whole(&delivery.pdu) else { return };
-        let (from, to, view) = if delivery.command == CommandId::DATA_SM {
-            let Ok(pdu) = DataSm::decode(frame, &dialect) else { return };
-            (pdu.source, pdu.destination, receipt_of_data(&pdu))
-        } else {
-            let Ok(pdu) = DeliverSm::decode(frame, &dialect) else { return };
-            (pdu.source, pdu.destination, receipt_of(&pdu))
-        };
-        (record.source, record.destination) = (Number::new(&from), Number::new(&to));
-        if let Some(view) = view {
-            record.receipt = Some(facts_of(&view));
-            record.gateway_id = view.id.and_then(|id| GatewayId::parse(id.value));
-        }
-        begin(&mut self.records.deliveries, key, now, record);
     }
 
     /// A delivery found its end.

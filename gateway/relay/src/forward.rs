@@ -51,6 +51,7 @@ impl Relay {
             Ok(Entered::New(key)) => return self.begin(arrival.now, key, submission),
             Ok(Entered::Duplicate(id)) => {
                 self.counters.traffic.submits_duplicate += 1;
+                self.record_duplicate(&arrival, frame.sequence_number(), submission, id);
                 (CommandStatus::ESME_ROK, Some(id))
             }
             Err(refusal) => {

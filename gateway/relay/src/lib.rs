@@ -44,6 +44,7 @@ mod gather_table;
 mod in_flight;
 mod input;
 mod keyword;
+mod later_records;
 mod limit;
 mod message;
 mod mo;
@@ -70,7 +71,8 @@ mod unresolved;
 mod vendor;
 
 pub use cdr::{
-    DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SubmitRecord,
+    DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SettledRecord,
+    SubmitRecord,
 };
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};

@@ -6,7 +6,7 @@
 //! questions, announcements as many as there are vendors and accounts, words about unknown outcomes a few for each
 //! message that was lost.
 
-use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
+use crate::message::{AccountId, DeliveryKey, MessageKey, ShardIndex, VendorId};
 use crate::part::MoPart;
 use crate::store_op::VendorMessageId;
 use smpp::field::CommandStatus;
@@ -110,6 +110,8 @@ pub enum ShardMessage {
         vendor: VendorId,
         /// The message.
         gateway_id: GatewayId,
+        /// The receipt that told it: the shard that has it, and that one's key.
+        by: (ShardIndex, DeliveryKey),
     },
     /// Whether another message of these addresses is on a link of the sender's, so that a receipt may be about that one.
     Contested {

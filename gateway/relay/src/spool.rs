@@ -172,6 +172,7 @@ impl Relay {
         self.outputs.push_back(Output::AnswerSubmit { link, sequence, command, status, message_id });
         self.counters.traffic.submits_accepted += 1;
         self.counters.spool.accepted += 1;
+        self.record_acknowledged(now, key);
         let message = &mut self.messages[key];
         message.origin = Origin::Spool { tries: 0, again: false };
         self.resubmits.accept(core::mem::replace(&mut message.resubmit, Key::NONE));
@@ -191,7 +192,9 @@ impl Relay {
             None if entry.left.is_zero() => {
                 let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Expired };
                 self.count_fate(state);
-                Fate { state, status: CommandStatus::ESME_ROK }
+                let fate = Fate { state, status: CommandStatus::ESME_ROK };
+                self.record_given_up(now, &entry, fate);
+                fate
             }
             None => return self.send_again(now, entry),
         };
@@ -203,6 +206,8 @@ impl Relay {
         let Some(view) = spool_pdu::View::of(&entry.pdu) else {
             // It was read when it came; only a disk that changes octets brings us here.
             self.count_fate(FinalState::Undeliverable);
+            let status = CommandStatus::ESME_RSYSERR;
+            self.record_given_up(now, &entry, Fate { state: FinalState::Undeliverable, status });
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id: entry.gateway_id });
         };
         let (command, wants_receipt) = (view.command, view.wants_receipt);
@@ -229,6 +234,7 @@ impl Relay {
         spool_pdu::shorten_validity(&mut message.pdu, entry.left);
         message.step(MessageEvent::Admit);
         self.spool.again += 1;
+        self.record_way(now, key);
         self.settle(now, key);
     }
 
@@ -248,6 +254,7 @@ impl Relay {
     /// A vendor took a spooled message, and its correlation is kept or given up.
     pub(crate) fn settle_spooled(&mut self, key: Key) {
         assert!(self.messages[key].state == MessageState::Acked);
+        self.record_settled(key, None);
         let gateway_id = self.leave_spooled(key);
         self.counters.spool.settled += 1;
         self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
@@ -323,6 +330,7 @@ impl Relay {
         let Origin::Spool { tries, .. } = message.origin else { return };
         let (account, accepted_at) = (self.accounts[message.account].id, message.submitted_at);
         let pdu = core::mem::take(&mut message.pdu);
+        self.record_settled(key, Some(fate));
         let gateway_id = self.leave_spooled(key);
         self.count_fate(fate.state);
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
@@ -363,6 +371,7 @@ impl Relay {
         self.counters.spool.receipts += 1;
         self.spare.fill(&mut self.deliveries[key].pdu, &receipt);
         debug_assert!(self.deliveries[key].place == DeliveryPlace::Hands);
+        self.record_own_receipt(now, key);
         self.give_to(now, key, account);
     }
 
@@ -422,6 +431,8 @@ impl Relay {
     fn ask_spool(&mut self, now: Instant) {
         let spool = &mut self.spool;
         let has_room = spool.again + PAGE_MAX <= AGAIN_MAX;
+        // Each that is handed out may leave a record.
+        let has_room = has_room && !self.records.is_full();
         if self.snapshot.spool().is_none() || self.draining || spool.asked || !has_room || now < spool.ask_at
         {
             return;

@@ -127,7 +127,8 @@ impl Relay {
         let window = self.snapshot.limits().unknown_window;
         let message = &self.messages[key];
         let (addresses, gateway_id) = (message.addresses, message.gateway_id);
-        let owner = Owner::Here { message: key, resubmit: message.resubmit };
+        let account = self.accounts[message.account].id;
+        let owner = Owner::Here { message: key, resubmit: message.resubmit, account };
         let vendor = self.vendors[message.vendor].id;
         if addresses == NO_ADDRESSES || window.is_zero() {
             return;
@@ -214,7 +215,13 @@ impl Relay {
         }
     }
 
-    pub(crate) fn settled_elsewhere(&mut self, vendor: VendorId, gateway_id: GatewayId) {
+    pub(crate) fn settled_elsewhere(
+        &mut self,
+        vendor: VendorId,
+        gateway_id: GatewayId,
+        by: (ShardIndex, DeliveryKey),
+    ) {
+        self.receipt_told(by, gateway_id);
         if let Some(entry) = self.unresolved.find(vendor, gateway_id) {
             self.unresolved.remove(entry);
         }
@@ -333,30 +340,44 @@ impl Relay {
         if entry.claim != claim {
             (entry.claim, entry.claimed_by) = (claim, by);
         } else if entry.claimed_by == by {
-            self.resolve(now, key, id);
+            self.resolve(now, by, key, id);
         }
     }
 
     /// The vendor has the message. Whoever waits for it is told; else it is for our records.
-    fn resolve(&mut self, now: Instant, entry: Key, id: VendorMessageId) {
+    fn resolve(&mut self, now: Instant, by: (ShardIndex, DeliveryKey), entry: Key, id: VendorMessageId) {
         let Some(resolved) = self.unresolved.get(entry) else { return };
         let (vendor, gateway_id, owner) = (resolved.vendor, resolved.gateway_id, resolved.owner);
         self.unresolved.remove(entry);
-        self.announce(|| ShardMessage::Settled { vendor, gateway_id });
+        self.announce(|| ShardMessage::Settled { vendor, gateway_id, by });
+        self.receipt_told(by, gateway_id);
         self.counters.traffic.unknowns_resolved += 1;
         self.seen.insert(receipt_number(vendor, &id));
-        let Owner::Here { message: key, resubmit } = owner else { return };
+        let Owner::Here { message: key, resubmit, account } = owner else { return };
         self.resubmits.resolve(resubmit);
         if self.messages.get(key).is_some_and(|message| message.place == Place::Held) {
             self.leave_hold(key);
             let message = &mut self.messages[key];
             message.step(MessageEvent::Resolve);
             self.counters.traffic.unknowns_accepted += 1;
-            self.counters.traffic.submits_maybe_twice += u64::from(message.attempts() > 1);
+            if message.attempts() > 1 {
+                self.counters.traffic.submits_maybe_twice += 1;
+                self.records.maybe_twice(key);
+            }
+            self.records.told_by_receipt(key, vendor, id);
             match self.snapshot.correlate() {
                 Correlate::None => self.accept(key),
                 order => self.remember(now, key, CorrelationKey { vendor, id }, order),
             }
+        } else {
+            self.record_resolved(now, gateway_id, account, vendor, id);
+        }
+    }
+
+    /// The receipt that told of a message belongs to its records, though its customer may never see it.
+    fn receipt_told(&mut self, (shard, delivery): (ShardIndex, DeliveryKey), gateway_id: GatewayId) {
+        if shard == self.options.shard {
+            self.records.found(delivery.0, gateway_id);
         }
     }
 }

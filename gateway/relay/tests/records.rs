@@ -2,10 +2,11 @@
 
 use gateway_relay as relay;
 use relay::{
-    Account, AccountId, Arrival, Correlate, Correlation, DeliveryKey, DeliveryOutcome, DeliveryRecord,
-    Limits, LinkKey, MessageKey, MessageState, Output, ParkedEntry, ParkedId, Record, RecordKind, Refusal,
-    Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, StoreAnswer, StoreOp,
-    SubmitOutcome, SubmitRecord, UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Correlation, Deduplicate, DeliveryKey, DeliveryOutcome,
+    DeliveryRecord, Limits, LinkKey, MessageKey, MessageState, Mode, Output, ParkedEntry, ParkedId, Record,
+    RecordKind, Refusal, Relay, RelayOptions, Route, SettledRecord, ShardIndex, ShardMessage, Snapshot,
+    SnapshotInput, SpoolAnswer, SpoolEntry, SpoolOp, SpoolRules, StoreAnswer, StoreOp, SubmitOutcome,
+    SubmitRecord, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{
@@ -565,4 +566,182 @@ fn a_configuration_that_wants_records_from_now_on_begins_with_new_messages() {
     assert_eq!(world.records(), []);
     world.answer(second, CommandStatus::ESME_RINVDSTADR, b"");
     world.submit_record();
+}
+
+/// One that fits the messages of [`World::submit`], from the first vendor.
+fn fitting_receipt(world: &mut World) {
+    let pdu = DeliverSm {
+        source: Address { digits: b"12025550123", ..Address::default() },
+        destination: Address { digits: b"ACME", ..Address::default() },
+        esm_class: EsmClass::RECEIPT,
+        short_message: RECEIPT,
+        ..DeliverSm::default()
+    };
+    let mut bytes = bytes::BytesMut::new();
+    Pdu::DeliverSm(pdu).encode(OK, 7, &mut bytes);
+    let frame = Frame::whole(&bytes).expect("one PDU");
+    let pdu = DeliverSm::decode(frame, &Dialect::strict()).expect("well-formed");
+    world.relay.handle_deliver(world.arrival(WEST), frame, &pdu);
+    world.store_answers(None);
+    world.pass(100); // the second look
+    world.store_answers(None);
+}
+
+fn lose(world: &mut World) {
+    world.submit();
+    let (_, message) = world.sent();
+    world.relay.handle_expired(world.now, message);
+}
+
+#[test]
+fn a_receipt_that_tells_an_outcome_makes_a_record() {
+    let mut world = World::new(|input| input.accounts[0].unknown_outcome = UnknownOutcome::Fail);
+    lose(&mut world);
+    let submit = world.submit_record();
+    assert_eq!((submit.state, submit.by_receipt), (MessageState::Unknown, false));
+    fitting_receipt(&mut world);
+    let records = world.records();
+    let [Record { kind: RecordKind::Resolved(resolved), .. }] = records[..] else { panic!("{records:?}") };
+    assert_eq!((Some(resolved.gateway_id), resolved.account), (submit.gateway_id, account()));
+    assert_eq!((resolved.vendor, resolved.state), (vendor("west"), MessageState::Acked));
+    assert_eq!(resolved.vendor_message_id.as_ref().map(|id| id.as_bytes()), Some(&b"A7"[..]));
+    for _ in 0..100 {
+        world.pass(50);
+        world.store_answers(None);
+    }
+    let orphan = world.delivery_record();
+    assert_eq!((orphan.outcome, orphan.gateway_id), (DeliveryOutcome::Orphan, submit.gateway_id));
+}
+
+#[test]
+fn a_held_message_that_a_receipt_told_of_is_marked() {
+    let mut world = World::new(|input| input.accounts[0].unknown_outcome = UnknownOutcome::Hold);
+    lose(&mut world);
+    assert_eq!(world.records(), []);
+    fitting_receipt(&mut world);
+    world.store_answers(None);
+    let record = world.submit_record();
+    assert_eq!((record.state, record.customer_status), (MessageState::Acked, Some(OK)));
+    assert!(record.by_receipt && !record.possible_duplicate);
+    assert_eq!((record.vendor(), record.vendor_status), (Some(vendor("west")), None));
+    assert_eq!(record.vendor_message_id.as_ref().map(|id| id.as_bytes()), Some(&b"A7"[..]));
+}
+
+#[test]
+fn a_duplicate_makes_a_record_with_the_earlier_id_once() {
+    let mut world = World::new(|input| input.accounts[0].deduplicate = Deduplicate::Content);
+    world.submit();
+    let sent = world.sent();
+    world.answer(sent, OK, b"A7");
+    world.store_answers(None);
+    let first = world.submit_record();
+    world.submit();
+    let records = world.records();
+    let [Record { kind: RecordKind::Duplicate(second), .. }] = records[..] else { panic!("{records:?}") };
+    assert_eq!((second.gateway_id, second.account), (first.gateway_id, Some(account())));
+    assert_eq!((second.customer_status, second.copies), (Some(OK), 0));
+}
+
+fn spooling() -> World {
+    World::new(|input| {
+        input.accounts[0].mode = Mode::StoreAndForward;
+        input.spool = Some(SpoolRules::default());
+        input.routes.truncate(1);
+    })
+}
+
+/// Submits, and the spool keeps it; the message as the spool has it.
+fn spooled(world: &mut World) -> SpoolEntry {
+    world.submit();
+    assert_eq!(world.records(), [], "not acknowledged yet");
+    let accept =
+        std::iter::from_fn(|| world.relay.poll_spool()).find(|op| matches!(op, SpoolOp::Accept { .. }));
+    let Some(SpoolOp::Accept { message, gateway_id, account, accepted_at, pdu, .. }) = accept else {
+        panic!("{accept:?}")
+    };
+    let kept = pdu.clone();
+    world.pass(7);
+    let accepted = SpoolAnswer::Accepted { message, gateway_id, outcome: Ok(()), pdu };
+    world.relay.handle_spool_answer(world.now, accepted);
+    let left = Duration::from_secs(60);
+    SpoolEntry { gateway_id, account, accepted_at, left, tries: 0, maybe_sent: false, fate: None, pdu: kept }
+}
+
+fn hand_out(world: &mut World, entry: SpoolEntry) {
+    let due = SpoolAnswer::Due { unix_seconds: entry.accepted_at, entries: vec![entry], more: false };
+    world.relay.handle_spool_answer(world.now, due);
+}
+
+fn settled_record(records: &[Record]) -> SettledRecord {
+    let [Record { kind: RecordKind::Settled(record), .. }, ..] = *records else { panic!("{records:?}") };
+    record
+}
+
+#[test]
+fn a_spooled_message_makes_a_record_when_acknowledged_and_one_when_settled() {
+    let mut world = spooling();
+    let entry = spooled(&mut world);
+    let sent = world.sent();
+    let submit = world.submit_record();
+    assert_eq!((submit.state, submit.customer_status), (MessageState::Admitted, Some(OK)));
+    assert_eq!((submit.gateway_id, submit.answered_after.as_millis()), (Some(entry.gateway_id), 7));
+    world.answer(sent, CommandStatus::ESME_RSYSERR, b"");
+    assert_eq!(world.records(), [], "deferred is not ended");
+    hand_out(&mut world, SpoolEntry { tries: 1, ..entry });
+    let sent = world.sent();
+    world.answer(sent, OK, b"A7");
+    world.store_answers(None);
+    let records = world.records();
+    assert_eq!(records.len(), 1);
+    let settled = settled_record(&records);
+    assert_eq!((Some(settled.gateway_id), settled.account), (submit.gateway_id, account()));
+    assert_eq!((settled.vendor, settled.tries, settled.fate), (Some(vendor("west")), 2, None));
+    assert_eq!(settled.vendor_message_id.as_ref().map(|id| id.as_bytes()), Some(&b"A7"[..]));
+    assert_eq!((settled.state(), settled.status), (MessageState::Acked, Some(OK)));
+}
+
+#[test]
+fn a_fate_makes_a_record_and_so_does_our_receipt() {
+    let mut world = spooling();
+    let entry = spooled(&mut world);
+    let sent = world.sent();
+    world.submit_record();
+    world.answer(sent, CommandStatus::ESME_RINVDSTADR, b"");
+    let records = world.records();
+    assert_eq!(records.len(), 1);
+    let settled = settled_record(&records);
+    assert_eq!((settled.fate, settled.tries), (Some(NetworkState::Undeliverable), 1));
+    assert_eq!(settled.status, Some(CommandStatus::ESME_RINVDSTADR));
+    let delivery = world.delivery_sent();
+    world.relay.customer_answered(world.now, delivery, OK);
+    let record = world.delivery_record();
+    assert_eq!((record.gateway_id, record.account), (Some(entry.gateway_id), Some(account())));
+    assert_eq!((record.vendor, record.outcome), (None, DeliveryOutcome::Taken));
+    assert_eq!(record.receipt.and_then(|receipt| receipt.state), Some(NetworkState::Undeliverable));
+
+    // Its time ran out in the spool; told in vain before, it makes none.
+    let mut world = spooling();
+    let entry = spooled(&mut world);
+    let sent = world.sent();
+    world.submit_record();
+    world.answer(sent, CommandStatus::ESME_RSYSERR, b"");
+    let copy = SpoolEntry { pdu: entry.pdu.clone(), tries: 3, ..entry };
+    hand_out(&mut world, SpoolEntry { left: Duration::ZERO, tries: 2, ..entry });
+    let records = world.records();
+    assert_eq!(records.len(), 1);
+    let settled = settled_record(&records);
+    assert_eq!((settled.fate, settled.tries), (Some(NetworkState::Expired), 2));
+    assert_eq!(settled.state(), MessageState::ExpiredUnsent);
+    let fate = relay::Fate { state: NetworkState::Expired, status: OK };
+    hand_out(&mut world, SpoolEntry { fate: Some(fate), ..copy });
+    assert_eq!(world.records(), []);
+}
+
+#[test]
+fn a_spool_without_room_makes_the_ordinary_record() {
+    let mut world = spooling();
+    world.submit();
+    world.pass(6_000);
+    let record = world.submit_record();
+    assert_eq!((record.state, record.refusal), (MessageState::Nacked, Some(Refusal::SpoolAway)));
 }

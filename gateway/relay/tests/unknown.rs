@@ -717,7 +717,7 @@ fn late_words_between_shards_do_no_harm() {
     let delivery = relay::DeliveryKey::from_u64(7);
     let other_id = relay::VendorMessageId::new(b"76").expect("an id");
     for message in [
-        ShardMessage::Settled { vendor, gateway_id },
+        ShardMessage::Settled { vendor, gateway_id, by: (ShardIndex(0), delivery) },
         ShardMessage::Refuted { vendor, vendor_message_id: other_id },
         ShardMessage::Contested { vendor, gateway_id, is_contested: true },
         ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
@@ -725,7 +725,7 @@ fn late_words_between_shards_do_no_harm() {
         ShardMessage::Unresolved { vendor, addresses: 7, gateway_id },
         ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
         ShardMessage::ReceiptFits { vendor, gateway_id, vendor_message_id: id, delivery },
-        ShardMessage::Settled { vendor, gateway_id },
+        ShardMessage::Settled { vendor, gateway_id, by: (ShardIndex(0), delivery) },
     ] {
         node.relays[0].handle_shard_message(node.now, ShardIndex(1), message);
         node.pump();

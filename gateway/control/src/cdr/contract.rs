@@ -12,7 +12,8 @@ use super::*;
 use postgres_server::Postgres;
 use relay::{
     Account, DeliveryOutcome, DeliveryRecord, LinkKey, MessageState, Number, Output, Relay, RelayOptions,
-    ResolvedRecord, Route, ShardIndex, SnapshotInput, SubmitRecord, Vendor, VendorMessageId, WeightedVendor,
+    ResolvedRecord, Route, SettledRecord, ShardIndex, SnapshotInput, SubmitRecord, Vendor, VendorMessageId,
+    WeightedVendor,
 };
 use runtime::Full;
 use shard::{RECORD_MAILBOX, RecordPort, RecordWord};
@@ -164,7 +165,30 @@ fn all_kinds() -> Vec<Record> {
     (refused.gateway_id, refused.vendor_message_id) = (None, None);
     (refused.sequence, refused.refusal) = (8, Some(relay::Refusal::NoRoute));
     records.push(Record { number: 1_003, kind: RecordKind::Submit(refused), ..records[0] });
+    let at = records[1].at + Duration::from_secs(30);
+    let settled = RecordKind::Settled(settled(&records[1], None));
+    records.push(Record { number: 1_004, at, kind: settled, ..records[1] });
+    let mut again = *submit_of(&records[1]);
+    again.vendor_message_id = None;
+    let at = records[1].at + Duration::from_secs(40);
+    records.push(Record { number: 1_005, at, kind: RecordKind::Duplicate(again), ..records[1] });
     records
+}
+
+/// What the spool's way told of a submit: taken under the id `5A`, or this fate.
+fn settled(of: &Record, fate: Option<smpp::field::MessageState>) -> SettledRecord {
+    let id = VendorMessageId::new(b"5A").filter(|_| fate.is_none());
+    SettledRecord {
+        gateway_id: id_of(of),
+        account: acme(),
+        vendor: Some(VendorId::of_name(b"west")),
+        vendor_message_id: id,
+        status: Some(CommandStatus::ESME_ROK),
+        tries: 3,
+        fate,
+        possible_duplicate: true,
+        ended_after: Duration::from_millis(4),
+    }
 }
 
 fn file_options(directory: &Path) -> FileOptions {
@@ -194,12 +218,14 @@ fn check_archive(archive: &Archive, records: &[Record]) {
     };
     let line = |place: usize| Line::of(&records[place], &names);
     assert_eq!(find(Key::Id(id_of(&records[0]))), [line(0), line(2)]);
-    assert_eq!(find(Key::Id(id_of(&records[1]))), [line(1), line(4)]);
+    let of_second = [line(1), line(4), line(6), line(7)];
+    assert_eq!(find(Key::Id(id_of(&records[1]))), of_second);
     let west = VendorId::of_name(b"west");
     for spelling in [&b"A0"[..], b"160"] {
         assert_eq!(find(Key::Vendor(west, spelling.to_vec())), [line(0), line(2)], "{spelling:?}");
     }
-    assert_eq!(find(Key::Customer(acme(), 7, b"12025550124".to_vec())), [line(1), line(4)]);
+    assert_eq!(find(Key::Customer(acme(), 7, b"12025550124".to_vec())), of_second);
+    assert_eq!(find(Key::Vendor(west, b"5A".to_vec())), of_second);
     for nothing in [
         Key::Id(GatewayId(1)),
         Key::Vendor(west, b"B9".to_vec()),
@@ -286,7 +312,7 @@ fn the_table_gives_back_what_was_written_and_takes_nothing_twice() {
     more.push(Record { number: 2_000, ..records[3] });
     assert!(sink.write(&more).is_err());
     sink.write(&more).unwrap();
-    assert_eq!(server.ask("select count(*) from cdr"), "7");
+    assert_eq!(server.ask("select count(*) from cdr"), "9");
     sink.look_after().unwrap();
     let partitions = "select count(*) from pg_inherits where inhparent = 'cdr'::regclass";
     assert_eq!(server.ask(partitions), "5", "two days of records, and three ahead");
@@ -452,6 +478,56 @@ fn a_customer_is_told_of_its_own_messages_only() {
     let receipt = receipt(&record, 9);
     recent.add(&receipt);
     assert_eq!(state(&recent, b"acme", None), Some(("UNDELIV", Some(receipt.at), 13)));
+}
+
+/// A spooled message is on its way until it is settled; then, as after an unknown outcome, the vendor's receipt counts.
+#[test]
+fn what_is_told_after_the_answer_is_the_customers_answer() {
+    use smpp::field::MessageState as State;
+    let mut first = submits(&[b"1"])[0];
+    let mut submit = *submit_of(&first);
+    let check = |first: &Record, later: &[RecordKind], expected: &str, is_final: bool| {
+        let mut recent = Recent::new(3);
+        recent.add(first);
+        for (number, kind) in later.iter().enumerate() {
+            recent.add(&Record { number: number as u64, kind: *kind, ..*first });
+        }
+        let query = shard::Query { ticket: 1, account: acme(), gateway_id: id_of(first), source: None };
+        let found = recent.answer(&query).expect("it is known");
+        assert_eq!((found.state.stat(), found.final_at.is_some()), (expected, is_final), "{later:?}");
+    };
+    // The vendor's receipt is known by its id alone.
+    let receipt = |id: &[u8]| {
+        RecordKind::Delivery(DeliveryRecord {
+            vendor: Some(VendorId::of_name(b"west")),
+            vendor_message_id: VendorMessageId::new(id),
+            receipt: Some(relay::ReceiptFacts { state: Some(State::Delivered), error: None, is_final: true }),
+            ..DeliveryRecord::default()
+        })
+    };
+    submit.vendor_message_id = None;
+    submit.state = MessageState::Admitted;
+    first.kind = RecordKind::Submit(submit);
+    let with_fate = |fate| RecordKind::Settled(settled(&first, fate));
+    check(&first, &[], "ENROUTE", false);
+    check(&first, &[with_fate(None)], "ENROUTE", false);
+    check(&first, &[with_fate(None), receipt(b"5A")], "DELIVRD", true);
+    check(&first, &[with_fate(None), receipt(b"5B")], "ENROUTE", false);
+    check(&first, &[with_fate(Some(State::Expired))], "EXPIRED", true);
+    check(&first, &[with_fate(Some(State::Undeliverable))], "UNDELIV", true);
+    check(&first, &[with_fate(Some(State::Unknown))], "UNKNOWN", false);
+    submit.state = MessageState::Unknown;
+    first.kind = RecordKind::Submit(submit);
+    let resolved = RecordKind::Resolved(ResolvedRecord {
+        gateway_id: id_of(&first),
+        account: acme(),
+        vendor: VendorId::of_name(b"west"),
+        vendor_message_id: VendorMessageId::new(b"77"),
+        state: MessageState::Acked,
+    });
+    check(&first, &[], "UNKNOWN", false);
+    check(&first, &[resolved], "ENROUTE", false);
+    check(&first, &[resolved, RecordKind::Duplicate(submit), receipt(b"77")], "DELIVRD", true);
 }
 
 #[test]

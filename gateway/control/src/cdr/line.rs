@@ -2,7 +2,7 @@
 //! `gateway trace` speak of the same things by the same names.
 
 use super::Names;
-use relay::{DeliveryRecord, Number, Record, RecordKind, ResolvedRecord, SubmitRecord};
+use relay::{DeliveryRecord, Number, Record, RecordKind, ResolvedRecord, SettledRecord, SubmitRecord};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Line {
     /// [`Record::VERSION`].
     pub version: u8,
-    /// `submit`, `delivery`, `resolved`.
+    /// `submit`, `duplicate`, `settled`, `delivery`, `resolved`.
     pub kind: String,
     /// When it began, RFC 3339, UTC, microseconds.
     pub at: String,
@@ -28,7 +28,7 @@ pub struct Line {
     /// system_id of the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer: Option<String>,
-    /// The vendor that has it; of a submit the last one tried.
+    /// The vendor that has it; else the last one tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
     /// All vendors it was handed to, in order, with commas.
@@ -73,7 +73,7 @@ pub struct Line {
     /// Which part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part_number: Option<u8>,
-    /// `acked`, `nacked`, `expired_unsent`, `unknown`.
+    /// `acked`, `nacked`, `expired_unsent`, `unknown`; `admitted`: acknowledged and in the spool, a `settled` follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Why we refused it.
@@ -91,6 +91,12 @@ pub struct Line {
     /// A second copy may have arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub possible_duplicate: Option<bool>,
+    /// No vendor answered: a receipt told that one has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_receipt: Option<bool>,
+    /// Ways to a vendor that a message in the spool was on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tries: Option<u16>,
     /// Microseconds from `at` until it had a place to go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routed_us: Option<u64>,
@@ -102,7 +108,7 @@ pub struct Line {
     pub acknowledged_us: Option<u64>,
     /// Until its end: the customer answered, the delivery taken or parked.
     pub ended_us: u64,
-    /// What a receipt says: `DELIVRD` and so on.
+    /// What a receipt says: `DELIVRD` and so on; of a `settled` what one of ours would say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_state: Option<String>,
     /// The network's error code in it.
@@ -131,19 +137,21 @@ impl Line {
             ..Line::default()
         };
         match &record.kind {
-            RecordKind::Submit(submit) => line.add_submit(submit, names),
+            RecordKind::Submit(submit) => line.add_submit("submit", submit, names),
+            RecordKind::Duplicate(submit) => line.add_submit("duplicate", submit, names),
+            RecordKind::Settled(settled) => line.add_settled(settled, names),
             RecordKind::Delivery(delivery) => line.add_delivery(delivery, names),
             RecordKind::Resolved(resolved) => line.add_resolved(resolved, names),
         }
         line
     }
 
-    fn add_submit(&mut self, submit: &SubmitRecord, names: &Names) {
-        self.kind = "submit".into();
+    fn add_submit(&mut self, kind: &str, submit: &SubmitRecord, names: &Names) {
+        self.kind = kind.into();
         self.gateway_id = submit.gateway_id.map(|id| id.to_string());
         self.customer = submit.account.map(|id| names.customer(id));
         let vendors: Vec<String> = submit.vendors().iter().map(|id| names.vendor(*id)).collect();
-        self.vendor = vendors.last().cloned();
+        self.vendor = submit.vendor().map(|id| names.vendor(id));
         self.vendors = (!vendors.is_empty()).then(|| vendors.join(","));
         self.vendor_id = submit.vendor_message_id.map(|id| printable(id.as_bytes()));
         self.add_addresses(&submit.source, &submit.destination);
@@ -161,10 +169,25 @@ impl Line {
         self.vendor_status = submit.vendor_status.map(|status| status.0);
         self.copies = Some(submit.copies);
         self.possible_duplicate = Some(submit.possible_duplicate);
+        self.by_receipt = Some(submit.by_receipt);
         self.routed_us = submit.routed_after.map(micros);
         self.sent_us = submit.sent_after.map(micros);
         self.acknowledged_us = submit.acknowledged_after.map(micros);
         self.ended_us = micros(submit.answered_after);
+    }
+
+    fn add_settled(&mut self, settled: &SettledRecord, names: &Names) {
+        self.kind = "settled".into();
+        self.gateway_id = Some(settled.gateway_id.to_string());
+        self.customer = Some(names.customer(settled.account));
+        self.vendor = settled.vendor.map(|id| names.vendor(id));
+        self.vendor_id = settled.vendor_message_id.map(|id| printable(id.as_bytes()));
+        self.state = Some(state_label(settled.state()).into());
+        self.vendor_status = settled.status.map(|status| status.0);
+        self.possible_duplicate = Some(settled.possible_duplicate);
+        self.tries = Some(settled.tries);
+        self.ended_us = micros(settled.ended_after);
+        self.receipt_state = settled.fate.map(|fate| fate.stat().into());
     }
 
     fn add_delivery(&mut self, delivery: &DeliveryRecord, names: &Names) {

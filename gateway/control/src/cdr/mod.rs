@@ -175,7 +175,8 @@ impl Sink {
 /// The moment at which a record came to be, microseconds since 1970 UTC: its end.
 fn ended_us(record: &Record) -> u64 {
     let took = match &record.kind {
-        RecordKind::Submit(submit) => submit.answered_after,
+        RecordKind::Submit(submit) | RecordKind::Duplicate(submit) => submit.answered_after,
+        RecordKind::Settled(settled) => settled.ended_after,
         RecordKind::Delivery(delivery) => delivery.ended_after,
         RecordKind::Resolved(_) => std::time::Duration::ZERO,
     };
@@ -185,9 +186,11 @@ fn ended_us(record: &Record) -> u64 {
 /// Hides the last digits of its addresses.
 fn mask(record: &mut Record) {
     let (source, destination) = match &mut record.kind {
-        RecordKind::Submit(submit) => (&mut submit.source, &mut submit.destination),
+        RecordKind::Submit(submit) | RecordKind::Duplicate(submit) => {
+            (&mut submit.source, &mut submit.destination)
+        }
         RecordKind::Delivery(delivery) => (&mut delivery.source, &mut delivery.destination),
-        RecordKind::Resolved(_) => return,
+        RecordKind::Resolved(_) | RecordKind::Settled(_) => return,
     };
     *source = source.masked(MASKED_DIGITS);
     *destination = destination.masked(MASKED_DIGITS);

@@ -3,7 +3,10 @@
 use super::{Names, ended_us};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use relay::{AccountId, DeliveryRecord, Record, RecordKind, SubmitRecord, VendorId, VendorMessageId};
+use relay::{
+    AccountId, DeliveryRecord, Record, RecordKind, ResolvedRecord, SettledRecord, SubmitRecord, VendorId,
+    VendorMessageId,
+};
 use shard::{QueriedState, Query};
 use smpp::field::MessageState;
 use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX};
@@ -76,12 +79,16 @@ impl Recent {
                 let about = delivery.gateway_id.or_else(|| self.about(delivery));
                 self.add_later(about, record);
             }
-            RecordKind::Resolved(resolved) => self.add_later(Some(resolved.gateway_id), record),
+            RecordKind::Duplicate(submit) => self.add_later(submit.gateway_id, record),
+            RecordKind::Settled(SettledRecord { gateway_id, .. })
+            | RecordKind::Resolved(ResolvedRecord { gateway_id, .. }) => {
+                self.add_later(Some(*gateway_id), record);
+            }
         }
     }
 
     fn add_submit(&mut self, id: GatewayId, record: &Record, submit: &SubmitRecord) {
-        let vendor_hash = self.vendor_hash(submit);
+        let vendor_hash = self.vendor_hash(record);
         let reference_hash = self.reference_hash(submit);
         let earlier = reference_hash.and_then(|hash| self.by_reference.insert(hash, id));
         if let Some(hash) = vendor_hash {
@@ -104,12 +111,14 @@ impl Recent {
         if self.by_id.get(&old.id) == Some(&(place as u32)) {
             self.by_id.remove(&old.id);
         }
-        let RecordKind::Submit(submit) = &old.submit.kind else { return };
-        if let Some(hash) = self.vendor_hash(submit)
-            && self.by_vendor.get(&hash) == Some(&old.id)
-        {
-            self.by_vendor.remove(&hash);
+        for record in std::iter::once(&old.submit).chain(&old.later) {
+            if let Some(hash) = self.vendor_hash(record)
+                && self.by_vendor.get(&hash) == Some(&old.id)
+            {
+                self.by_vendor.remove(&hash);
+            }
         }
+        let RecordKind::Submit(submit) = &old.submit.kind else { return };
         if let Some(hash) = self.reference_hash(submit)
             && self.by_reference.get(&hash) == Some(&old.id)
         {
@@ -118,12 +127,15 @@ impl Recent {
     }
 
     fn add_later(&mut self, about: Option<GatewayId>, record: &Record) {
-        let Some(place) = about.and_then(|id| self.by_id.get(&id)) else { return };
-        let later = &mut self.ring[*place as usize].later;
-        if later.len() < LATER_MAX {
-            later.push(*record);
-        } else {
-            later[LATER_MAX - 1] = *record; // the last word counts most
+        let Some((id, place)) = about.and_then(|id| Some((id, *self.by_id.get(&id)?))) else { return };
+        let later = &mut self.ring[place as usize].later;
+        let over = if later.len() < LATER_MAX { None } else { later.pop() }; // the last word counts most
+        later.push(*record);
+        if let Some(hash) = over.and_then(|over| self.vendor_hash(&over)) {
+            self.by_vendor.remove(&hash);
+        }
+        if let Some(hash) = self.vendor_hash(record) {
+            self.by_vendor.insert(hash, id);
         }
     }
 
@@ -181,6 +193,14 @@ impl Recent {
         // A final receipt stands, whatever comes after it.
         let last =
             receipts.clone().find(|(_, receipt)| receipt.is_final).or_else(|| receipts.clone().next_back());
+        // Else what the spool's way, or a receipt without an owner, told of it after its answer.
+        let (state, ended) = entry.later.iter().rev().find_map(told).unwrap_or((
+            match submit.state {
+                relay::MessageState::Admitted => MessageState::Enroute, // in the spool
+                state => network_state(state),
+            },
+            ended_us(&entry.submit),
+        ));
         Some(match last {
             Some((record, receipt)) => QueriedState {
                 state: receipt.state.unwrap_or(MessageState::Unknown),
@@ -188,14 +208,8 @@ impl Recent {
                 error_code: receipt.error.unwrap_or(0).min(255) as u8,
             },
             None => {
-                let state = match submit.state {
-                    relay::MessageState::Acked => MessageState::Enroute,
-                    relay::MessageState::Nacked => MessageState::Rejected,
-                    relay::MessageState::ExpiredUnsent => MessageState::Expired,
-                    _ => MessageState::Unknown,
-                };
                 let is_final = state != MessageState::Enroute && state != MessageState::Unknown;
-                let ended = Duration::from_micros(ended_us(&entry.submit));
+                let ended = Duration::from_micros(ended);
                 QueriedState { state, final_at: is_final.then_some(ended), error_code: 0 }
             }
         })
@@ -207,14 +221,14 @@ impl Recent {
 
     fn of_vendor(&self, vendor: VendorId, id: &[u8]) -> Option<&Entry> {
         let entry = self.entry(*self.by_vendor.get(&self.hash.hash_one((vendor, id)))?)?;
-        let RecordKind::Submit(submit) = &entry.submit.kind else { return None };
-        let same = submit.vendors().last() == Some(&vendor)
-            && submit.vendor_message_id.as_ref().is_some_and(|found| found.as_bytes() == id);
-        same.then_some(entry)
+        let mut records = std::iter::once(&entry.submit).chain(&entry.later);
+        let same =
+            |record| vendors_name(record).is_some_and(|(by, found)| by == vendor && found.as_bytes() == id);
+        records.any(same).then_some(entry)
     }
 
-    fn vendor_hash(&self, submit: &SubmitRecord) -> Option<u64> {
-        let (vendor, id) = (submit.vendors().last()?, submit.vendor_message_id.as_ref()?);
+    fn vendor_hash(&self, record: &Record) -> Option<u64> {
+        let (vendor, id) = vendors_name(record)?;
         Some(self.hash_of((vendor, id.as_bytes())))
     }
 
@@ -225,6 +239,35 @@ impl Recent {
 
     fn hash_of(&self, key: impl Hash) -> u64 {
         self.hash.hash_one(key)
+    }
+}
+
+/// Who has a message, and by which id, as far as this record tells.
+fn vendors_name(record: &Record) -> Option<(VendorId, VendorMessageId)> {
+    match &record.kind {
+        RecordKind::Submit(submit) => Some((submit.vendor()?, submit.vendor_message_id?)),
+        RecordKind::Settled(settled) => Some((settled.vendor?, settled.vendor_message_id?)),
+        RecordKind::Resolved(resolved) => Some((resolved.vendor, resolved.vendor_message_id?)),
+        RecordKind::Duplicate(_) | RecordKind::Delivery(_) => None,
+    }
+}
+
+/// State and end of a message as a record after the submit's own tells it.
+fn told(record: &Record) -> Option<(MessageState, u64)> {
+    let state = match &record.kind {
+        RecordKind::Settled(settled) => settled.fate.unwrap_or(MessageState::Enroute),
+        RecordKind::Resolved(resolved) => network_state(resolved.state),
+        RecordKind::Submit(_) | RecordKind::Duplicate(_) | RecordKind::Delivery(_) => return None,
+    };
+    Some((state, ended_us(record)))
+}
+
+fn network_state(state: relay::MessageState) -> MessageState {
+    match state {
+        relay::MessageState::Acked => MessageState::Enroute,
+        relay::MessageState::Nacked => MessageState::Rejected,
+        relay::MessageState::ExpiredUnsent => MessageState::Expired,
+        _ => MessageState::Unknown,
     }
 }
 
