@@ -3,7 +3,7 @@
 mod support;
 
 use smpp::field::{Address, CommandStatus, MessageState, RegisteredDelivery};
-use smpp::pdu::{BindKind, Pdu, SubmitSm};
+use smpp::pdu::{BindKind, Pdu, QuerySm, SubmitSm};
 use smpp::text::receipt::receipt_of;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -159,6 +159,42 @@ fn what_was_acknowledged_waits_through_two_lives() {
     receipts.sort();
     assert_eq!(receipts, ids);
     wait_until("the spool is empty", || entries(&gateway) == 0.0);
+    drop(client);
+    assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
+    sim.stop().expect("the simulator ends");
+}
+
+/// Its records: kept in the spool while no vendor is there, then settled, then its receipt.
+#[test]
+fn a_message_is_traced_through_the_spool() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let address = free_port();
+    let configuration = one_vendor(address, 2).with("[cdr]\nrecent_max = 100");
+    let mut gateway = Gateway::start(directory.path(), &configuration);
+    let mut client = Client::bound(gateway.smpp, BindKind::Transceiver, "bulk");
+    let id = client.submit_and_hear("12025550123", "hello", true).message_id();
+    let state = |client: &mut Client| {
+        client.send(&Pdu::QuerySm(QuerySm { message_id: id.as_bytes(), source: Address::default() }));
+        let heard = client.hear().expect("an answer");
+        let Pdu::QuerySmResp(answer) = heard.pdu() else { panic!("{heard:?}") };
+        answer.state()
+    };
+    wait_until("it was deferred", || gateway.metric("smppgw_spool_messages_total", &["deferred"]) > 0.0);
+    wait_until("it is known", || state(&mut client) == Some(MessageState::Enroute));
+    let traced = || {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_gateway"));
+        let output = program.args(["trace", "--http", &gateway.http.to_string(), &id]).output();
+        String::from_utf8(output.expect("the program runs").stdout).expect("text")
+    };
+    let waiting = traced();
+    assert!(waiting.contains("ESME_ROK, kept in the spool") && !waiting.contains("settled"), "{waiting}");
+    let sim = site_at(directory.path(), address, "");
+    client.hear_delivery();
+    wait_until("its receipt is known", || state(&mut client) == Some(MessageState::Delivered));
+    let told = traced();
+    assert!(told.contains("settled: acked, Chicago, ESME_ROK, its id "), "{told}");
+    assert!(told.contains("receipt DELIVRD"), "{told}");
+    assert_eq!(told.matches("accepted from the customer").count(), 1, "{told}");
     drop(client);
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     sim.stop().expect("the simulator ends");

@@ -141,7 +141,8 @@ fn a_resubmit_of_what_a_receipt_told_is_not_sent_again() {
     let lost = "[[fault]]\nkind = \"lose-response\"\np = 1.0\nat = \"0s\"\n";
     let sim = late_receipts(directory.path(), "t0 = \"start\"", lost);
     let customer = "unknown_outcome = \"fail\"\ndeduplicate = \"tlv\"\ndeduplicate_tlv = 516";
-    let mut gateway = Gateway::start(directory.path(), &configuration(&sim, 2, customer));
+    let configuration = configuration(&sim, 2, customer).with("[cdr]\nrecent_max = 100");
+    let mut gateway = Gateway::start(directory.path(), &configuration);
     gateway.wait_for_vendor_binds(4.0);
     let mut client = Client::bound(gateway.smpp, BindKind::Transceiver, "bulk");
     let submit = Pdu::SubmitSm(SubmitSm {
@@ -168,6 +169,21 @@ fn a_resubmit_of_what_a_receipt_told_is_not_sent_again() {
     assert_eq!(duplicate.message_id().len(), 16);
     wait_until("it is counted", || gateway.metric("smppgw_submit_results_total", &["duplicate"]) >= 1.0);
     assert_eq!(gateway.metric("smppgw_vendor_sends_total", &[]), 1.0);
+    let mut records = serde_json::Value::Null;
+    wait_until("outcome, duplicate and receipt are in the records", || {
+        let (status, body) = gateway.get(&format!("/api/v1/messages/{}", duplicate.message_id()));
+        assert_eq!(status, 200, "{body}");
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        records = body["messages"][0]["records"].clone();
+        let records = records.as_array().expect("records");
+        ["resolved", "duplicate", "delivery"]
+            .iter()
+            .all(|kind| records.iter().any(|one| one["kind"] == *kind))
+    });
+    let of = |kind: &str| records.as_array().into_iter().flatten().find(|one| one["kind"] == kind);
+    let state = |kind: &str| of(kind).map(|one| one["state"].clone());
+    assert_eq!((state("submit"), state("resolved")), (Some("unknown".into()), Some("acked".into())));
+    assert_eq!(of("delivery").map(|one| one["receipt_state"].clone()), Some("DELIVRD".into()));
     drop(client);
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     sim.stop().expect("the simulator ends");
