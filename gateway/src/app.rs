@@ -59,35 +59,21 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     let placements = placements(config)?;
     let memory = control::memory::bound_of(config, &built, placements.len() as u64);
     tracing::info!("{memory}");
-    let (store, store_ports) = match &built.store {
-        Some(options) => {
-            let (thread, ports) = store::start(options, placements.len()).context("the store")?;
-            (Some(thread), ports)
-        }
-        None => (None, Vec::new()),
-    };
-    let (spool, spool_ports) = match &built.spool {
-        Some(options) => {
-            let (thread, ports) = store::spool::start(options, placements.len()).context("the spool")?;
-            (Some(thread), ports)
-        }
-        None => (None, Vec::new()),
-    };
+    let count = placements.len();
+    let store = built.store.as_ref().map(|options| store::start(options, count));
+    let (store, store_ports) = store.transpose().context("the store")?.unzip();
+    let spool = built.spool.as_ref().map(|options| store::spool::start(options, count));
+    let (spool, spool_ports) = spool.transpose().context("the spool")?.unzip();
     let names = Names::of(&built.plan.snapshot);
-    let (records, record_ports) = match &built.cdr {
-        Some(options) => {
-            let started = cdr::start(options, names.clone(), placements.len());
-            let (thread, ports) = started.map_err(anyhow::Error::msg).context("the records")?;
-            (Some(thread), ports)
-        }
-        None => (None, Vec::new()),
-    };
+    let records = built.cdr.as_ref().map(|options| cdr::start(options, names.clone(), count));
+    let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
+    let (records, record_ports) = records.unzip();
     let messages = records.as_ref().zip(built.cdr.as_ref());
     let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names));
-    let mut record_ports = record_ports.into_iter();
+    let mut record_ports = record_ports.unwrap_or_default().into_iter();
     let (mut listen, ports) = listenings(config);
-    let mut store_ports = store_ports.into_iter();
-    let mut spool_ports = spool_ports.into_iter();
+    let mut store_ports = store_ports.unwrap_or_default().into_iter();
+    let mut spool_ports = spool_ports.unwrap_or_default().into_iter();
     let mut desks = Vec::new();
     let mut reports = Vec::new();
     let mut shards = Vec::new();

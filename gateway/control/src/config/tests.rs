@@ -114,6 +114,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a flat table from each mistake to its words")]
 fn mistakes_of_each_kind() {
     let file = |section: &str, line: &str| format!("[{section}]\n{line}\n");
     for (section, line, expected) in [

@@ -222,6 +222,7 @@ impl Totals {
         self.count(&n::LINK_ERRORS, &["panic"], *panics);
     }
 
+    #[expect(clippy::too_many_lines, reason = "a flat table from each counter to its metric")]
     fn add_traffic(&mut self, traffic: &Traffic) {
         #[rustfmt::skip]
         let Traffic {
