@@ -123,6 +123,7 @@ impl Control {
             desks.spawn(desk::serve(desk, self.authenticator.clone(), draining.clone()));
         }
         tokio::select! {
+            biased; // a shard that ends after the request was asked
             () = self.stop.requested() => {}
             Some(_) = desks.join_next() => {
                 // It panicked. What it held is lost to its peers already; ending the process loses no more, and a

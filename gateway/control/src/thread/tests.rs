@@ -119,8 +119,8 @@ fn binds_are_judged() {
             other => panic!("{other:?}"),
         }
     }
-    drop(bench.notices); // the shard is gone: nothing to wait for
     bench.stop.request();
+    drop(bench.notices); // the shard is gone: nothing to wait for
     assert_eq!(bench.control.join(), Ok(true));
 }
 
