@@ -104,7 +104,7 @@ impl Correlation {
     }
 }
 
-/// Names a parked message within its account; the store gives it, in the order of parking.
+/// Names a parked message that was handed out, within its account; the store gives it. Says nothing of the order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ParkedId(pub u64);
 
