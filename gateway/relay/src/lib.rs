@@ -49,6 +49,7 @@ mod limit;
 mod message;
 mod mo;
 mod mutation;
+mod node;
 mod numbers;
 mod open;
 mod output;
@@ -84,6 +85,7 @@ pub use message::{
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
+pub use node::NodeAnswer;
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
 pub use part::MoPart;

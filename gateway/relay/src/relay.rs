@@ -10,6 +10,7 @@ use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::mutation::mutated;
+use crate::node::NodeAnswer;
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
@@ -112,6 +113,7 @@ pub struct Relay {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) store_ops: VecDeque<StoreOp>,
     pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
+    pub(crate) node_answers: VecDeque<NodeAnswer>,
     pub(crate) records: Records,
     pub(crate) counters: Counters,
     #[cfg(feature = "mutations")]
@@ -123,8 +125,10 @@ pub struct Relay {
 pub(crate) enum Party {
     /// A customer's session.
     Customer(Key),
-    /// A bind of ours.
+    /// A bind of ours, or a link to a node that has one.
     Vendor(Key),
+    /// Another node's session, for the binds of this vendor that we have.
+    Node(VendorId),
 }
 
 /// Links that one shard's relay knows at once, customers' and vendors' each. The shard's own bound is lower; this one
@@ -173,6 +177,7 @@ impl Relay {
             outputs: VecDeque::new(),
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
+            node_answers: VecDeque::new(),
             records,
             counters: Counters::default(),
             #[cfg(feature = "mutations")]
@@ -194,7 +199,7 @@ impl Relay {
             let vendor = &self.vendors[place];
             if let Some(at) = vendor.snapshot_place {
                 let paced = pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind);
-                for link in &vendor.links {
+                for link in vendor.links.iter().filter(|_| !vendor.through_nodes) {
                     self.vendor_links[*link].pace = paced;
                 }
             }
@@ -274,13 +279,13 @@ impl Relay {
             vendor: place,
             may_submit: kind.may_submit() && window > 0,
             window,
-            in_flight: 0,
-            blocked: false,
             pace: pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind),
+            ..VendorLink::default()
         };
         let may_submit = bind.may_submit;
         self.parties.insert(link, Party::Vendor(key));
         if may_submit {
+            self.vendors[place].put_nodes_back();
             self.vendors[place].links.push(key);
             if self.vendors[place].links.len() == 1 {
                 self.hasten_spool();
@@ -428,7 +433,8 @@ impl Relay {
     fn vendor_tick(&mut self, now: Instant, place: u16) {
         for at in 0..self.vendors[place].links.len() {
             let link = self.vendors[place].links[at];
-            self.vendor_links[link].blocked = false;
+            let link = &mut self.vendor_links[link];
+            link.blocked = now < link.rests_until;
         }
         for other in &mut self.vendors[place].elsewhere {
             other.blocked = false;
@@ -517,11 +523,12 @@ impl Relay {
     /// The same by vendor, in the order in which the vendors were first seen.
     pub fn vendor_counters(&self) -> impl Iterator<Item = (VendorId, VendorTraffic)> + '_ {
         self.vendors.iter().map(|vendor| {
-            let in_flight = vendor.links.iter().map(|link| u64::from(self.vendor_links[*link].in_flight));
+            let links = vendor.links.iter().chain(&vendor.nodes);
+            let in_flight = links.map(|link| u64::from(self.vendor_links[*link].in_flight));
             let traffic = VendorTraffic {
                 queue_length: u64::from(vendor.queue.len()),
                 in_flight: in_flight.sum(),
-                links: vendor.links.len() as u64,
+                links: if vendor.through_nodes { 0 } else { vendor.links.len() as u64 },
                 ..vendor.traffic
             };
             (vendor.id, traffic)

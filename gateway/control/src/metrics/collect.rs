@@ -233,7 +233,7 @@ impl Totals {
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
-            records_lost,
+            records_lost, node_forwards, node_unsent, node_served,
             messages_open, deliveries_open, queue_length,
             submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
@@ -273,6 +273,10 @@ impl Totals {
             ("delivery", remote_deliveries),
         ] {
             self.count(&n::REMOTE, &[kind], *count);
+        }
+        let node_messages = [("forwarded", node_forwards), ("unsent", node_unsent), ("served", node_served)];
+        for (kind, count) in node_messages {
+            self.count(&n::NODE_MESSAGES, &[kind], *count);
         }
         for (metric, count) in [
             (&n::QUEUED, queued),

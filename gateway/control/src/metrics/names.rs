@@ -105,6 +105,8 @@ metrics! {
     VENDOR_IN_FLIGHT "vendor_in_flight" Gauge ["vendor"] "Messages it has not answered.";
     VENDOR_ROUND_TRIP "vendor_round_trip_seconds" Histogram ["vendor"] "From handing a message to its link to its answer.";
 
+    NODE_MESSAGES "node_messages" Counter ["kind"] "Messages between nodes: forwarded (to a node that holds a bind of their vendor), unsent (of those, sent back), served (of other nodes).";
+
     RECEIPTS "receipts" Counter [] "Receipts from vendors.";
     RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";
     RECEIPTS_UNCORRELATED "receipts_uncorrelated" Counter [] "Receipts dropped because there is no store.";
