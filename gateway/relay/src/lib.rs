@@ -49,6 +49,7 @@ mod limit;
 mod message;
 mod mo;
 mod mutation;
+mod network;
 mod node;
 mod numbers;
 mod open;
@@ -85,6 +86,7 @@ pub use message::{
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
+pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
 pub use node::NodeAnswer;
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
