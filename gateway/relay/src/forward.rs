@@ -99,7 +99,7 @@ impl Relay {
         let length = frame.bytes().len();
         admit(session, arrival.over_window, length, arrival.unix_seconds, submission, limits)?;
         let place = session.account;
-        let account = &mut self.accounts[place];
+        let account = self.accounts.current(place, &self.snapshot);
         if !account.known {
             return Err(Refusal::MayNotSubmit);
         }
@@ -490,9 +490,7 @@ impl Relay {
                 }
             }
         }
-        if self.vendors[vendor].through_nodes {
-            self.evacuate_for_nodes(now, vendor);
-        }
+        self.evacuate_for_nodes(now, vendor);
         for key in written {
             if is_ours(self, key) {
                 in_flight = in_flight.saturating_sub(1);

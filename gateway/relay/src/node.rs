@@ -177,8 +177,12 @@ impl Relay {
         Some(key)
     }
 
-    /// What waits here for other nodes does not wait for a way through yet another one.
+    /// The last bind here is lost, and there are links to other nodes: what waits here for other nodes does not wait for
+    /// a way through yet another one.
     pub(crate) fn evacuate_for_nodes(&mut self, now: Instant, vendor: u16) {
+        if !self.vendors[vendor].through_nodes {
+            return;
+        }
         let mut next = self.messages.first(&self.vendors[vendor].queue);
         while let Some(key) = next {
             next = self.messages.after(key);
