@@ -9,6 +9,15 @@ use store::{STORE_MAILBOX_LENGTH, StoreOptions};
 /// Passwords: 1,024 that wait, 20 MiB while one is hashed, and the memory of those that were right, octets.
 const PASSWORDS_OCTETS: u64 = 32 << 20;
 
+/// Sessions of other nodes counted for each slot of a vendor that shares its binds; each comes with a link of ours or of
+/// the vendor's. Larger clusters take some KiB more for each.
+const NODES_COUNTED: u32 = 8;
+
+/// Links that a vendor costs.
+fn links_of(vendor: &crate::config::Vendor) -> u32 {
+    vendor.binds_total.map_or(vendor.binds, |total| total.saturating_mul(1 + NODES_COUNTED))
+}
+
 /// The bound for so many shards.
 pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
     let vendors = &config.vendors;
@@ -19,8 +28,11 @@ pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
         // Each shard rounds its part up.
         links_max: u64::from(config.session.links_max) + shards,
         window_max: config.customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
-        vendor_binds: vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
-        vendor_windows: vendors.iter().map(|vendor| u64::from(vendor.binds) * u64::from(vendor.window)).sum(),
+        vendor_binds: vendors.iter().map(|vendor| u64::from(links_of(vendor))).sum(),
+        vendor_windows: vendors
+            .iter()
+            .map(|vendor| u64::from(links_of(vendor)) * u64::from(vendor.window))
+            .sum(),
         limits: *limits,
         store_octets: built.store.as_ref().map_or(0, StoreOptions::octets_max),
         store_mailbox: STORE_MAILBOX_LENGTH as u64,

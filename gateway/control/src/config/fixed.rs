@@ -19,6 +19,7 @@ pub fn keep_fixed(config: &mut Config, running: &Config) -> Vec<String> {
     keep!(listen: smpp http);
     keep!(session: links_max);
     keep!(store: kind sync_to_disk time_to_live parked_max release_rate recent_max redis);
+    keep!(cluster: address secret slot_lease slot_grace hand_over_after when_redis_is_away);
     keep!(spool: entries_max octets_max);
     // How records are made, queued and written is the work of threads that are started once.
     keep!(cdr: to_file to_postgres when_full queue_max recent_max mask_addresses);

@@ -12,6 +12,7 @@
 mod build;
 mod cdr;
 mod check;
+mod cluster;
 mod customers;
 mod document;
 mod environment;
@@ -39,6 +40,7 @@ mod vendors;
 
 pub use build::{Built, build};
 pub use cdr::Cdr;
+pub use cluster::Cluster;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
@@ -99,6 +101,8 @@ pub struct Config {
     pub mo_routes: Vec<MoRoute>,
     /// `[[network]]`.
     pub networks: Vec<Network>,
+    /// `[cluster]`.
+    pub cluster: Cluster,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -138,7 +142,7 @@ pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
     Ok(Report {
         customers: config.customers.len(),
         vendors: config.vendors.len(),
-        binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
+        binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds_max())).sum(),
         routes: config.routes.len(),
         warnings: built.warnings,
     })
@@ -192,7 +196,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 13] = [
+pub(crate) static SECTIONS: [&SectionKind; 14] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -206,6 +210,7 @@ pub(crate) static SECTIONS: [&SectionKind; 13] = [
     &routes::SECTION,
     &mo_routes::SECTION,
     &networks::SECTION,
+    &cluster::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -234,5 +239,6 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
         networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
+        cluster: cluster::read(&reader.section(root, &cluster::SECTION), directory),
     }
 }
