@@ -50,6 +50,7 @@ mod live;
 mod message;
 mod mo;
 mod mutation;
+mod network;
 mod numbers;
 mod open;
 mod output;
@@ -85,6 +86,7 @@ pub use message::{
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
+pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
 pub use part::MoPart;

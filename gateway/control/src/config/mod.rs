@@ -19,6 +19,7 @@ mod fixed;
 mod listen;
 mod mistake;
 mod mo_routes;
+mod networks;
 mod node;
 mod reader;
 mod redis;
@@ -45,6 +46,7 @@ pub use fixed::keep_fixed;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
+pub use networks::Network;
 pub use node::Node;
 pub use redis::Redis;
 pub use relay::Relay;
@@ -95,6 +97,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[mo_route]]`.
     pub mo_routes: Vec<MoRoute>,
+    /// `[[network]]`.
+    pub networks: Vec<Network>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -188,7 +192,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 12] = [
+pub(crate) static SECTIONS: [&SectionKind; 13] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -201,6 +205,7 @@ pub(crate) static SECTIONS: [&SectionKind; 12] = [
     &vendors::SECTION,
     &routes::SECTION,
     &mo_routes::SECTION,
+    &networks::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -228,5 +233,6 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         vendors: entries(&vendors::SECTION).iter().map(|entry| vendors::read(entry, directory)).collect(),
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
+        networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
     }
 }
