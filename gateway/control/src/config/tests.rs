@@ -205,7 +205,7 @@ fn policies_for_unknown_outcomes_and_resubmits() {
         let built = build(&config).unwrap();
         let account = AccountId::of_name(b"acme");
         let snapshot = &built.plan.snapshot;
-        let plan = snapshot.routes().find(account, b"12025550100").unwrap();
+        let plan = snapshot.route(&::relay::RouteQuestion::new(account, b"12025550100")).unwrap();
         let found = snapshot.account(account).unwrap();
         let of_route = snapshot.routes().plan(plan)[0].unknown_outcome;
         (found.unknown_outcome, of_route, found.deduplicate, found.deduplicate_window.as_secs())
