@@ -282,7 +282,7 @@ fn mistakes_in_entries() {
             "gw.toml:10:21: route: no vendor \"wets\"; did you mean \"west\"?",
             "gw.toml:10:48: route: vendors: unknown key \"wieght\"; did you mean \"weight\"?",
             "gw.toml:10:71: route: vendor \"west\" stands twice; name it once",
-            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1 }`)",
+            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1, price = \"0.0042\" }`)",
             "gw.toml:13:12: route: no customer \"b\"; define it",
         ],
     );
