@@ -28,8 +28,6 @@ pub struct Sources {
     pub started_at: u64,
     /// The configuration in use.
     pub config: Arc<ConfigState>,
-    /// The most memory that it allows.
-    pub memory: shard::limits::MemoryBound,
     /// One slot for each shard, in order.
     pub shards: Vec<ReportSlot>,
     /// The store's counters, where there is one.
@@ -76,8 +74,6 @@ impl Sources {
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
         totals.add_config(&self.config);
-        totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
-        totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
         totals.count(&n::PANICS, &[], runtime::panics());
         let mut vendors: BTreeMap<Box<str>, VendorReport> = BTreeMap::new();
         for (index, slot) in self.shards.iter().enumerate() {
@@ -183,7 +179,10 @@ impl Totals {
     }
 
     fn add_config(&mut self, config: &ConfigState) {
-        let ConfigState { version, published, rejected, needs_restart } = config;
+        let ConfigState { version, published, rejected, needs_restart, memory } = config;
+        let memory = memory.load();
+        self.count(&n::MEMORY_BOUND, &["steady"], memory.steady());
+        self.count(&n::MEMORY_BOUND, &["worst"], memory.worst());
         for (metric, count) in [
             (&n::CONFIG_VERSION, version),
             (&n::CONFIG_PUBLISHED, published),

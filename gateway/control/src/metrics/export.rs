@@ -301,10 +301,10 @@ mod tests {
                 published: 1.into(),
                 rejected: 1.into(),
                 needs_restart: 1.into(),
+                memory: ArcSwap::from_pointee(shard::limits::MemoryBound {
+                    summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
+                }),
             }),
-            memory: shard::limits::MemoryBound {
-                summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
-            },
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),

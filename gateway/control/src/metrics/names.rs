@@ -58,7 +58,7 @@ metrics! {
     CONFIG_PUBLISHED "config_published" Counter [] "Configurations put into force since the start, the first one not counted.";
     CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; the old one stayed in force.";
     CONFIG_NEEDS_RESTART "config_needs_restart" Gauge [] "Settings of the file that differ from what runs and take effect with a restart only.";
-    CONFIG_SWAP "config_swap_seconds" Histogram [] "How long a new configuration kept a shard from its links.";
+    CONFIG_SWAP "config_swap_seconds" Histogram [] "How long new configurations kept a shard from its links, by uninterrupted pieces of work.";
     MEMORY_BOUND "memory_bound_bytes" Gauge ["case"] "The most memory that the configuration allows: steady (full of messages of 300 octets), worst (every PDU as long as it may be, no peer reads).";
     PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
 
@@ -101,7 +101,7 @@ metrics! {
     DELIVERIES_OPEN "deliveries_open" Gauge [] "Receipts and MO on their way.";
     QUEUE_DEPTH "queue_depth" Gauge [] "Messages waiting for a window slot, all vendors.";
 
-    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links, whatever they bound as; 0 from the start for every vendor of the configuration.";
+    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links, whatever they bound as; 0 from the start for every vendor of the configuration that is not switched off.";
     VENDOR_SUBMIT_LINKS "vendor_submit_links" Gauge ["vendor"] "Of those, the ones that may submit.";
     VENDOR_SENDS "vendor_sends" Counter ["vendor"] "Copies handed to the vendor's links.";
     VENDOR_ANSWERS "vendor_answers" Counter ["vendor", "class"] "Its answers by class of status: ok, throttled, error.";
