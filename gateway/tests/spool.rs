@@ -89,7 +89,8 @@ fn kill_9_loses_no_acknowledged_message() {
     gateway.wait_for_vendor_binds(4.0);
     let (smpp, http) = (gateway.smpp, gateway.http);
     let path = directory.path().to_owned();
-    let running = std::thread::spawn(move || load(&path, smpp, &Bulk { seconds: 6, ..Bulk::default() }.scenario()));
+    let running =
+        std::thread::spawn(move || load(&path, smpp, &Bulk { seconds: 6, ..Bulk::default() }.scenario()));
     wait_until("traffic flows", || gateway.metric("smppgw_submit_results_total", &["accepted"]) > 2_000.0);
     gateway.kill();
     // The same ports, so that loadgen's sessions come back.

@@ -25,6 +25,7 @@ mod mail;
 mod misfortune;
 mod node;
 mod outputs;
+mod pages;
 mod parts;
 mod records;
 mod spools;

@@ -144,7 +144,10 @@ impl World {
             .upwards
             .get(submit.own_receipt as usize)
             .is_some_and(|receipt| receipt.taken > 0 || receipt.parked > 0 || receipt.lost);
+        // What another shard had, and did not say in time, may never have been sent.
+        let is_unknown = !submit.may_repeat() && self.shards_of(node).len() > 1;
         let may_end = submit.expired
+            || is_unknown
             || self.ledger.copies_of(number).any(|copy| match copy.state {
                 CopyState::Refused => copy.for_good,
                 CopyState::Unknown | CopyState::InFlight => !submit.may_repeat(),
@@ -185,7 +188,8 @@ impl World {
                 matches!(copy.state, CopyState::Accepted | CopyState::Unknown | CopyState::InFlight)
             });
             let is_so = match state {
-                MessageState::Unknown => maybe,
+                // As with a settlement: another shard may have said nothing.
+                MessageState::Unknown => maybe || self.shards_of(node).len() > 1,
                 MessageState::Expired => !maybe && submit.expired,
                 _ => !maybe && self.ledger.copies_of(number).any(|copy| copy.for_good),
             };

@@ -10,7 +10,7 @@ use crate::scene::*;
 use crate::store::{Deed, Loss};
 use crate::wire;
 use core::ops::Range;
-use relay::{AccountId, CorrelationKey, ParkedEntry, StoreAnswer, StoreOp, VendorId};
+use relay::{AccountId, CorrelationKey, StoreAnswer, StoreOp, VendorId};
 use smpp::text::message_id::GatewayId;
 
 impl World {
@@ -295,57 +295,6 @@ impl World {
         let submit = self.ledger.spooled.get(&GatewayId::parse(receipt?.id?.value)?)?;
         let own = self.ledger.submits[*submit as usize].own_receipt;
         (own != NONE).then_some(own..own + 1)
-    }
-
-    /// What shall be parked is marked as urgent where it is.
-    fn check_urgent(&mut self, shard: usize, urgent: bool, pdu: &[u8]) {
-        if wire::content(pdu).is_some_and(|(text, _)| wire::numbers_in(text, b'u').is_none()) {
-            self.meet_own_receipt(shard, pdu);
-        }
-        let Some(upwards) = self.upwards_in(pdu) else { return };
-        let content = self.ledger.upwards[upwards.start as usize].content;
-        let is_urgent = self.ledger.is_urgent(content);
-        must!(urgent == is_urgent, Urgent, "upward {} is parked, urgent: {urgent}", upwards.start);
-    }
-
-    fn meet_own_receipt(&mut self, shard: usize, pdu: &[u8]) {
-        let view = wire::content(pdu).and_then(|(_, receipt)| receipt);
-        let id = view.and_then(|view| GatewayId::parse(view.id?.value));
-        let state = view.and_then(|view| view.state);
-        if let (Some(id), Some(state)) = (id, state) {
-            self.own_receipt(shard, id, state.value);
-        }
-    }
-
-    /// A page of what was parked: what is urgent in it shall go first.
-    fn note_page(&mut self, shard: usize, account: AccountId, entries: &[ParkedEntry]) {
-        for entry in entries {
-            let Some(upwards) = self.upwards_in(&entry.pdu) else { continue };
-            let (upward, parked) = (upwards.start, entry.parked);
-            let urgent = self.ledger.is_urgent(self.ledger.upwards[upward as usize].content);
-            self.shards[shard].page.push(Unparked { account, parked, upward, urgent });
-        }
-    }
-
-    /// Something goes to a customer's session: nothing urgent of the same page may wait behind it.
-    pub(super) fn check_page(&mut self, shard: usize, account: usize, upward: u32) {
-        let was_offered = core::mem::replace(&mut self.ledger.upwards[upward as usize].was_offered, true);
-        let account = AccountId::of_name(CUSTOMERS[account].name.as_bytes());
-        let page = &mut self.shards[shard].page;
-        let is_it = |one: &Unparked| (one.account, one.upward) == (account, upward);
-        let Some(at) = page.iter().position(is_it) else { return };
-        let one = page.remove(at);
-        let is_passed = |other: &Unparked| other.account == account && other.urgent && !one.urgent;
-        let passed = page[..at].iter().any(is_passed);
-        must!(was_offered || !passed, Urgent, "upward {upward} goes before what is urgent: {page:?}");
-    }
-
-    /// A link refused it: what is behind it goes first.
-    pub(super) fn leave_page(&mut self, shard: usize, pdu: &[u8]) {
-        if let Some(Range { start, .. }) = self.upwards_in(pdu) {
-            self.ledger.upwards[start as usize].was_offered = true;
-            self.shards[shard].page.retain(|one| one.upward != start);
-        }
     }
 
     /// A node's store says whether it can keep correlations.
