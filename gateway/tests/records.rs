@@ -1,11 +1,9 @@
 //! Records through the real program: as many as messages, found by each key, told to customers who ask, and what
 //! happens while a database is away.
 
-#[path = "support/postgres.rs"]
-mod postgres;
 mod support;
 
-use postgres::Postgres;
+use postgres_server::Postgres;
 use smpp::field::{Address, CommandId, CommandStatus, MessageState};
 use smpp::pdu::{BindKind, Pdu, QuerySm, SubmitSm};
 use smpp::tlv::Tlvs;

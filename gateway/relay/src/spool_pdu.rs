@@ -1,6 +1,7 @@
 //! The PDUs of store and forward: how long a message is valid, and the receipts that the gateway writes itself.
 
 use crate::admit::Submission;
+use crate::route::Encoding;
 use crate::spool_op::Fate;
 use bytes::BytesMut;
 use core::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) struct View<'a> {
     pub(crate) command: CommandId,
     pub(crate) source: Address<'a>,
     pub(crate) destination: Address<'a>,
+    pub(crate) encoding: Encoding,
     /// A receipt or an intermediate notification may come back.
     pub(crate) wants_receipt: bool,
     /// A receipt is wanted when it fails.
@@ -47,6 +49,7 @@ impl<'a> View<'a> {
             command: submission.command,
             source: submission.from,
             destination: submission.to,
+            encoding: Encoding::of(submission.data_coding),
             wants_receipt: submission.wants_receipt(),
             wants_failure: matches!(wanted, ReceiptWanted::Always | ReceiptWanted::OnFailure),
             urgent: submission.urgent,

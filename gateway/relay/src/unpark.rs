@@ -72,6 +72,7 @@ impl Relay {
             account.unpark.failed |= more;
             return self.page_done(now, place);
         }
+        account.begin_page();
         if mutated!(self, UrgentLast) {
             entries.reverse();
         }
@@ -93,6 +94,7 @@ impl Relay {
                 }
             }
         }
+        self.accounts[place].end_page();
     }
 
     /// One parked message was taken (`Ok`) or not (`Err`).

@@ -27,7 +27,8 @@ fn relay(vendors: &[&str], correlate: Correlate, limits: Limits) -> Relay {
         account: None,
         priority: priority as u32,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1, price: None }],
+        ..Route::default()
     };
     let input = SnapshotInput {
         accounts: vec![Account::new("customer")],
@@ -404,7 +405,8 @@ fn park_receipt(relay: &mut Relay) -> StoreOp {
     relay.handle_deliver(arrival(START, BIND), Frame::whole(&bytes).expect("one PDU"), &pdu);
     let Some(StoreOp::Find { delivery, .. }) = relay.poll_store() else { panic!("a look into the store") };
     let gateway_id = GatewayId(7);
-    let found = Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false };
+    let found =
+        Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false, addresses: None };
     relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
     let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
     relay.delivery_failed(START, delivery);
@@ -470,7 +472,8 @@ fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
                 account: None,
                 priority: 0,
                 unknown_outcome: Some(UnknownOutcome::Hold),
-                vendors: vec![WeightedVendor { vendor, weight: 1 }],
+                vendors: vec![WeightedVendor { vendor, weight: 1, price: None }],
+                ..Route::default()
             }],
             correlate: Correlate::Strict,
             ..SnapshotInput::default()
@@ -486,4 +489,31 @@ fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
         assert_eq!(answers(&mut relay), []);
         assert_eq!(relay.counters().traffic.held_open, 1);
     }
+}
+
+#[test]
+fn a_page_of_parked_deliveries_goes_to_one_session_while_that_has_slots() {
+    const SECOND: LinkKey = LinkKey(7);
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    relay.customer_closed(START, CUSTOMER, &[]);
+    for link in [CUSTOMER, SECOND] {
+        assert!(relay.customer_bound(START, account(), link, BindKind::Receiver, 10));
+    }
+    clear(&mut relay);
+    let mut page = |entries: u64| {
+        let mut pdu = bytes::BytesMut::new();
+        Pdu::DeliverSm(DeliverSm::default()).encode(CommandStatus::ESME_ROK, 1, &mut pdu);
+        let entry = |number| ParkedEntry { parked: ParkedId(number), pdu: pdu.to_vec() };
+        let entries = (0..entries).map(entry).collect();
+        relay.handle_store_answer(START, StoreAnswer::Unparked { account: account(), entries, more: true });
+        let link = |output: Output| match output {
+            Output::SendDeliver { link, .. } => Some(link),
+            _ => None,
+        };
+        outputs(&mut relay).into_iter().filter_map(link).collect::<Vec<_>>()
+    };
+    assert_eq!(page(4), [CUSTOMER; 4]);
+    assert_eq!(page(8), [SECOND; 8], "the next page goes to the next session");
+    let expected = [vec![CUSTOMER; 6], vec![SECOND; 2]].concat();
+    assert_eq!(page(9), expected, "and on to the other when the window is full; the last one waits");
 }

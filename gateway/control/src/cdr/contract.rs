@@ -1,8 +1,5 @@
 //! What every sink must do, on files and on a real PostgreSQL; then the queue before them, and the memory.
 
-#[path = "../../../tests/support/postgres.rs"]
-mod postgres_server;
-
 use super::file::FileSink;
 use super::postgres::PostgresSink;
 use super::recent::{Key, Recent};
@@ -60,7 +57,8 @@ fn snapshot() -> Arc<Snapshot> {
         account: None,
         priority: 1,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1, price: None }],
+        ..Route::default()
     };
     let input = SnapshotInput {
         accounts: vec![Account::new("acme"), Account::new("other")],

@@ -15,9 +15,12 @@ mod check;
 mod customers;
 mod document;
 mod environment;
+mod error_maps;
+mod fixed;
 mod listen;
 mod mistake;
 mod mo_routes;
+mod networks;
 mod node;
 mod reader;
 mod redis;
@@ -40,9 +43,12 @@ pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use error_maps::ErrorMap;
+pub use fixed::keep_fixed;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
+pub use networks::Network;
 pub use node::Node;
 pub use redis::Redis;
 pub use relay::Relay;
@@ -67,6 +73,8 @@ use toml::de::DeTable;
 /// One whole configuration, as plain data.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Grows with every change; 1 as read.
+    pub version: u64,
     /// `[node]`.
     pub node: Node,
     /// `[runtime]`.
@@ -91,6 +99,10 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[mo_route]]`.
     pub mo_routes: Vec<MoRoute>,
+    /// `[[network]]`.
+    pub networks: Vec<Network>,
+    /// `[[error_map]]`.
+    pub error_maps: Vec<ErrorMap>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -124,7 +136,9 @@ impl fmt::Display for Report {
 /// All mistakes, in the order of the file, then of the environment.
 pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
     let config = load(path)?;
-    let built = build(&config)?;
+    let mut built = build(&config)?;
+    // A name that cannot be resolved now is no mistake: the other vendors shall start.
+    built.warnings.extend(crate::names::look_up(&mut built.names));
     Ok(Report {
         customers: config.customers.len(),
         vendors: config.vendors.len(),
@@ -182,7 +196,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 12] = [
+pub(crate) static SECTIONS: [&SectionKind; 14] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -195,6 +209,8 @@ pub(crate) static SECTIONS: [&SectionKind; 12] = [
     &vendors::SECTION,
     &routes::SECTION,
     &mo_routes::SECTION,
+    &networks::SECTION,
+    &error_maps::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -206,6 +222,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
     }
     let entries = |section: &'static SectionKind| reader.entries(root.get(section.name), section, "");
     Config {
+        version: 1,
         node: node::read(&reader.section(root, &node::SECTION), directory),
         runtime: runtime::read(&reader.section(root, &runtime::SECTION)),
         listen: listen::read(&reader.section(root, &listen::SECTION), directory),
@@ -221,5 +238,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         vendors: entries(&vendors::SECTION).iter().map(|entry| vendors::read(entry, directory)).collect(),
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
+        networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
+        error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
     }
 }
