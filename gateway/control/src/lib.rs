@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod names;
 pub mod publish;
 mod signals;
+pub mod slots;
 mod thread;
 
 pub use config::{Built, Config, Mistake, Report, build, check_config, load};

@@ -12,6 +12,7 @@
 mod build;
 mod cdr;
 mod check;
+mod cluster;
 mod customers;
 mod document;
 mod environment;
@@ -40,6 +41,7 @@ mod vendors;
 
 pub use build::{Built, build};
 pub use cdr::Cdr;
+pub use cluster::Cluster;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
@@ -103,6 +105,8 @@ pub struct Config {
     pub networks: Vec<Network>,
     /// `[[error_map]]`.
     pub error_maps: Vec<ErrorMap>,
+    /// `[cluster]`.
+    pub cluster: Cluster,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -142,7 +146,7 @@ pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
     Ok(Report {
         customers: config.customers.len(),
         vendors: config.vendors.len(),
-        binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
+        binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds_max())).sum(),
         routes: config.routes.len(),
         warnings: built.warnings,
     })
@@ -196,7 +200,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 14] = [
+pub(crate) static SECTIONS: [&SectionKind; 15] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -211,6 +215,7 @@ pub(crate) static SECTIONS: [&SectionKind; 14] = [
     &mo_routes::SECTION,
     &networks::SECTION,
     &error_maps::SECTION,
+    &cluster::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -240,5 +245,6 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
         networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
         error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
+        cluster: cluster::read(&reader.section(root, &cluster::SECTION), directory),
     }
 }
