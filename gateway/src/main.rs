@@ -80,7 +80,7 @@ fn migrate(file: &std::path::Path) -> anyhow::Result<()> {
         anyhow::anyhow!(mistakes.join("\n"))
     })?;
     let url = config.cdr.postgres_url().context("the configuration names no database: set [cdr] postgres")?;
-    let applied = control::cdr::migrate(&url)?;
+    let applied = control::migrate(&url)?;
     applied.iter().for_each(|name| println!("applied {name}"));
     println!("the schema is up to date");
     Ok(())

@@ -26,6 +26,7 @@ pub mod memory;
 mod messages;
 pub mod metrics;
 pub mod names;
+mod schema;
 mod signals;
 mod thread;
 
@@ -33,6 +34,7 @@ pub use config::{Built, Config, Mistake, Report, build, check_config, load};
 pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
 pub use messages::Messages;
+pub use schema::{MigrateError, migrate};
 pub use thread::{ControlOptions, ControlThread, start};
 
 #[cfg(test)]
