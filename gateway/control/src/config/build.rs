@@ -148,7 +148,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             .collect(),
     };
     SnapshotInput {
-        version: 1,
+        version: config.version,
         accounts: config.customers.iter().map(account).collect(),
         vendors: config.vendors.iter().map(vendor).collect(),
         routes: config.routes.iter().map(route).collect(),
