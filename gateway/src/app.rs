@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use control::auth::{AuthOptions, Authenticator};
 use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
+use control::source::Loaded;
 use control::{ControlOptions, ControlThread, DrainOptions, Messages, ShardDesk, metrics::Sources};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
@@ -19,10 +20,10 @@ use store::spool::SpoolThread;
 ///
 /// # Errors
 /// What keeps it from starting, or from ending in order.
-pub(crate) fn run(config: &Config, built: Built) -> anyhow::Result<()> {
-    let selected = runtime::select(config.runtime.backend).context("no back end can be used")?;
+pub(crate) fn run(loaded: Loaded) -> anyhow::Result<()> {
+    let selected = runtime::select(loaded.config.runtime.backend).context("no back end can be used")?;
     tracing::info!(backend = ?selected.backend, "{}", selected.reason);
-    runtime::on_backend!(selected.backend, run_on(config, built))
+    runtime::on_backend!(selected.backend, run_on(loaded))
 }
 
 /// The most memory that a configuration lets a node take on this machine.
@@ -42,8 +43,8 @@ struct Node {
     _names: control::names::NamesGuard,
 }
 
-fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
-    let node = start::<R>(config, built)?;
+fn run_on<R: Runtime>(loaded: Loaded) -> anyhow::Result<()> {
+    let node = start::<R>(loaded)?;
     node.control.set_ready();
     let http = node.control.http_address();
     let backend = backend_label(R::BACKEND);
@@ -55,7 +56,9 @@ fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
     end(node)
 }
 
-fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
+fn start<R: Runtime>(loaded: Loaded) -> anyhow::Result<Node> {
+    let Loaded { config, built, standing, live: _ } = loaded;
+    let config = &config;
     let placements = placements(config)?;
     let memory = control::memory::bound_of(config, &built, placements.len() as u64);
     tracing::info!("{memory}");
@@ -101,6 +104,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         node: config.node.name.clone(),
         backend: backend_label(R::BACKEND),
         started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
+        standing,
         config_version: built.plan.snapshot.version(),
         memory,
         shards: reports,
@@ -112,6 +116,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     let options = ControlOptions {
         http: config.listen.http,
         sources,
+        live: None,
         messages,
         desks,
         authenticator,

@@ -28,9 +28,10 @@ pub mod metrics;
 pub mod names;
 mod schema;
 mod signals;
+pub mod source;
 mod thread;
 
-pub use config::{Built, Config, Mistake, Report, build, check_config, load};
+pub use config::{Built, Config, Mistake, Report, build, load};
 pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
 pub use messages::Messages;

@@ -7,6 +7,7 @@ use crate::http::{Shared, router};
 use crate::messages::Messages;
 use crate::metrics::Sources;
 use crate::signals;
+use crate::source::{Live, Publish};
 use runtime::Stop;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,6 +22,8 @@ pub struct ControlOptions {
     pub http: SocketAddr,
     /// Where figures come from.
     pub sources: Sources,
+    /// What looks for new configurations, and who takes them, where the source is a database.
+    pub live: Option<(Live, Arc<dyn Publish>)>,
     /// Where messages are looked up, if records are kept.
     pub messages: Option<Messages>,
     /// One for each shard, in order.
@@ -84,6 +87,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
     });
     let control = Control {
         shared: shared.clone(),
+        live: options.live,
         desks: options.desks,
         authenticator: options.authenticator,
         stop: options.stop,
@@ -98,6 +102,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
 
 struct Control {
     shared: Arc<Shared>,
+    live: Option<(Live, Arc<dyn Publish>)>,
     desks: Vec<ShardDesk>,
     authenticator: Authenticator,
     stop: Stop,
@@ -116,6 +121,9 @@ impl Control {
                     tracing::error!(%error, "no signal handler: SIGTERM ends the process without a drain");
                 }
             });
+        }
+        if let Some((live, publisher)) = self.live {
+            tokio::spawn(live.run(publisher));
         }
         let (start_drain, draining) = watch::channel(false);
         let mut desks = JoinSet::new();

@@ -142,17 +142,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads the file and the process's environment, and checks everything, without starting anything.
-///
-/// # Errors
-/// All mistakes, in the order of the file, then of the environment.
-pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
-    let config = load(path)?;
-    let built = build(&config)?;
-    Ok(Report::of(&config, &built))
-}
-
-/// Reads the file and the process's environment. What lies in a database is not read: that comes later.
+/// Reads the file and the process's environment. What lies in a database is not read: see [`crate::source::load`].
 ///
 /// # Errors
 /// All mistakes, in the order of the file, then of the environment.

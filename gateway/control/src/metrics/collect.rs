@@ -4,6 +4,7 @@
 use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use crate::cdr::SinkView;
+use crate::source::{Origin, Standing, StandingView};
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
 use shard::{Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
@@ -27,6 +28,8 @@ pub struct Sources {
     pub started_at: u64,
     /// Version of the configuration in use.
     pub config_version: u64,
+    /// Which that is, and what was refused since.
+    pub standing: StandingView,
     /// The most memory that it allows.
     pub memory: shard::limits::MemoryBound,
     /// One slot for each shard, in order.
@@ -75,6 +78,7 @@ impl Sources {
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
         totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
+        totals.add_standing(&self.standing.load(), now_ns);
         totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
         totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
         totals.count(&n::PANICS, &[], runtime::panics());
@@ -122,6 +126,16 @@ impl Sources {
 }
 
 impl Totals {
+    fn add_standing(&mut self, standing: &Standing, now_ns: u64) {
+        let is = |so: bool| f64::from(u8::from(so));
+        let rejected = standing.rejection.as_ref().map_or(0, |rejection| rejection.version.number);
+        self.count(&n::CONFIG_REJECTED, &[], standing.rejected);
+        self.put(&n::CONFIG_REJECTED_VERSION, &[], rejected as f64);
+        self.put(&n::CONFIG_SOURCE_AWAY, &[], is(standing.away.is_some()));
+        self.put(&n::CONFIG_LAST_GOOD, &[], is(standing.origin == Origin::LastGood));
+        self.put(&n::CONFIG_LOOK_AGE, &[], standing.look_age(now_ns).unwrap_or_default().as_secs_f64());
+    }
+
     fn put(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
         debug_assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
         let samples = self.samples.entry(metric.name).or_default();

@@ -287,6 +287,7 @@ mod tests {
             backend: "epoll",
             started_at: 1_800_000_000,
             config_version: 1,
+            standing: crate::source::Standing::busy(),
             memory: shard::limits::MemoryBound {
                 summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
             },

@@ -55,6 +55,11 @@ metrics! {
     SHARDS "shards" Gauge [] "Data shards.";
     DRAINING "draining" Gauge [] "1 once the node drains.";
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
+    CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; what was in force stayed.";
+    CONFIG_REJECTED_VERSION "config_rejected_version" Gauge [] "Version refused last; 0 = none since the one in force.";
+    CONFIG_SOURCE_AWAY "config_source_away" Gauge [] "1 while the database of the configuration cannot be used; what is in force stays.";
+    CONFIG_LOOK_AGE "config_look_age_seconds" Gauge [] "Since the last look at the database of the configuration that succeeded, or since the start.";
+    CONFIG_LAST_GOOD "config_last_good" Gauge [] "1 while the last good configuration on disk stands in for the database.";
     MEMORY_BOUND "memory_bound_bytes" Gauge ["case"] "The most memory that the configuration allows: steady (full of messages of 300 octets), worst (every PDU as long as it may be, no peer reads).";
     PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
 
