@@ -181,6 +181,18 @@ comment on column mo_routes.number is 'The number written to';
 comment on column mo_routes.keywords is 'First words of the text, 1 to 20 characters each; the case of ASCII letters does not matter';
 comment on column mo_routes.customer is 'Whose the messages are';
 
+create table networks (
+    prefix gateway_number primary key,
+    mcc text not null check (mcc ~ '^[0-9]{3}$'),
+    mnc text not null default '' check (mnc ~ '^([0-9]{2,3})?$'),
+    carrier text not null default '' check (octet_length(carrier) <= 32)
+);
+comment on table networks is 'Which mobile network a destination belongs to; the longest prefix wins';
+comment on column networks.prefix is 'Digits that the destination begins with';
+comment on column networks.mcc is 'Mobile country code';
+comment on column networks.mnc is 'Code of the network within the country; empty = the country alone is known';
+comment on column networks.carrier is 'The carrier''s name, as limits and reports name it';
+
 -- Writers wait for each other from their first change to their commit, so that versions grow in the order of commits: a
 -- reader who has seen a version has seen all before it. BEFORE, so that this wait comes before any row is locked. The
 -- rights of the owner are used, so that whoever may change a row need not be given this table.
@@ -215,4 +227,6 @@ create trigger routes_note_change before insert or update or delete or truncate 
 create trigger route_vendors_note_change before insert or update or delete or truncate on route_vendors
     for each statement execute function gateway_note_change();
 create trigger mo_routes_note_change before insert or update or delete or truncate on mo_routes
+    for each statement execute function gateway_note_change();
+create trigger networks_note_change before insert or update or delete or truncate on networks
     for each statement execute function gateway_note_change();

@@ -2,6 +2,7 @@
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
 use crate::message::{AccountId, VendorId};
+use crate::network::{NetworkRule, Networks};
 use crate::numbers::{self, KeywordRule, NumberOwners, Numbers};
 use crate::route::{Route, RouteTable};
 use core::time::Duration;
@@ -241,6 +242,8 @@ pub struct SnapshotInput {
     pub routes: Vec<Route>,
     /// Keywords of numbers that customers share.
     pub keywords: Vec<KeywordRule>,
+    /// Which mobile network a destination belongs to.
+    pub networks: Vec<NetworkRule>,
     /// The bounds.
     pub limits: Limits,
     /// Whether and how receipts are matched.
@@ -260,6 +263,7 @@ pub struct Snapshot {
     account_places: HashMap<AccountId, u32, FixedState>,
     vendor_places: HashMap<VendorId, u32, FixedState>,
     numbers: Numbers,
+    networks: Networks,
     routes: RouteTable,
     limits: Limits,
     correlate: Correlate,
@@ -381,6 +385,26 @@ pub enum Mistake {
         /// At most so many.
         max: usize,
     },
+    /// A network's prefix is not 1 to 20 digits.
+    NetworkPrefixInvalid {
+        /// The rule.
+        network: usize,
+    },
+    /// An earlier rule has this prefix already.
+    NetworkPrefixTwice {
+        /// The rule that came later.
+        network: usize,
+    },
+    /// A country code is not three digits, a network code is not two or three, or the carrier's name is too long.
+    NetworkCodeInvalid {
+        /// The rule.
+        network: usize,
+    },
+    /// More different networks than can be named.
+    NetworksTooMany {
+        /// At most so many.
+        max: usize,
+    },
     /// A bound is zero or outside its range; the field's name.
     LimitInvalid {
         /// The field of [`Limits`].
@@ -424,6 +448,7 @@ impl Snapshot {
         }
         let mut numbers = owners(&input.accounts, &mut mistakes);
         numbers::add_keywords(&mut numbers, &input.keywords, &account_places, &mut mistakes);
+        let networks = Networks::compile(&input.networks, &mut mistakes);
         check_limits(&input.limits, &mut mistakes);
         let routes = RouteTable::compile(&input.routes, &account_places, &vendor_places, &mut mistakes);
         if !mistakes.is_empty() {
@@ -436,6 +461,7 @@ impl Snapshot {
             account_places,
             vendor_places,
             numbers,
+            networks,
             routes,
             limits: input.limits,
             correlate: input.correlate,
@@ -483,6 +509,11 @@ impl Snapshot {
     /// What is known of a destination of MO. A leading `+` is skipped.
     pub fn number(&self, destination: &[u8]) -> Option<&NumberOwners> {
         self.numbers.get(crate::route::without_plus(destination))
+    }
+
+    /// The mobile networks of destinations, where known.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     /// The compiled routes.

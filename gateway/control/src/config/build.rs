@@ -10,8 +10,8 @@ use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
 use crate::names::{VendorNames, resolve};
 use link::backoff::BackoffOptions;
 use relay::{
-    Account, AccountId, Correlate, KeywordRule, Limits, Mode, Snapshot, SnapshotInput, SpoolRules, VendorId,
-    WeightedVendor,
+    Account, AccountId, Correlate, KeywordRule, Limits, Mode, NetworkRule, Snapshot, SnapshotInput,
+    SpoolRules, VendorId, WeightedVendor,
 };
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
@@ -153,6 +153,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         vendors: config.vendors.iter().map(vendor).collect(),
         routes: config.routes.iter().map(route).collect(),
         keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
+        networks: config.networks.iter().filter_map(network_rule).collect(),
         limits,
         correlate: match (config.store.kind, config.store.write_order) {
             (StoreKind::None, _) => Correlate::None,
@@ -177,6 +178,11 @@ fn keyword_places(config: &Config) -> impl Iterator<Item = (KeywordRule, &Place)
             (KeywordRule { number, keyword: keyword.value.as_str().into(), account }, place)
         })
     })
+}
+
+fn network_rule(network: &super::Network) -> Option<NetworkRule> {
+    let (prefix, carrier) = (network.prefix.value.as_str().into(), network.carrier.as_str().into());
+    network.code.map(|code| NetworkRule { prefix, code, carrier })
 }
 
 fn customer_options(customer: &super::Customer) -> CustomerOptions {
@@ -352,6 +358,15 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
                     "too many vendors for one prefix and customer",
                     format!("use at most {max}"),
                 );
+            }
+            M::NetworkPrefixInvalid { network: at }
+            | M::NetworkPrefixTwice { network: at }
+            | M::NetworkCodeInvalid { network: at } => {
+                let place = config.networks.get(*at).map_or(&Place::Default, |found| &found.place);
+                noted.add(place, "the prefix or code is none, or the prefix is there twice", "correct it");
+            }
+            M::NetworksTooMany { max } => {
+                noted.add(&Place::Default, "too many networks", format!("use at most {max}"));
             }
             M::LimitInvalid { field } => {
                 noted.add(&Place::Default, format!("{field} is out of bounds"), "correct it")

@@ -12,6 +12,7 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     check_routes(config, &customers, &vendors, mistakes);
     check_numbers(config, mistakes);
     check_mo_routes(config, &customers, mistakes);
+    check_networks(config, mistakes);
     for vendor in config.vendors.iter().filter(|vendor| vendor.response_timeout >= REMOTE_WAIT_MAX) {
         let what =
             format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
@@ -105,6 +106,20 @@ fn check_mo_routes(config: &Config, customers: &BTreeMap<&str, &Place>, mistakes
                     format!("mo_route: {digits} has the keyword \"{}\" already (at {first})", keyword.value);
                 mistakes.add(&keyword.place, what, "remove one of them; ASCII case does not count");
             }
+        }
+    }
+}
+
+/// Every prefix may be told to one network.
+fn check_networks(config: &Config, mistakes: &Mistakes) {
+    let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+    for prefix in config.networks.iter().map(|network| &network.prefix) {
+        let digits = prefix.value.strip_prefix('+').unwrap_or(&prefix.value);
+        if let Some(first) = seen.insert(digits, &prefix.place)
+            && !digits.is_empty()
+        {
+            let what = format!("network: prefix {digits} has its network already (at {first})");
+            mistakes.add(&prefix.place, what, "remove one of them");
         }
     }
 }

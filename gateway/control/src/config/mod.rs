@@ -18,6 +18,7 @@ mod environment;
 mod listen;
 mod mistake;
 mod mo_routes;
+mod networks;
 mod node;
 mod reader;
 mod redis;
@@ -45,6 +46,7 @@ pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
+pub use networks::Network;
 pub use node::Node;
 pub use redis::Redis;
 pub use relay::Relay;
@@ -102,6 +104,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[mo_route]]`.
     pub mo_routes: Vec<MoRoute>,
+    /// `[[network]]`.
+    pub networks: Vec<Network>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -283,7 +287,7 @@ struct Document<'a> {
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 13] = [
+pub(crate) static SECTIONS: [&SectionKind; 14] = [
     &node::SECTION,
     &source::SECTION,
     &runtime::SECTION,
@@ -297,6 +301,7 @@ pub(crate) static SECTIONS: [&SectionKind; 13] = [
     &vendors::SECTION,
     &routes::SECTION,
     &mo_routes::SECTION,
+    &networks::SECTION,
 ];
 
 fn read<'a>(
@@ -338,6 +343,7 @@ fn read<'a>(
         vendors: entries(&vendors::SECTION).iter().map(|entry| vendors::read(entry, directory)).collect(),
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
+        networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
         node,
         source,
     }

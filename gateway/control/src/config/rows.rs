@@ -4,7 +4,7 @@
 
 use super::mistake::Places;
 use super::setting::SectionKind;
-use super::{customers, mo_routes, routes, vendors};
+use super::{customers, mo_routes, networks, routes, vendors};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,7 +14,8 @@ const ROWS: &str = "
     insert into vendors (name, addresses, system_id) values ('west', '{a:1}', 'gw01');
     insert into routes (prefix) values ('1');
     insert into route_vendors (route, vendor) select id, 'west' from routes;
-    insert into mo_routes (number, keywords, customer) values ('1', '{stop}', 'acme')";
+    insert into mo_routes (number, keywords, customer) values ('1', '{stop}', 'acme');
+    insert into networks (prefix, mcc) values ('1', '310')";
 
 /// Statements that some settings need beside their own, since they hold together with others.
 fn beside(column: &str, literal: &str) -> &'static str {
@@ -176,6 +177,9 @@ fn defaults_of_columns_are_those_of_the_settings() {
             "number = \"1\"",
             "keywords = [\"stop\"]",
             "customer = \"acme\"",
+            "[[network]]",
+            "prefix = \"1\"",
+            "mcc = \"310\"",
         ],
         "what equals its default is left out of an export"
     );

@@ -47,6 +47,11 @@ vendors = [{ name = "east", weight = 1 }]
 number = "+12025550100"
 keywords = ["stop", "Grüße"]
 customer = "acme"
+[[network]]
+prefix = "1202"
+mcc = "310"
+mnc = "260"
+carrier = "tmobile"
 "##;
 
 /// Writes a file beside the node's.
@@ -62,8 +67,8 @@ fn shape(config: &Config) -> String {
     for customer in &mut config.customers {
         customer.credential = None;
     }
-    let Config { customers, vendors, routes, mo_routes, .. } = config;
-    let text = format!("{customers:#?}{vendors:#?}{routes:#?}{mo_routes:#?}");
+    let Config { customers, vendors, routes, mo_routes, networks, .. } = config;
+    let text = format!("{customers:#?}{vendors:#?}{routes:#?}{mo_routes:#?}{networks:#?}");
     let mut shape: Vec<&str> = Vec::new();
     let mut within_place: Option<usize> = None;
     for line in text.lines() {
