@@ -82,6 +82,14 @@ pub(crate) static TABLES: &[Table] = &[
         open: &[],
         members: None,
     },
+    Table {
+        section: &networks::SECTION,
+        name: "networks",
+        key: "prefix",
+        left_out: &[],
+        open: &[],
+        members: None,
+    },
 ];
 
 impl Members {

@@ -94,7 +94,11 @@ fn what_is_imported_is_exported_and_means_the_same() {
     assert_eq!((version.number, version.author.as_str()), (1, "ann"));
     let loaded = bench.load().unwrap().config;
     let of_file = parse(&file, FILE, &[]).unwrap();
-    assert_eq!(shape(&loaded), shape(&of_file), "a file and the rows made of it are one configuration");
+    // A file and the rows made of it are one configuration.
+    for (row, line) in shape(&loaded).lines().zip(shape(&of_file).lines()) {
+        assert_eq!(row, line, "in\n{}\nand\n{}", shape(&loaded), shape(&of_file));
+    }
+    assert_eq!(shape(&loaded).len(), shape(&of_file).len());
     assert!(shape(&loaded).contains("StoreAndForward") && !shape(&loaded).contains("place"));
     let proof = |customer: usize| match &loaded.customers[customer].credential {
         Some(Credential::Hash(hash)) => String::from_utf8_lossy(hash.expose()).into_owned(),
