@@ -59,6 +59,8 @@ comment on column config_versions.transaction is 'So that one transaction is one
 
 create table customers (
     system_id text primary key check (octet_length(system_id) between 1 and 15),
+    enabled boolean not null default true,
+    networks inet[] check (gateway_is_set(networks)),
     password_hash text not null check (password_hash like '$argon2id$%' and octet_length(password_hash) <= 512),
     bind_kinds text[] not null default '{transmitter,receiver,transceiver}' check (
         bind_kinds <@ '{transmitter,receiver,transceiver}' and cardinality(bind_kinds) > 0 and gateway_is_set(bind_kinds)
@@ -78,6 +80,8 @@ create table customers (
 );
 comment on table customers is 'Who binds to us, and with which rights';
 comment on column customers.system_id is 'What the customer binds with; its name in metrics and routes';
+comment on column customers.enabled is 'Whether it may bind; switched off, its sessions are ended in order';
+comment on column customers.networks is 'Networks that it may bind from; NULL = from anywhere';
 comment on column customers.password_hash is 'Argon2id hash in PHC form; passwords themselves are not kept here';
 comment on column customers.bind_kinds is 'Which binds it may use';
 comment on column customers.binds_max is 'Sessions at the same time; one more is refused';
@@ -94,6 +98,7 @@ comment on column customers.reassemble is 'Messages from handsets that come in p
 
 create table vendors (
     name text primary key check (octet_length(name) between 1 and 64),
+    enabled boolean not null default true,
     addresses gateway_host[] not null check (cardinality(addresses) > 0 and array_position(addresses, null) is null),
     tls boolean not null default false,
     tls_name text check (octet_length(tls_name) <= 253),
@@ -119,6 +124,7 @@ create table vendors (
 );
 comment on table vendors is 'Whom we bind to, and how';
 comment on column vendors.name is 'Its name in routes, metrics and logs; renaming one loses the correlations of its open messages';
+comment on column vendors.enabled is 'Whether we bind to it; switched off, routes go past it';
 comment on column vendors.addresses is 'Where it is, host:port each, tried in this order';
 comment on column vendors.tls is 'Whether links are encrypted, with TLS 1.2 or 1.3';
 comment on column vendors.tls_name is 'Name that the vendor''s certificate must be for; NULL = the host of addresses';

@@ -4,12 +4,17 @@ use anyhow::{Context, bail};
 use control::auth::{AuthOptions, Authenticator};
 use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
+use control::names::NamesThread;
 use control::source::Loaded;
-use control::{ControlOptions, ControlThread, DrainOptions, Messages, ShardDesk, metrics::Sources};
+use control::{
+    ConfigState, ControlOptions, ControlThread, DrainOptions, Messages, PublishOptions, Publisher, ShardDesk,
+    metrics::Sources,
+};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
@@ -20,10 +25,10 @@ use store::spool::SpoolThread;
 ///
 /// # Errors
 /// What keeps it from starting, or from ending in order.
-pub(crate) fn run(loaded: Loaded) -> anyhow::Result<()> {
+pub(crate) fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
     let selected = runtime::select(loaded.config.runtime.backend).context("no back end can be used")?;
     tracing::info!(backend = ?selected.backend, "{}", selected.reason);
-    runtime::on_backend!(selected.backend, run_on(loaded))
+    runtime::on_backend!(selected.backend, run_on(loaded, file))
 }
 
 /// The most memory that a configuration lets a node take on this machine.
@@ -40,11 +45,10 @@ struct Node {
     control: ControlThread,
     smpp: SocketAddr,
     smpp_tls: Option<SocketAddr>,
-    _names: control::names::NamesGuard,
 }
 
-fn run_on<R: Runtime>(loaded: Loaded) -> anyhow::Result<()> {
-    let node = start::<R>(loaded)?;
+fn run_on<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
+    let node = start::<R>(loaded, file)?;
     node.control.set_ready();
     let http = node.control.http_address();
     let backend = backend_label(R::BACKEND);
@@ -56,9 +60,12 @@ fn run_on<R: Runtime>(loaded: Loaded) -> anyhow::Result<()> {
     end(node)
 }
 
-fn start<R: Runtime>(loaded: Loaded) -> anyhow::Result<Node> {
-    let Loaded { config, built, standing, live: _ } = loaded;
+fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
+    let Loaded { config, mut built, standing, live } = loaded;
     let config = &config;
+    for warning in control::names::look_up(&mut built.names) {
+        tracing::warn!("{warning}");
+    }
     let placements = placements(config)?;
     let memory = control::memory::bound_of(config, &built, placements.len() as u64);
     tracing::info!("{memory}");
@@ -72,7 +79,7 @@ fn start<R: Runtime>(loaded: Loaded) -> anyhow::Result<Node> {
     let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
     let (records, record_ports) = records.unzip();
     let messages = records.as_ref().zip(built.cdr.as_ref());
-    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names));
+    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names.clone()));
     let mut record_ports = record_ports.unwrap_or_default().into_iter();
     let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.unwrap_or_default().into_iter();
@@ -96,16 +103,30 @@ fn start<R: Runtime>(loaded: Loaded) -> anyhow::Result<Node> {
     }
     let smpp = wait_for_port(&ports[0])?;
     let smpp_tls = ports.get(1).map(wait_for_port).transpose()?;
-    let names = control::names::keep_resolving(built.names).context("no thread to look up names")?;
+    let vendors = NamesThread::start(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
+    let state =
+        Arc::new(ConfigState { version: built.plan.snapshot.version().into(), ..ConfigState::default() });
+    let publisher = Publisher::start(PublishOptions {
+        plan: built.plan,
+        has_spool: spool.is_some(),
+        authenticator: authenticator.clone(),
+        names: vendors,
+        record_names: names,
+        // Where the source is a database, what the file says is the node's own, and as it was at the start.
+        file: live.is_none().then(|| (file.to_owned(), config.clone())),
+        standing: standing.clone(),
+        state: state.clone(),
+    })
+    .context("no thread to publish configurations")?;
     let sources = Sources {
         version: env!("CARGO_PKG_VERSION"),
         node: config.node.name.clone(),
         backend: backend_label(R::BACKEND),
         started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
+        config: state,
         standing,
-        config_version: built.plan.snapshot.version(),
         memory,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
@@ -116,16 +137,17 @@ fn start<R: Runtime>(loaded: Loaded) -> anyhow::Result<Node> {
     let options = ControlOptions {
         http: config.listen.http,
         sources,
-        live: None,
+        live,
         messages,
         desks,
         authenticator,
+        publisher,
         stop: Stop::new(),
         drain: DrainOptions::default(),
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls, _names: names })
+    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {

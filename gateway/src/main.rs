@@ -63,7 +63,9 @@ fn main() -> ExitCode {
 }
 
 fn check(file: &std::path::Path) -> Result<(), LoadError> {
-    let Loaded { config, built, standing, .. } = control::source::load(file)?;
+    let Loaded { config, mut built, standing, .. } = control::source::load(file)?;
+    // A name that cannot be resolved now is no mistake: the other vendors shall start.
+    built.warnings.extend(control::names::look_up(&mut built.names));
     println!("{}", control::config::Report::of(&config, &built));
     let standing = standing.load();
     if standing.origin != Origin::File {
@@ -97,7 +99,7 @@ fn run(file: &std::path::Path) -> ExitCode {
     for warning in &loaded.built.warnings {
         tracing::warn!("{warning}");
     }
-    match app::run(loaded) {
+    match app::run(loaded, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

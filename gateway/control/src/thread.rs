@@ -6,8 +6,9 @@ use crate::drain::{DrainOptions, Phase, SharedPhase};
 use crate::http::{Shared, router};
 use crate::messages::Messages;
 use crate::metrics::Sources;
+use crate::publish::Publisher;
 use crate::signals;
-use crate::source::{Live, Publish};
+use crate::source::Live;
 use runtime::Stop;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,14 +23,16 @@ pub struct ControlOptions {
     pub http: SocketAddr,
     /// Where figures come from.
     pub sources: Sources,
-    /// What looks for new configurations, and who takes them, where the source is a database.
-    pub live: Option<(Live, Arc<dyn Publish>)>,
+    /// What looks for new configurations where the source is a database.
+    pub live: Option<Live>,
     /// Where messages are looked up, if records are kept.
     pub messages: Option<Messages>,
     /// One for each shard, in order.
     pub desks: Vec<ShardDesk>,
     /// Judges binds.
     pub authenticator: Authenticator,
+    /// Gives the desks new configurations; SIGHUP has it read the file again.
+    pub publisher: Publisher,
     /// Requested by a signal, or by whoever wants the node to end.
     pub stop: Stop,
     /// Times of the end.
@@ -90,6 +93,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
         live: options.live,
         desks: options.desks,
         authenticator: options.authenticator,
+        publisher: options.publisher,
         stop: options.stop,
         drain: options.drain,
         signals: options.signals,
@@ -102,9 +106,10 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
 
 struct Control {
     shared: Arc<Shared>,
-    live: Option<(Live, Arc<dyn Publish>)>,
+    live: Option<Live>,
     desks: Vec<ShardDesk>,
     authenticator: Authenticator,
+    publisher: Publisher,
     stop: Stop,
     drain: DrainOptions,
     signals: bool,
@@ -116,19 +121,22 @@ impl Control {
         let http = tokio::spawn(serve_http(listener, self.shared.clone(), http_ends));
         if self.signals {
             let stop = self.stop.clone();
+            tokio::spawn(signals::watch_hangups(self.publisher.clone()));
             tokio::spawn(async move {
                 if let Err(error) = signals::watch(stop).await {
                     tracing::error!(%error, "no signal handler: SIGTERM ends the process without a drain");
                 }
             });
         }
-        if let Some((live, publisher)) = self.live {
-            tokio::spawn(live.run(publisher));
+        if let Some(live) = self.live {
+            let publisher = self.publisher.clone();
+            tokio::spawn(live.run(move |built| publisher.publish(built)));
         }
         let (start_drain, draining) = watch::channel(false);
         let mut desks = JoinSet::new();
         for desk in self.desks {
-            desks.spawn(desk::serve(desk, self.authenticator.clone(), draining.clone()));
+            let plans = self.publisher.plans();
+            desks.spawn(desk::serve(desk, self.authenticator.clone(), draining.clone(), plans));
         }
         tokio::select! {
             biased; // a shard that ends after the request was asked

@@ -15,6 +15,7 @@ mod check;
 mod customers;
 mod document;
 mod environment;
+mod fixed;
 mod listen;
 mod mistake;
 mod mo_routes;
@@ -43,6 +44,7 @@ pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use fixed::keep_fixed;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
@@ -76,7 +78,7 @@ use toml::de::DeTable;
 /// One whole configuration, as plain data.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Version of the source; 1 for a file.
+    /// Grows with every change; that of the rows, or 1 as read from a file.
     pub version: u64,
     /// `[node]`.
     pub node: Node,

@@ -4,10 +4,11 @@
 use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use crate::cdr::SinkView;
+use crate::publish::ConfigState;
 use crate::source::{Origin, Standing, StandingView};
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
-use shard::{Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
+use shard::{BindRefusal, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,9 +27,9 @@ pub struct Sources {
     pub backend: &'static str,
     /// Start of the process, seconds since 1970.
     pub started_at: u64,
-    /// Version of the configuration in use.
-    pub config_version: u64,
-    /// Which that is, and what was refused since.
+    /// What was done with configurations.
+    pub config: Arc<ConfigState>,
+    /// Which one is in force, and what was refused since.
     pub standing: StandingView,
     /// The most memory that it allows.
     pub memory: shard::limits::MemoryBound,
@@ -77,7 +78,7 @@ impl Sources {
         totals.put(&n::START_TIME, &[], self.started_at as f64);
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
-        totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
+        totals.add_config(&self.config);
         totals.add_standing(&self.standing.load(), now_ns);
         totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
         totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
@@ -160,12 +161,14 @@ impl Totals {
             made_at_ns,
             customers,
             vendors_links,
+            bind_refusals,
             greetings_failed,
             handed_over,
             links,
             relay,
             vendors: _, // put together by name
             backlog,
+            swaps,
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
         } = report;
@@ -178,6 +181,10 @@ impl Totals {
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
         self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
         self.count(&n::HANDED_OVER, &[], *handed_over);
+        for (refusal, count) in BindRefusal::ALL.iter().zip(bind_refusals) {
+            self.count(&n::BINDS_REFUSED, &[refusal.label()], *count);
+        }
+        self.add_latency(&n::CONFIG_SWAP, swaps);
         self.add_tally("customer", customers);
         self.add_tally("vendor", vendors_links);
         self.add_links(links);
@@ -186,6 +193,26 @@ impl Totals {
         self.add_spool_traffic(spool);
         for refusal in Refusal::ALL {
             self.count(&n::REFUSALS, &[refusal.label()], refused[refusal.index()]);
+        }
+    }
+
+    fn add_config(&mut self, config: &ConfigState) {
+        let ConfigState { version, published, needs_restart } = config;
+        for (metric, count) in [
+            (&n::CONFIG_VERSION, version),
+            (&n::CONFIG_PUBLISHED, published),
+            (&n::CONFIG_NEEDS_RESTART, needs_restart),
+        ] {
+            self.count(metric, &[], count.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Adds to the histogram without labels of other shards.
+    fn add_latency(&mut self, metric: &'static Metric, latency: &Latency) {
+        let samples = self.samples.entry(metric.name).or_default();
+        match samples.first_mut().map(|sample| &mut sample.value) {
+            Some(Value::Latency(sum)) => sum.add(latency),
+            _ => samples.push(Sample { labels: Vec::new(), value: Value::Latency(Box::new(*latency)) }),
         }
     }
 
@@ -324,7 +351,7 @@ impl Totals {
     }
 
     fn add_vendor(&mut self, name: &str, vendor: &VendorReport) {
-        let VendorReport { id: _, name: _, links: bound, traffic, round_trip } = vendor;
+        let VendorReport { id: _, name: _, is_configured: _, links: bound, traffic, round_trip } = vendor;
         let VendorTraffic {
             sends,
             accepted,

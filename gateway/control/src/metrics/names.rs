@@ -55,8 +55,11 @@ metrics! {
     SHARDS "shards" Gauge [] "Data shards.";
     DRAINING "draining" Gauge [] "1 once the node drains.";
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
-    CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; what was in force stayed.";
+    CONFIG_PUBLISHED "config_published" Counter [] "Configurations put into force since the start, the first one not counted.";
+    CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; the old one stayed in force.";
     CONFIG_REJECTED_VERSION "config_rejected_version" Gauge [] "Version refused last; 0 = none since the one in force.";
+    CONFIG_NEEDS_RESTART "config_needs_restart" Gauge [] "Settings of the file that differ from what runs and take effect with a restart only.";
+    CONFIG_SWAP "config_swap_seconds" Histogram [] "How long a new configuration kept a shard from its links.";
     CONFIG_SOURCE_AWAY "config_source_away" Gauge [] "1 while the database of the configuration cannot be used; what is in force stays.";
     CONFIG_LOOK_AGE "config_look_age_seconds" Gauge [] "Since the last look at the database of the configuration that succeeded, or since the start.";
     CONFIG_LAST_GOOD "config_last_good" Gauge [] "1 while the last good configuration on disk stands in for the database.";
@@ -65,6 +68,7 @@ metrics! {
 
     LINKS "links" Gauge ["side", "state"] "Sessions by side (customer, vendor).";
     BINDS "binds" Counter ["side", "result"] "Binds by side and result.";
+    BINDS_REFUSED "binds_refused" Counter ["reason"] "Binds of customers refused, by reason.";
     LINK_CLOSES "link_closes" Counter ["side"] "Sessions ended, for any reason.";
     LINKS_OPENED "links_opened" Counter [] "Connections, either way round.";
     LINKS_CLOSED "links_closed" Counter [] "Connections ended.";

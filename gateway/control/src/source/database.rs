@@ -49,6 +49,13 @@ pub struct Version {
     pub comment: Option<String>,
 }
 
+impl Version {
+    /// Of a node's file, which knows neither author nor time.
+    pub(crate) fn of_file(number: u64) -> Version {
+        Version { number, ..Version::default() }
+    }
+}
+
 /// Why nothing was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {

@@ -18,12 +18,6 @@ const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// A wrong version is judged again so often: what is missing may be a file on this node, of which no row tells.
 const JUDGE_AGAIN: Duration = Duration::from_secs(15);
 
-/// Who takes a configuration that was found good.
-pub trait Publish: Send + Sync {
-    /// Takes it. Not on the thread of the messages; may take a moment.
-    fn publish(&self, built: Built);
-}
-
 /// The task that looks; made by [`super::load`].
 pub struct Live {
     file: NodeFile,
@@ -55,12 +49,12 @@ impl Live {
     }
 
     /// Looks until it is dropped.
-    pub(crate) async fn run(mut self, publisher: Arc<dyn Publish>) {
+    pub(crate) async fn run(mut self, publish: impl Fn(Built) + Send + Sync + 'static) {
         let options = BackoffOptions { first: RECONNECT_FIRST, max: RECONNECT_MAX, jitter_percent: 50 };
         let mut backoff = Backoff::new(options, runtime::monotonic_nanos());
         loop {
             let connected = Instant::now();
-            let trouble = self.look_on(&publisher).await;
+            let trouble = self.look_on(&publish).await;
             // A connection that stood for a while begins the pauses anew.
             if connected.elapsed() > RECONNECT_MAX {
                 backoff.reset();
@@ -71,7 +65,7 @@ impl Live {
     }
 
     /// Connects and looks, until that fails.
-    async fn look_on(&mut self, publisher: &Arc<dyn Publish>) -> Trouble {
+    async fn look_on(&mut self, publish: &(impl Fn(Built) + Send + Sync)) -> Trouble {
         let mut database = match Database::connect(&self.url).await {
             Ok(database) => database,
             Err(trouble) => return trouble,
@@ -80,7 +74,7 @@ impl Live {
             return trouble;
         }
         loop {
-            if let Err(trouble) = self.look(&mut database, publisher).await {
+            if let Err(trouble) = self.look(&mut database, publish).await {
                 return trouble;
             }
             // A hint that comes while a version is judged is kept: it ends the next wait.
@@ -93,7 +87,11 @@ impl Live {
         database.listen().await
     }
 
-    async fn look(&mut self, database: &mut Database, publisher: &Arc<dyn Publish>) -> Result<(), Trouble> {
+    async fn look(
+        &mut self,
+        database: &mut Database,
+        publish: &(impl Fn(Built) + Send + Sync),
+    ) -> Result<(), Trouble> {
         let version = database.version().await?;
         self.note_looked();
         if !self.is_due(version.number) {
@@ -112,7 +110,7 @@ impl Live {
         };
         self.seen = Some((number, judged));
         match verdict {
-            Ok((_, built)) => self.take(edition, built, publisher, began).await,
+            Ok((_, built)) => self.take(edition, built, publish, began).await,
             Err(mistakes) => self.reject(edition.version, mistakes),
         }
         Ok(())
@@ -124,22 +122,19 @@ impl Live {
         self.seen.is_none_or(|(seen, at)| seen != version || is_wrong && at.elapsed() >= JUDGE_AGAIN)
     }
 
-    async fn take(&self, edition: Edition, built: Built, publisher: &Arc<dyn Publish>, began: Instant) {
-        for warning in &built.warnings {
-            tracing::warn!("{warning}");
-        }
+    async fn take(
+        &self,
+        edition: Edition,
+        built: Built,
+        publish: &(impl Fn(Built) + Send + Sync),
+        began: Instant,
+    ) {
+        publish(built);
         let version = edition.version.clone();
-        let (publisher, path) = (publisher.clone(), self.last_good.clone());
-        // Both may wait, for names or for a disk. The write is a copy for the next start: it comes second.
-        let taking = tokio::task::spawn_blocking(move || {
-            publisher.publish(built);
-            keep(&path, &edition);
-        });
+        let path = self.last_good.clone();
+        // It waits for the disk. A copy for the next start: it comes second, and a version without one is in force as well.
+        let kept = tokio::task::spawn_blocking(move || keep(&path, &edition));
         let Version { number, author, at, .. } = &version;
-        if taking.await.is_err() {
-            tracing::error!(version = number, "the configuration could not be published");
-            return;
-        }
         tracing::info!(
             version = number,
             author,
@@ -147,11 +142,10 @@ impl Live {
             took_ms = began.elapsed().as_millis() as u64,
             "a new configuration is in force"
         );
-        self.change(|standing| {
-            let Standing { rejected, looked_at_ns, .. } = *standing;
-            *standing =
-                Standing { rejected, looked_at_ns, ..Standing::new(version.clone(), Origin::Postgres) };
-        });
+        self.change(|standing| standing.take(version.clone(), Origin::Postgres));
+        if kept.await.is_err() {
+            tracing::error!("the last good configuration could not be kept");
+        }
     }
 
     fn reject(&self, version: Version, mistakes: Vec<Mistake>) {
@@ -189,9 +183,7 @@ impl Live {
     }
 
     fn change(&self, edit: impl FnOnce(&mut Standing)) {
-        let mut standing = Standing::clone(&self.standing.load());
-        edit(&mut standing);
-        self.standing.store(Arc::new(standing)); // this task is the only writer
+        Standing::change(&self.standing, edit);
     }
 }
 

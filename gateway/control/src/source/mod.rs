@@ -2,7 +2,7 @@
 //! whenever it changes.
 //!
 //! ```text
-//!   tables --one transaction--> Edition --config::rows--> document --check, build--> Built --Publish--> shards
+//!   tables --one transaction--> Edition --config::rows--> document --check, build--> Built --publish--> shards
 //!     ^  a trigger counts versions and hints        |                      | mistakes
 //!     |                                             v                      v
 //!   look: every `poll`, or when hinted        last good on disk      Rejection: log, metric, HTTP
@@ -20,7 +20,7 @@ mod tests;
 mod transfer;
 
 pub use database::Version;
-pub use live::{Live, Publish};
+pub use live::Live;
 pub use standing::{Origin, Rejection, Standing, StandingView};
 pub use transfer::{TransferError, export, import};
 

@@ -71,8 +71,21 @@ impl Standing {
 
     /// Of a configuration that came with the node's file.
     pub fn of_file() -> StandingView {
-        let standing = Standing::new(Version { number: 1, ..Version::default() }, Origin::File);
+        let standing = Standing::new(Version::of_file(1), Origin::File);
         Arc::new(ArcSwap::from_pointee(standing))
+    }
+
+    /// Puts an edited copy in the place of the newest one. There is one writer.
+    pub(crate) fn change(view: &StandingView, edit: impl FnOnce(&mut Standing)) {
+        let mut standing = Standing::clone(&view.load());
+        edit(&mut standing);
+        view.store(Arc::new(standing));
+    }
+
+    /// Notes what is in force from now on.
+    pub(crate) fn take(&mut self, version: Version, origin: Origin) {
+        let Standing { rejected, looked_at_ns, .. } = *self;
+        *self = Standing { rejected, looked_at_ns, ..Standing::new(version, origin) };
     }
 
     /// With every figure above zero.
@@ -87,7 +100,7 @@ impl Standing {
     }
 
     /// Notes what was refused; true when that is news.
-    pub(super) fn reject(&mut self, version: Version, mistakes: Vec<Mistake>) -> bool {
+    pub(crate) fn reject(&mut self, version: Version, mistakes: Vec<Mistake>) -> bool {
         let is_news = self
             .rejection
             .as_ref()

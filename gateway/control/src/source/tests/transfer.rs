@@ -18,6 +18,8 @@ deduplicate_tlv = 516
 deduplicate_window = "90s"
 numbers = ["+12025550100"]
 reassemble = true
+enabled = false
+networks = ["203.0.113.0/24", "2001:db8::/32", "192.0.2.7"]
 [[customer]]
 system_id = "x\"y\\"
 password_file = "proof"
