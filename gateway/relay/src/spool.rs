@@ -17,7 +17,7 @@ use crate::open::{DeliveryPlace, Origin, Place, Sender};
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::Relay;
-use crate::route::mix;
+use crate::route::{RouteQuestion, mix};
 use crate::snapshot::{SpoolRules, UnknownOutcome};
 use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use crate::spool_pdu;
@@ -79,6 +79,13 @@ struct Decided {
     accepted_at: u32,
     tries: u16,
     fate: Fate,
+}
+
+impl Spool {
+    /// The wall clock as last heard of.
+    pub(crate) fn unix_seconds(&self) -> u32 {
+        self.unix_seconds
+    }
 }
 
 impl Relay {
@@ -211,7 +218,15 @@ impl Relay {
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id: entry.gateway_id });
         };
         let (command, wants_receipt) = (view.command, view.wants_receipt);
-        let plan = self.snapshot.routes().find(entry.account, view.destination.digits);
+        let encoding = view.encoding;
+        let plan = self.snapshot.route(&RouteQuestion {
+            account: entry.account,
+            source: view.source.digits,
+            destination: view.destination.digits,
+            campaign: None,
+            encoding,
+            unix_seconds: self.spool.unix_seconds.into(),
+        });
         let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
         // Its customer may be configured away: what was acknowledged is owed all the same.
         let account = self.accounts.place_any(&self.snapshot, entry.account);
@@ -226,6 +241,7 @@ impl Relay {
         message.maybe_sent = entry.maybe_sent;
         message.account = account;
         message.plan = plan;
+        message.encoding = encoding;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = entry.gateway_id;
@@ -263,7 +279,7 @@ impl Relay {
     /// No vendor of the plan took a spooled message in this round: the last one said no.
     pub(crate) fn spooled_rejected(&mut self, now: Instant, key: Key, status: CommandStatus) {
         self.messages[key].step(MessageEvent::Refuse);
-        match status.class() {
+        match self.class_of(self.messages[key].vendor, status) {
             StatusClass::Throttled => self.defer(key, Pause::Busy),
             StatusClass::Temporary if status == CommandStatus::ESME_RMSGQFUL => self.defer(key, Pause::Busy),
             StatusClass::Temporary => self.defer(key, Pause::Failed),

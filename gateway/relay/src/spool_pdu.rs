@@ -1,5 +1,6 @@
 //! The PDUs of store and forward: how long a message is valid, and the receipts that the gateway writes itself.
 
+use crate::route::Encoding;
 use crate::spool_op::Fate;
 use bytes::BytesMut;
 use core::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) struct View<'a> {
     pub(crate) command: CommandId,
     pub(crate) source: Address<'a>,
     pub(crate) destination: Address<'a>,
+    pub(crate) encoding: Encoding,
     /// A receipt or an intermediate notification may come back.
     pub(crate) wants_receipt: bool,
     /// A receipt is wanted when it fails.
@@ -34,14 +36,19 @@ impl<'a> View<'a> {
     /// Reads a whole submit_sm or data_sm.
     pub(crate) fn of(pdu: &'a [u8]) -> Option<Self> {
         let frame = Frame::whole(pdu)?;
-        let (source, destination, registered) = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
-            Pdu::SubmitSm(submit) => (submit.source, submit.destination, submit.registered_delivery),
-            Pdu::DataSm(data) => (data.source, data.destination, data.registered_delivery),
+        let (source, destination, registered, data_coding) = match Pdu::decode(frame, &Dialect::tolerant())
+            .ok()?
+        {
+            Pdu::SubmitSm(submit) => {
+                (submit.source, submit.destination, submit.registered_delivery, submit.data_coding)
+            }
+            Pdu::DataSm(data) => (data.source, data.destination, data.registered_delivery, data.data_coding),
             _ => return None,
         };
         let wants_receipt = registered.wants_receipt() || registered.wants_intermediate();
         let wants_failure = matches!(registered.receipt(), ReceiptWanted::Always | ReceiptWanted::OnFailure);
-        Some(View { command: frame.command_id(), source, destination, wants_receipt, wants_failure })
+        let (command, encoding) = (frame.command_id(), Encoding::of(data_coding));
+        Some(View { command, source, destination, encoding, wants_receipt, wants_failure })
     }
 }
 

@@ -60,7 +60,12 @@ impl World {
             account: None,
             priority: priority as u32,
             unknown_outcome: None,
-            vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+            vendors: vec![WeightedVendor {
+                vendor: VendorId::of_name(name.as_bytes()),
+                weight: 1,
+                price: None,
+            }],
+            ..Route::default()
         };
         let vendors = ["west", "east"];
         let input = SnapshotInput {

@@ -176,13 +176,18 @@ fn snapshot(
     limits: Limits,
     spellings: &[Spelling],
 ) -> Arc<Snapshot> {
-    let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
+    let weighted = |name: &str, weight| WeightedVendor {
+        vendor: VendorId::of_name(name.as_bytes()),
+        weight,
+        price: None,
+    };
     let route = |prefix: &str, priority, vendors| Route {
         prefix: prefix.into(),
         account: None,
         priority,
         unknown_outcome: None,
         vendors,
+        ..Route::default()
     };
     let overridden = |prefix, priority, vendor, policy| Route {
         unknown_outcome: Some(policy),

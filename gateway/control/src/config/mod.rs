@@ -15,6 +15,7 @@ mod check;
 mod customers;
 mod document;
 mod environment;
+mod error_maps;
 mod fixed;
 mod listen;
 mod mistake;
@@ -44,6 +45,7 @@ pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use error_maps::ErrorMap;
 pub use fixed::keep_fixed;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
@@ -108,6 +110,8 @@ pub struct Config {
     pub mo_routes: Vec<MoRoute>,
     /// `[[network]]`.
     pub networks: Vec<Network>,
+    /// `[[error_map]]`.
+    pub error_maps: Vec<ErrorMap>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -289,7 +293,7 @@ struct Document<'a> {
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 14] = [
+pub(crate) static SECTIONS: [&SectionKind; 15] = [
     &node::SECTION,
     &source::SECTION,
     &runtime::SECTION,
@@ -304,6 +308,7 @@ pub(crate) static SECTIONS: [&SectionKind; 14] = [
     &routes::SECTION,
     &mo_routes::SECTION,
     &networks::SECTION,
+    &error_maps::SECTION,
 ];
 
 fn read<'a>(
@@ -346,6 +351,7 @@ fn read<'a>(
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
         networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
+        error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
         node,
         source,
     }

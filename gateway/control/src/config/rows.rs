@@ -4,7 +4,7 @@
 
 use super::mistake::Places;
 use super::setting::SectionKind;
-use super::{customers, mo_routes, networks, routes, vendors};
+use super::{customers, error_maps, mo_routes, networks, routes, vendors};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +51,20 @@ pub(crate) static TABLES: &[Table] = &[
         left_out: &["password", "password_file"], // only the hash lies in the database
         open: &["unknown_outcome"],
         members: None,
+    },
+    Table {
+        section: &error_maps::SECTION,
+        name: "error_maps",
+        key: "name",
+        left_out: &[],
+        open: &[],
+        members: Some(Members {
+            setting: "statuses",
+            section: &error_maps::STATUS,
+            name: "error_map_statuses",
+            of: "error_map",
+            renamed: &[],
+        }),
     },
     Table {
         section: &vendors::SECTION,

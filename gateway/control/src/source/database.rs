@@ -227,7 +227,7 @@ fn select(table: &Table) -> String {
         .section
         .settings
         .iter()
-        .map(|setting| format!("'{}', {}", setting.key, members.column(setting.key)))
+        .map(|setting| format!("'{}', \"{}\"", setting.key, members.column(setting.key)))
         .collect();
     format!(
         "select json_strip_nulls(to_json(t))::text from (select r.*, m.{setting} from {name} r \

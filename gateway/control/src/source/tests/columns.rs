@@ -11,6 +11,8 @@ use tokio_postgres::{Client, NoTls};
 /// A row of every table, all columns at their defaults where they have one.
 const ROWS: &str = "
     insert into customers (system_id, password_hash) values ('acme', '$argon2id$x');
+    insert into error_maps values ('odd');
+    insert into error_map_statuses (error_map, status, action) values ('odd', '0x400', 'pause');
     insert into vendors (name, addresses, system_id) values ('west', '{a:1}', 'gw01');
     insert into routes (prefix) values ('1');
     insert into route_vendors (route, vendor) select id, 'west' from routes;
@@ -22,6 +24,7 @@ fn beside(column: &str, literal: &str) -> &'static str {
     match column {
         "deduplicate" if literal == "'tlv'" => "deduplicate_tlv = 5, ",
         "deduplicate_tlv" => "deduplicate = 'tlv', ",
+        "rewrite_source_ton" | "rewrite_source_npi" => "rewrite_source = '1', ",
         "tls_name" | "tls_ca_file" => "tls = true, ",
         "reconnect_first" => "reconnect_max = '1h', ",
         "reconnect_max" => "reconnect_first = '10ms', ",
@@ -166,6 +169,9 @@ fn defaults_of_columns_are_those_of_the_settings() {
             "[[customer]]",
             "system_id = \"acme\"",
             "password_hash = \"$argon2id$x\"",
+            "[[error_map]]",
+            "name = \"odd\"",
+            "statuses = [{ action = \"pause\", status = \"0x400\" }]",
             "[[vendor]]",
             "name = \"west\"",
             "addresses = [\"a:1\"]",

@@ -113,7 +113,7 @@ fn all_mistakes_are_in_one_report_with_their_rows() {
         "vendors bare: vendor \"bare\": there is no password; write password or password_file, or set GATEWAY__VENDOR__bare__PASSWORD",
         "vendors odd: vendor \"odd\": password_file \"missing\" cannot be read: No such file or directory (os error 2); correct the path or its permissions",
         "vendors odd: vendor \"odd\": unknown dialect field \"tlv_cutt\"; did you mean \"tlv_cut\"?",
-        "routes 2: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1 }`)",
+        "routes 2: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1, price = \"0.0042\" }`)",
         "customers late: number 12025550100 belongs to \"acme\" already; give it to one customer",
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), expected);

@@ -23,12 +23,17 @@ networks = ["203.0.113.0/24", "2001:db8::/32", "192.0.2.7"]
 [[customer]]
 system_id = "x\"y\\"
 password_file = "proof"
+[[error_map]]
+name = "odd"
+statuses = [{ status = "0x400", to = "ESME_RSYSERR" }, { status = "ESME_RINVDSTADR", action = "next_vendor" }]
 [[vendor]]
 name = "east"
 addresses = ["127.0.0.1:3613"]
 system_id = "gw01"
 password_file = "secret"
 dialect = "strict"
+encodings = ["gsm7", "ucs2"]
+error_map = "odd"
 [[vendor]]
 name = "west"
 addresses = ["127.0.0.1:3611", "[::1]:3612"]
@@ -43,8 +48,17 @@ vendors = [{ name = "west", weight = 3 }, { name = "east" }]
 prefix = "1"
 customer = "acme"
 priority = 0x10
+network = "310260"
+sources = ["1202", "+44"]
+encodings = ["gsm7"]
+hours = "Mon-Fri 08:00-20:00 -05:00"
+cheapest = true
+rewrite_source = "12025550199"
+rewrite_source_ton = 1
+destination_strip = "1"
+destination_add = "+1"
 unknown_outcome = "hold"
-vendors = [{ name = "east", weight = 1 }]
+vendors = [{ name = "east", weight = 1, price = "0.0042" }]
 [[mo_route]]
 number = "+12025550100"
 keywords = ["stop", "Grüße"]
@@ -69,8 +83,8 @@ fn shape(config: &Config) -> String {
     for customer in &mut config.customers {
         customer.credential = None;
     }
-    let Config { customers, vendors, routes, mo_routes, networks, .. } = config;
-    let text = format!("{customers:#?}{vendors:#?}{routes:#?}{mo_routes:#?}{networks:#?}");
+    let Config { customers, vendors, routes, mo_routes, networks, error_maps, .. } = config;
+    let text = format!("{customers:#?}{vendors:#?}{routes:#?}{mo_routes:#?}{networks:#?}{error_maps:#?}");
     let mut shape: Vec<&str> = Vec::new();
     let mut within_place: Option<usize> = None;
     for line in text.lines() {
