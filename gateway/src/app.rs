@@ -33,7 +33,7 @@ pub(crate) fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
 
 /// The most memory that a configuration lets a node take on this machine.
 pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<MemoryBound> {
-    Ok(control::memory::bound_of(config, built, placements(config)?.len() as u64))
+    Ok(control::memory::bound_of(built, config.session.links_max, placements(config)?.len() as u64))
 }
 
 /// All that runs beside the main thread.
@@ -67,7 +67,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         tracing::warn!("{warning}");
     }
     let placements = placements(config)?;
-    let memory = control::memory::bound_of(config, &built, placements.len() as u64);
+    let memory = control::memory::bound_of(&built, config.session.links_max, placements.len() as u64);
     tracing::info!("{memory}");
     let count = placements.len();
     let store = built.store.as_ref().map(|options| store::start(options, count));
@@ -106,11 +106,12 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let vendors = NamesThread::start(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
-    let state =
-        Arc::new(ConfigState { version: built.plan.snapshot.version().into(), ..ConfigState::default() });
+    let state = Arc::new(ConfigState::new(built.plan.snapshot.version(), memory));
     let publisher = Publisher::start(PublishOptions {
         plan: built.plan,
         has_spool: spool.is_some(),
+        shards: placements.len() as u64,
+        links_max: config.session.links_max,
         authenticator: authenticator.clone(),
         names: vendors,
         record_names: names,
@@ -127,7 +128,6 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
         config: state,
         standing,
-        memory,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         spool: spool.as_ref().map(SpoolThread::report),

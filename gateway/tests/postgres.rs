@@ -239,7 +239,7 @@ fn kill_9_of_the_database_stops_no_message_and_changes_come_again_after_it() {
     assert_eq!(client.submit_and_hear("22025550123", "hello", false).status(), CommandStatus::ESME_ROK);
     again.kill();
     let result = reconciled(directory.path(), sim, &mut outcome);
-    assert_eq!((result.lost, result.misrouted), (0, 0), "{}", result.text());
+    assert_eq!((result.lost, result.misrouted()), (0, 0), "{}", result.text());
 }
 
 #[test]

@@ -15,7 +15,9 @@ use crate::cdr::Names;
 use crate::config::{self, Built, Config, Mistake, Place};
 use crate::names::NamesThread;
 use crate::source::{Origin, Standing, StandingView, Version};
+use arc_swap::ArcSwap;
 use shard::Plan;
+use shard::limits::MemoryBound;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +41,19 @@ pub struct ConfigState {
     pub published: AtomicU64,
     /// Settings that differ from what runs and only take effect with a restart.
     pub needs_restart: AtomicU64,
+    /// The most memory that it lets the node take.
+    pub memory: ArcSwap<MemoryBound>,
+}
+
+impl ConfigState {
+    /// That of the start.
+    pub fn new(version: u64, memory: MemoryBound) -> ConfigState {
+        ConfigState {
+            version: version.into(),
+            memory: ArcSwap::from_pointee(memory),
+            ..ConfigState::default()
+        }
+    }
 }
 
 /// What the publisher's thread is built from.
@@ -47,6 +62,10 @@ pub struct PublishOptions {
     pub plan: Arc<Plan>,
     /// Whether a spool runs; without one no customer can be in store and forward.
     pub has_spool: bool,
+    /// Shards of the node.
+    pub shards: u64,
+    /// Customers' links that the node may hold.
+    pub links_max: u32,
     /// Gets the credentials.
     pub authenticator: Authenticator,
     /// Looks up vendors' hosts.
@@ -180,6 +199,7 @@ impl Worker {
 
     /// Puts a configuration into force.
     fn put(&mut self, built: Built) {
+        let memory = crate::memory::bound_of(&built, self.options.links_max, self.options.shards);
         let Built { plan, credentials, names, spool, warnings, .. } = built;
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -195,6 +215,7 @@ impl Worker {
         self.shared.published.send_replace(published);
         let state = &self.options.state;
         let version = plan.snapshot.version();
+        state.memory.store(Arc::new(memory));
         state.version.store(version, Ordering::Relaxed);
         state.published.fetch_add(1, Ordering::Relaxed);
         let (customers, vendors) = (plan.customers.len(), plan.vendors.len());

@@ -294,7 +294,7 @@ impl Relay {
         self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
         self.enter_link(key);
         #[cfg(feature = "mutations")]
-        self.answer_at_once(key);
+        self.answer_at_once(key, crate::mutation::Mutation::AnswerBeforeVendor);
     }
 
     fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {

@@ -404,6 +404,7 @@ impl Relay {
             StoreAnswer::ParkedFor { .. } | StoreAnswer::AskAgain if mutated!(self, IgnoreHints) => {}
             StoreAnswer::ParkedFor { account } => self.parked_elsewhere(now, account),
             StoreAnswer::AskAgain => self.ask_again(now),
+            StoreAnswer::Room { .. } if mutated!(self, IgnoreRoom) => {}
             StoreAnswer::Room { receipts } => self.receipts_room = receipts,
         }
     }

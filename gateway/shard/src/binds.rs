@@ -1,4 +1,4 @@
-//! What a shard keeps bound: a reconciliation of what the published plan wants with the tasks that run.
+//! What a shard keeps bound: the tasks that run, adjusted to what the published plan wants.
 //!
 //! A bind is named by its vendor and number and has one task for as long as it is kept; the task connects, waits for the
 //! link's end, connects again ([`keep_bound`]). A new plan starts tasks, tells others that they are not wanted any more,
@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Binds looked at before the links have their turn: some hundred nanoseconds each.
-const SLICE: usize = 256;
+/// Binds looked at before the links have their turn: a microsecond each, more for one that begins or ends.
+const SLICE: usize = 64;
 
 /// A vendor and the number of one of its binds, from 0.
 pub(crate) type BindKey = (VendorId, u32);
@@ -43,7 +43,7 @@ pub(crate) struct KeptBind {
     options: RefCell<Rc<VendorOptions>>,
     /// Whether it is to stand. Once it is not, its task ends with its link.
     is_wanted: Cell<bool>,
-    /// The round of [`reconcile`] that last wanted it.
+    /// The round of [`adjust`] that last wanted it.
     round: Cell<u64>,
     /// Its link, from connect to close.
     pub(crate) link: Cell<Option<LinkId>>,
@@ -97,7 +97,7 @@ pub(crate) fn wanted<'a>(
 }
 
 /// Brings what runs to what is wanted, some binds at a time.
-pub(crate) async fn reconcile<R: Runtime>(hub: &Hub<R, ShardApp>) {
+pub(crate) async fn adjust<R: Runtime>(hub: &Hub<R, ShardApp>) {
     let (plan, slots, round, shard) = hub.with(|app, _| {
         app.binds.round += 1;
         let shard = (app.options.index, app.options.shards);
@@ -106,6 +106,7 @@ pub(crate) async fn reconcile<R: Runtime>(hub: &Hub<R, ShardApp>) {
     let wanted: Vec<_> = wanted(&plan, shard, slots.as_deref()).collect();
     let mut shared: Option<Rc<VendorOptions>> = None;
     for slice in wanted.chunks(SLICE) {
+        let began = runtime::monotonic_nanos();
         for (key, options) in slice {
             let options = match shared.take().filter(|last| last.id == key.0) {
                 Some(last) => last,
@@ -114,13 +115,16 @@ pub(crate) async fn reconcile<R: Runtime>(hub: &Hub<R, ShardApp>) {
             want(hub, *key, options.clone(), round);
             shared = Some(options);
         }
+        hub.with(|app, _| app.note_swap(began));
         R::yield_now().await;
     }
     let kept: Vec<_> = hub.with(|app, _| app.binds.kept.iter().map(|(_, bind)| bind.clone()).collect());
     for slice in kept.chunks(SLICE) {
+        let began = runtime::monotonic_nanos();
         for bind in slice.iter().filter(|bind| bind.round.get() != round) {
             unwant(hub, bind);
         }
+        hub.with(|app, _| app.note_swap(began));
         R::yield_now().await;
     }
     hub.with(|app, links| links.set_links_max(app.options.links_max + app.binds.kept.len()));

@@ -31,8 +31,6 @@ pub struct Sources {
     pub config: Arc<ConfigState>,
     /// Which one is in force, and what was refused since.
     pub standing: StandingView,
-    /// The most memory that it allows.
-    pub memory: shard::limits::MemoryBound,
     /// One slot for each shard, in order.
     pub shards: Vec<ReportSlot>,
     /// The store's counters, where there is one.
@@ -80,8 +78,6 @@ impl Sources {
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
         totals.add_config(&self.config);
         totals.add_standing(&self.standing.load(), now_ns);
-        totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
-        totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
         totals.count(&n::PANICS, &[], runtime::panics());
         let mut vendors: BTreeMap<Box<str>, VendorReport> = BTreeMap::new();
         for (index, slot) in self.shards.iter().enumerate() {
@@ -197,7 +193,10 @@ impl Totals {
     }
 
     fn add_config(&mut self, config: &ConfigState) {
-        let ConfigState { version, published, needs_restart } = config;
+        let ConfigState { version, published, needs_restart, memory } = config;
+        let memory = memory.load();
+        self.count(&n::MEMORY_BOUND, &["steady"], memory.steady());
+        self.count(&n::MEMORY_BOUND, &["worst"], memory.worst());
         for (metric, count) in [
             (&n::CONFIG_VERSION, version),
             (&n::CONFIG_PUBLISHED, published),

@@ -300,11 +300,11 @@ mod tests {
                 version: 1.into(),
                 published: 1.into(),
                 needs_restart: 1.into(),
+                memory: ArcSwap::from_pointee(shard::limits::MemoryBound {
+                    summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
+                }),
             }),
             standing: crate::source::Standing::busy(),
-            memory: shard::limits::MemoryBound {
-                summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
-            },
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
