@@ -272,12 +272,12 @@ fn commands_say_what_is_missing() {
     refused(
         &["import", text(&wrong), "--postgres-url", &url],
         1,
-        "wrong.toml:3:22: route: no vendor \"nobody\"",
+        "wrong.toml:3:21: route: no vendor \"nobody\"",
     );
     let node = bench.node(1).write(bench.directory.path());
     let _ = std::fs::remove_dir_all(bench.directory.path().join("state")); // what check-config kept
     bench.server.ask("insert into routes (prefix) values ('9')");
-    refused(&["run", text(&node)], 2, "routes 2: route: vendors is missing");
+    refused(&["run", text(&node)], 2, "route: vendors is missing");
     bench.server.ask("insert into refinery_schema_history (version, name) values (99, 'later')");
     refused(&["run", text(&node)], 1, "the schema has version 99, this program knows");
     bench.server.kill();
