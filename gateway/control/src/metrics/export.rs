@@ -311,12 +311,12 @@ mod tests {
             config: Arc::new(crate::publish::ConfigState {
                 version: 1.into(),
                 published: 1.into(),
-                rejected: 1.into(),
                 needs_restart: 1.into(),
                 memory: ArcSwap::from_pointee(shard::limits::MemoryBound {
                     summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
                 }),
             }),
+            standing: crate::source::Standing::busy(),
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),

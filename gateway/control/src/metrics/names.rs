@@ -57,8 +57,12 @@ metrics! {
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
     CONFIG_PUBLISHED "config_published" Counter [] "Configurations put into force since the start, the first one not counted.";
     CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; the old one stayed in force.";
+    CONFIG_REJECTED_VERSION "config_rejected_version" Gauge [] "Version refused last; 0 = none since the one in force.";
     CONFIG_NEEDS_RESTART "config_needs_restart" Gauge [] "Settings of the file that differ from what runs and take effect with a restart only.";
     CONFIG_SWAP "config_swap_seconds" Histogram [] "How long new configurations kept a shard from its links, by uninterrupted pieces of work.";
+    CONFIG_SOURCE_AWAY "config_source_away" Gauge [] "1 while the database of the configuration cannot be used; what is in force stays.";
+    CONFIG_LOOK_AGE "config_look_age_seconds" Gauge [] "Since the last look at the database of the configuration that succeeded, or since the start.";
+    CONFIG_LAST_GOOD "config_last_good" Gauge [] "1 while the last good configuration on disk stands in for the database.";
     MEMORY_BOUND "memory_bound_bytes" Gauge ["case"] "The most memory that the configuration allows: steady (full of messages of 300 octets), worst (every PDU as long as it may be, no peer reads).";
     PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
 

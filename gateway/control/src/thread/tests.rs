@@ -39,6 +39,7 @@ fn bench(drain_max: Duration) -> Bench {
             backend: "epoll",
             started_at: 1_800_000_000,
             config: Arc::default(),
+            standing: crate::source::Standing::of_file(),
             shards: vec![slot.clone()],
             store: None,
             spool: None,
@@ -46,6 +47,7 @@ fn bench(drain_max: Duration) -> Bench {
             sinks: Vec::new(),
             authenticator: None,
         },
+        live: None,
         messages: None,
         desks: vec![ShardDesk { notices: notices_in, directives: directives_out }],
         publisher: publisher.clone(),
@@ -75,6 +77,7 @@ fn publisher(authenticator: &Authenticator) -> Publisher {
         record_names: crate::cdr::Names::default(),
         file: None,
         state: Arc::default(),
+        standing: crate::source::Standing::of_file(),
     })
     .unwrap()
 }
