@@ -237,7 +237,7 @@ async fn connect<R: Runtime>(
         let peer = VendorPeer {
             vendor: vendor.id,
             report,
-            window: vendor.window,
+            window: kept.window(),
             bound: false,
             is_leaving: false,
             bound_at: None,
@@ -245,6 +245,9 @@ async fn connect<R: Runtime>(
         };
         app.put_peer(id, Peer::Vendor(peer));
         kept.link.set(Some(id));
+        if kept.window() != vendor.window {
+            app.change_window(links, id, kept.window());
+        }
         if app.draining || !kept.is_still(vendor) {
             links.close(id, CloseReason::Local);
         }
