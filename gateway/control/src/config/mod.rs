@@ -15,6 +15,7 @@ mod check;
 mod customers;
 mod document;
 mod environment;
+mod error_maps;
 mod fixed;
 mod listen;
 mod mistake;
@@ -42,6 +43,7 @@ pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use error_maps::ErrorMap;
 pub use fixed::keep_fixed;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
@@ -99,6 +101,8 @@ pub struct Config {
     pub mo_routes: Vec<MoRoute>,
     /// `[[network]]`.
     pub networks: Vec<Network>,
+    /// `[[error_map]]`.
+    pub error_maps: Vec<ErrorMap>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -192,7 +196,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 13] = [
+pub(crate) static SECTIONS: [&SectionKind; 14] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -206,6 +210,7 @@ pub(crate) static SECTIONS: [&SectionKind; 13] = [
     &routes::SECTION,
     &mo_routes::SECTION,
     &networks::SECTION,
+    &error_maps::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -234,5 +239,6 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
         networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
+        error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
     }
 }

@@ -255,7 +255,7 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, unknown_retries, stale_events, queued, queue_full,
+            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
@@ -306,6 +306,7 @@ impl Totals {
             (&n::QUEUE_FULL, queue_full),
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
+            (&n::REWRITES_REFUSED, rewrites_refused),
             (&n::UNKNOWN_RETRIES, unknown_retries),
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),

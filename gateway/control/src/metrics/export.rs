@@ -158,6 +158,7 @@ mod tests {
                 submits_rejected: 1,
                 submits_refused: 1,
                 submits_unknown: 1,
+                rewrites_refused: 1,
                 submits_abandoned: 1,
                 submits_duplicate: 1,
                 submits_maybe_twice: 1,

@@ -1,6 +1,8 @@
 //! What can happen, and the order of what is due.
 
-use relay::{DeliveryKey, LinkKey, MessageKey, ShardMessage, StoreAnswer, StoreOp};
+use crate::spool::Ask;
+use core::ops::Range;
+use relay::{DeliveryKey, LinkKey, MessageKey, ShardMessage, SpoolAnswer, StoreAnswer, StoreOp};
 use smpp::field::CommandStatus;
 use std::cmp::Ordering;
 
@@ -58,7 +60,7 @@ pub(super) enum Event {
     Offered {
         link: LinkKey,
         delivery: DeliveryKey,
-        upward: u32,
+        upwards: Range<u32>,
     },
     /// Its answer reaches the gateway.
     CustomerAnswers {
@@ -89,6 +91,23 @@ pub(super) enum Event {
         shard: usize,
         life: u32,
         answer: StoreAnswer,
+    },
+    /// An operation reaches the spool of its node.
+    SpoolAsked {
+        shard: usize,
+        life: u32,
+        ask: Ask,
+    },
+    /// What a spool has written is durable.
+    SpoolSynced {
+        node: usize,
+        life: u32,
+    },
+    /// The spool's answer reaches the shard.
+    SpoolSays {
+        shard: usize,
+        life: u32,
+        answer: SpoolAnswer,
     },
     /// A store learns that a life has ended.
     StoreReturns {

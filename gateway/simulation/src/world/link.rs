@@ -60,7 +60,7 @@ pub(super) struct Link {
     /// Requests of ours to a vendor that are not answered.
     pub(super) flights: Vec<Flight>,
     /// Deliveries of ours to a customer that are not answered.
-    pub(super) outstanding: Vec<(DeliveryKey, u32)>,
+    pub(super) outstanding: Vec<DeliveryKey>,
     /// Receipts and MO of the vendor that are not answered, by sending.
     pub(super) sendings: Vec<u32>,
     /// The last submit of each session whose first copy went here.
@@ -252,9 +252,8 @@ impl World {
             }
             Party::Customer(_) => {
                 self.lose_session(key);
-                let deliveries: Vec<DeliveryKey> = outstanding.iter().map(|one| one.0).collect();
                 if let Some(relay) = &mut self.shards[shard].relay {
-                    relay.customer_closed(now, key, &deliveries);
+                    relay.customer_closed(now, key, &outstanding);
                 }
             }
         }
