@@ -7,6 +7,7 @@ use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
 use control::names::NamesThread;
 use control::slots::{SlotsOptions, SlotsThread};
+use control::source::Loaded;
 use control::{
     ConfigState, ControlOptions, ControlThread, DrainOptions, Messages, PublishOptions, Publisher, ShardDesk,
     metrics::Sources,
@@ -29,15 +30,15 @@ use store::{RedisOptions, StoreOptions};
 ///
 /// # Errors
 /// What keeps it from starting, or from ending in order.
-pub(crate) fn run(config: &Config, built: Built, file: &Path) -> anyhow::Result<()> {
-    let selected = runtime::select(config.runtime.backend).context("no back end can be used")?;
+pub(crate) fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
+    let selected = runtime::select(loaded.config.runtime.backend).context("no back end can be used")?;
     tracing::info!(backend = ?selected.backend, "{}", selected.reason);
-    runtime::on_backend!(selected.backend, run_on(config, built, file))
+    runtime::on_backend!(selected.backend, run_on(loaded, file))
 }
 
 /// The most memory that a configuration lets a node take on this machine.
 pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<MemoryBound> {
-    Ok(control::memory::bound_of(config, built, placements(config)?.len() as u64))
+    Ok(control::memory::bound_of(built, config.session.links_max, placements(config)?.len() as u64))
 }
 
 /// All that runs beside the main thread.
@@ -52,8 +53,8 @@ struct Node {
     smpp_tls: Option<SocketAddr>,
 }
 
-fn run_on<R: Runtime>(config: &Config, built: Built, file: &Path) -> anyhow::Result<()> {
-    let node = start::<R>(config, built, file)?;
+fn run_on<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
+    let node = start::<R>(loaded, file)?;
     node.control.set_ready();
     let http = node.control.http_address();
     let backend = backend_label(R::BACKEND);
@@ -65,12 +66,14 @@ fn run_on<R: Runtime>(config: &Config, built: Built, file: &Path) -> anyhow::Res
     end(node)
 }
 
-fn start<R: Runtime>(config: &Config, mut built: Built, file: &Path) -> anyhow::Result<Node> {
+fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
+    let Loaded { config, mut built, standing, live } = loaded;
+    let config = &config;
     for warning in control::names::look_up(&mut built.names) {
         tracing::warn!("{warning}");
     }
     let placements = placements(config)?;
-    let memory = control::memory::bound_of(config, &built, placements.len() as u64);
+    let memory = control::memory::bound_of(&built, config.session.links_max, placements.len() as u64);
     tracing::info!("{memory}");
     let count = placements.len();
     let store = built.store.as_ref().map(|options| store::start(options, count));
@@ -111,16 +114,19 @@ fn start<R: Runtime>(config: &Config, mut built: Built, file: &Path) -> anyhow::
     let vendors = NamesThread::start(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
-    let state =
-        Arc::new(ConfigState { version: built.plan.snapshot.version().into(), ..ConfigState::default() });
+    let state = Arc::new(ConfigState::new(built.plan.snapshot.version(), memory));
     let plan = built.plan.clone();
     let publisher = Publisher::start(PublishOptions {
         plan: built.plan,
         has_spool: spool.is_some(),
+        shards: placements.len() as u64,
+        links_max: config.session.links_max,
         authenticator: authenticator.clone(),
         names: vendors,
         record_names: names,
-        file: Some((file.to_owned(), config.clone())),
+        // Where the source is a database, what the file says is the node's own, and as it was at the start.
+        file: live.is_none().then(|| (file.to_owned(), config.clone())),
+        standing: standing.clone(),
         state: state.clone(),
     })
     .context("no thread to publish configurations")?;
@@ -140,7 +146,7 @@ fn start<R: Runtime>(config: &Config, mut built: Built, file: &Path) -> anyhow::
         backend: backend_label(R::BACKEND),
         started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
         config: state,
-        memory,
+        standing,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         spool: spool.as_ref().map(SpoolThread::report),
@@ -151,6 +157,7 @@ fn start<R: Runtime>(config: &Config, mut built: Built, file: &Path) -> anyhow::
     let options = ControlOptions {
         http: config.listen.http,
         sources,
+        live,
         messages,
         desks,
         authenticator,

@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod database;
 mod trace;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
+use control::source::{LoadError, Loaded, Origin, Version};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,12 +34,12 @@ enum Command {
         /// The configuration, TOML.
         file: PathBuf,
     },
-    /// Bring the database of `[cdr] postgres` to the schema of this version.
-    Migrate {
-        /// The configuration, TOML.
-        #[arg(long)]
-        config: PathBuf,
-    },
+    /// Bring the databases of `[source]` and `[cdr]` to the schema of this version.
+    Migrate(database::Which),
+    /// Put the customers, vendors, routes ... of a file in the place of those in the database.
+    Import(database::Import),
+    /// Print the customers, vendors, routes ... of the database as a file that import takes.
+    Export(database::Which),
     /// Ask a running gateway what became of a message.
     Trace(trace::Arguments),
 }
@@ -48,41 +49,34 @@ const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.command {
-        Command::CheckConfig { file } => check(&file),
-        Command::Run { file } => return run(&file),
-        Command::Migrate { config } => return exit(migrate(&config)),
-        Command::Trace(arguments) => return exit(trace::run(&arguments)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(mistakes) => tell(&mistakes),
+    match arguments.command {
+        Command::CheckConfig { file } => match check(&file) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refuse(&error),
+        },
+        Command::Run { file } => run(&file),
+        Command::Migrate(which) => exit(database::migrate(&which)),
+        Command::Import(arguments) => exit(database::import(&arguments)),
+        Command::Export(which) => exit(database::export(&which)),
+        Command::Trace(arguments) => exit(trace::run(&arguments)),
     }
 }
 
-fn check(file: &std::path::Path) -> Result<(), Vec<control::config::Mistake>> {
-    let report = control::config::check_config(file)?;
-    println!("{report}");
-    let config = control::config::load(file)?;
-    let built = control::config::build(&config)?;
+fn check(file: &std::path::Path) -> Result<(), LoadError> {
+    let Loaded { config, mut built, standing, .. } = control::source::load(file)?;
+    // A name that cannot be resolved now is no mistake: the other vendors shall start.
+    built.warnings.extend(control::names::look_up(&mut built.names));
+    println!("{}", control::config::Report::of(&config, &built));
+    let standing = standing.load();
+    if standing.origin != Origin::File {
+        let Version { number, author, .. } = &standing.version;
+        println!("version {number} by {author}, from {}", standing.origin.label());
+    }
     // The machine that checks need not be the one that runs: cores that are not here are no mistake of the file.
     match app::memory_bound(&config, &built) {
         Ok(bound) => println!("{bound}"),
         Err(error) => println!("memory: not known here: {error}"),
     }
-    Ok(())
-}
-
-/// Brings the database's schema up to date.
-fn migrate(file: &std::path::Path) -> anyhow::Result<()> {
-    let config = control::config::load(file).map_err(|mistakes| {
-        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!(mistakes.join("\n"))
-    })?;
-    let url = config.cdr.postgres_url().context("the configuration names no database: set [cdr] postgres")?;
-    let applied = control::cdr::migrate(&url)?;
-    applied.iter().for_each(|name| println!("applied {name}"));
-    println!("the schema is up to date");
     Ok(())
 }
 
@@ -98,21 +92,28 @@ fn exit(done: anyhow::Result<()>) -> ExitCode {
 
 fn run(file: &std::path::Path) -> ExitCode {
     log_to_stderr();
-    let config = match control::config::load(file) {
-        Ok(config) => config,
-        Err(mistakes) => return tell(&mistakes),
+    let loaded = match control::source::load(file) {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(&error),
     };
-    let built = match control::config::build(&config) {
-        Ok(built) => built,
-        Err(mistakes) => return tell(&mistakes),
-    };
-    for warning in &built.warnings {
+    for warning in &loaded.built.warnings {
         tracing::warn!("{warning}");
     }
-    match app::run(&config, built, file) {
+    match app::run(loaded, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says why there is no configuration to start with.
+fn refuse(error: &LoadError) -> ExitCode {
+    match error {
+        LoadError::Mistakes(mistakes) => tell(mistakes),
+        LoadError::Source(what) => {
+            eprintln!("{what}\nnothing was started");
             ExitCode::FAILURE
         }
     }

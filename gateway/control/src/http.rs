@@ -1,5 +1,5 @@
-//! The HTTP port: `/livez`, `/readyz`, `/metrics`, `/state`, and `/api/v1/messages` (`messages.rs`). Answers from copies;
-//! no shard is asked.
+//! The HTTP port: `/livez`, `/readyz`, `/metrics`, `/state`, `/api/v1/config` and `/api/v1/messages`
+//! (`messages.rs`). Answers from copies; no shard is asked.
 
 use crate::drain::{Phase, SharedPhase};
 use crate::messages::{self, Messages};
@@ -34,6 +34,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/state", get(state))
+        .route("/api/v1/config", get(config))
         .route("/api/v1/messages", get(messages::by_key))
         .route("/api/v1/messages/{id}", get(messages::by_id))
         .with_state(shared)
@@ -59,6 +60,12 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let totals = shared.sources.collect(runtime::monotonic_nanos(), shared.phase.now() >= Phase::Draining);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&totals)).into_response()
+}
+
+/// Which configuration is in force, and everything that is wrong with the one that was refused last.
+async fn config(State(shared): State<Arc<Shared>>) -> Response {
+    let shown = shared.sources.standing.load().shown(runtime::monotonic_nanos());
+    ([(header::CONTENT_TYPE, "application/json")], format!("{shown}\n")).into_response()
 }
 
 /// What an operator asks first, as JSON. Its form may grow; fields do not change their meaning.

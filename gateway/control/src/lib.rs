@@ -28,15 +28,18 @@ mod messages;
 pub mod metrics;
 pub mod names;
 pub mod publish;
+mod schema;
 mod signals;
 pub mod slots;
+pub mod source;
 mod thread;
 
-pub use config::{Built, Config, Mistake, Report, build, check_config, load};
+pub use config::{Built, Config, Mistake, Report, build, load};
 pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
 pub use messages::Messages;
 pub use publish::{ConfigState, PublishOptions, Publisher};
+pub use schema::{MigrateError, migrate};
 pub use thread::{ControlOptions, ControlThread, start};
 
 #[cfg(test)]

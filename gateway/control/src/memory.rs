@@ -1,7 +1,8 @@
 //! The most memory that a configuration lets the node take; printed at the start, by `check-config` and as a metric.
 
-use crate::config::{Built, Config};
+use crate::config::Built;
 use relay::Limits;
+use shard::VendorOptions;
 use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
 use store::spool::{SPOOL_MAILBOX_LENGTH, SpoolOptions};
 use store::{STORE_MAILBOX_LENGTH, StoreOptions};
@@ -11,28 +12,25 @@ const PASSWORDS_OCTETS: u64 = 32 << 20;
 
 /// Sessions of other nodes counted for each slot of a vendor that shares its binds; each comes with a link of ours or of
 /// the vendor's. Larger clusters take some KiB more for each.
-const NODES_COUNTED: u32 = 8;
+const NODES_COUNTED: u64 = 8;
 
 /// Links that a vendor costs.
-fn links_of(vendor: &crate::config::Vendor) -> u32 {
-    vendor.binds_total.map_or(vendor.binds, |total| total.saturating_mul(1 + NODES_COUNTED))
+fn links_of(vendor: &VendorOptions) -> u64 {
+    u64::from(vendor.binds) * if vendor.is_shared { 1 + NODES_COUNTED } else { 1 }
 }
 
-/// The bound for so many shards.
-pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
-    let vendors = &config.vendors;
+/// The bound for so many shards and customers' links.
+pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
+    let (vendors, customers) = (&built.plan.vendors, &built.plan.customers);
     let limits = built.plan.snapshot.limits();
     let mut bound = memory_bound(&NodeSize {
         shards,
-        customers: config.customers.len() as u64,
+        customers: customers.len() as u64,
         // Each shard rounds its part up.
-        links_max: u64::from(config.session.links_max) + shards,
-        window_max: config.customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
-        vendor_binds: vendors.iter().map(|vendor| u64::from(links_of(vendor))).sum(),
-        vendor_windows: vendors
-            .iter()
-            .map(|vendor| u64::from(links_of(vendor)) * u64::from(vendor.window))
-            .sum(),
+        links_max: u64::from(links_max) + shards,
+        window_max: customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
+        vendor_binds: vendors.iter().map(links_of).sum(),
+        vendor_windows: vendors.iter().map(|vendor| links_of(vendor) * u64::from(vendor.window)).sum(),
         limits: *limits,
         store_octets: built.store.as_ref().map_or(0, StoreOptions::octets_max),
         store_mailbox: STORE_MAILBOX_LENGTH as u64,

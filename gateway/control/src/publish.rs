@@ -12,9 +12,12 @@
 
 use crate::auth::Authenticator;
 use crate::cdr::Names;
-use crate::config::{self, Built, Config, Mistake};
+use crate::config::{self, Built, Config, Mistake, Place};
 use crate::names::NamesThread;
+use crate::source::{Origin, Standing, StandingView, Version};
+use arc_swap::ArcSwap;
 use shard::Plan;
+use shard::limits::MemoryBound;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,10 +39,21 @@ pub struct ConfigState {
     pub version: AtomicU64,
     /// Configurations published since the start, the first one not counted.
     pub published: AtomicU64,
-    /// Configurations refused because of mistakes.
-    pub rejected: AtomicU64,
     /// Settings that differ from what runs and only take effect with a restart.
     pub needs_restart: AtomicU64,
+    /// The most memory that it lets the node take.
+    pub memory: ArcSwap<MemoryBound>,
+}
+
+impl ConfigState {
+    /// That of the start.
+    pub fn new(version: u64, memory: MemoryBound) -> ConfigState {
+        ConfigState {
+            version: version.into(),
+            memory: ArcSwap::from_pointee(memory),
+            ..ConfigState::default()
+        }
+    }
 }
 
 /// What the publisher's thread is built from.
@@ -48,6 +62,10 @@ pub struct PublishOptions {
     pub plan: Arc<Plan>,
     /// Whether a spool runs; without one no customer can be in store and forward.
     pub has_spool: bool,
+    /// Shards of the node.
+    pub shards: u64,
+    /// Customers' links that the node may hold.
+    pub links_max: u32,
     /// Gets the credentials.
     pub authenticator: Authenticator,
     /// Looks up vendors' hosts.
@@ -58,6 +76,8 @@ pub struct PublishOptions {
     pub file: Option<(PathBuf, Config)>,
     /// Shown in metrics.
     pub state: Arc<ConfigState>,
+    /// Which configuration is in force; kept here where it comes from a file.
+    pub standing: StandingView,
 }
 
 /// Publishes configurations to a running node. Clones are the same publisher; its thread ends with the last of them.
@@ -184,6 +204,7 @@ impl Worker {
 
     /// Puts a configuration into force.
     fn put(&mut self, built: Built) {
+        let memory = crate::memory::bound_of(&built, self.options.links_max, self.options.shards);
         let Built { plan, credentials, names, spool, warnings, .. } = built;
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -199,6 +220,7 @@ impl Worker {
         self.shared.published.send_replace(published);
         let state = &self.options.state;
         let version = plan.snapshot.version();
+        state.memory.store(Arc::new(memory));
         state.version.store(version, Ordering::Relaxed);
         state.published.fetch_add(1, Ordering::Relaxed);
         let (customers, vendors) = (plan.customers.len(), plan.vendors.len());
@@ -217,13 +239,20 @@ impl Worker {
                     tracing::warn!("needs a restart: {setting}");
                 }
                 self.options.state.needs_restart.store(differing.len() as u64, Ordering::Relaxed);
+                Standing::change(&self.options.standing, |standing| {
+                    standing.take(Version::of_file(config.version), Origin::File)
+                });
                 if let Some((_, running)) = &mut self.options.file {
                     *running = config;
                 }
                 self.put(built);
             }
             Err(mistakes) => {
-                self.options.state.rejected.fetch_add(1, Ordering::Relaxed);
+                let version = Version::of_file(running.version + 1);
+                Standing::change(&self.options.standing, |standing| {
+                    standing.rejection = None; // each try counts
+                    standing.reject(version, mistakes.clone());
+                });
                 mistakes.iter().for_each(|mistake| tracing::error!("{mistake}"));
                 tracing::error!(
                     mistakes = mistakes.len(),
@@ -240,6 +269,10 @@ fn read_again(
     running: &Config,
 ) -> Result<(Config, Built, Vec<String>), Vec<Mistake>> {
     let mut config = config::load(path)?;
+    if config.source.kind != running.source.kind {
+        let (what, remedy) = ("[source] kind is another", "restart the node, or put it back");
+        return Err(vec![Mistake { place: Place::Default, what: what.into(), remedy: remedy.into() }]);
+    }
     let differing = config::keep_fixed(&mut config, running);
     config.version = running.version + 1;
     let built = config::build(&config)?;

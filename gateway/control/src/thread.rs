@@ -8,6 +8,7 @@ use crate::messages::Messages;
 use crate::metrics::Sources;
 use crate::publish::Publisher;
 use crate::signals;
+use crate::source::Live;
 use runtime::Stop;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +23,8 @@ pub struct ControlOptions {
     pub http: SocketAddr,
     /// Where figures come from.
     pub sources: Sources,
+    /// What looks for new configurations where the source is a database.
+    pub live: Option<Live>,
     /// Where messages are looked up, if records are kept.
     pub messages: Option<Messages>,
     /// One for each shard, in order.
@@ -87,6 +90,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
     });
     let control = Control {
         shared: shared.clone(),
+        live: options.live,
         desks: options.desks,
         authenticator: options.authenticator,
         publisher: options.publisher,
@@ -102,6 +106,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
 
 struct Control {
     shared: Arc<Shared>,
+    live: Option<Live>,
     desks: Vec<ShardDesk>,
     authenticator: Authenticator,
     publisher: Publisher,
@@ -122,6 +127,10 @@ impl Control {
                     tracing::error!(%error, "no signal handler: SIGTERM ends the process without a drain");
                 }
             });
+        }
+        if let Some(live) = self.live {
+            let publisher = self.publisher.clone();
+            tokio::spawn(live.run(move |built| publisher.publish(built)));
         }
         let (start_drain, draining) = watch::channel(false);
         let mut desks = JoinSet::new();

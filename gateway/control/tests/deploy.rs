@@ -17,8 +17,9 @@ fn metric_names(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_annotated_configuration_is_good() {
-    let report = gateway_control::check_config(&deploy("gateway.toml"));
-    let report = report.unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let loaded = gateway_control::source::load(&deploy("gateway.toml"));
+    let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+    let report = gateway_control::Report::of(&loaded.config, &loaded.built);
     assert_eq!(report.to_string(), "ok: 1 customers, 2 vendors with 8 binds, 1 routes");
 }
 

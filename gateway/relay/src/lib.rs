@@ -34,6 +34,7 @@ mod admit;
 mod arena;
 mod between;
 mod cdr;
+mod circuit;
 mod correlate;
 mod counters;
 mod deliver;
@@ -41,6 +42,7 @@ mod drafts;
 mod forward;
 mod gather;
 mod gather_table;
+mod health;
 mod in_flight;
 mod input;
 mod keyword;
@@ -55,6 +57,7 @@ mod node;
 mod numbers;
 mod open;
 mod output;
+mod own_addresses;
 mod part;
 mod receipt;
 mod refusal;
@@ -77,8 +80,10 @@ pub use cdr::{
     DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SettledRecord,
     SubmitRecord,
 };
+pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
+pub use health::{CircuitNotice, VendorHealth};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::Scope;
@@ -91,14 +96,18 @@ pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule,
 pub use node::NodeAnswer;
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
+pub use own_addresses::OwnAddresses;
 pub use part::MoPart;
 pub use refusal::{DeliveryRefusal, Refusal};
 pub use relay::{Relay, RelayOptions};
-pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor};
+pub use route::{
+    CampaignId, Candidate, CandidateOrigin, Condition, Conditions, Encoding, Encodings, Hours, NewAddress,
+    PlanIndex, Price, Rewrite, Route, RouteQuestion, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor,
+};
 pub use shard_message::{DeliverOutcome, ShardMessage, SubmitOutcome};
 pub use snapshot::{
-    Account, Correlate, Deduplicate, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput,
-    SpoolRules, UnknownOutcome, VENDORS_MAX, Vendor,
+    Account, Correlate, Deduplicate, ErrorRule, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot,
+    SnapshotInput, SpoolRules, UnknownOutcome, VENDORS_MAX, Vendor,
 };
 pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 pub use store_op::{

@@ -212,6 +212,9 @@ impl Relay {
                 delivery.urgent = correlation.urgent;
                 self.records.found(key, correlation.gateway_id);
                 self.rewrite(key, correlation.gateway_id);
+                if let Some(own) = &correlation.addresses {
+                    self.restore_addresses(key, own);
+                }
                 if mutated!(self, ForgetEarly) {
                     self.forget_if_final(key);
                 }

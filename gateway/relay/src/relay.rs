@@ -3,9 +3,11 @@
 use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
+use crate::circuit::Outcome;
 use crate::counters::{Counters, VendorTraffic};
 use crate::drafts::Records;
 use crate::gather_table::Gather;
+use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
@@ -77,6 +79,7 @@ pub struct Relay {
     pub(crate) accounts: Accounts,
     pub(crate) vendor_links: Arena<VendorLink>,
     pub(crate) vendors: Vendors,
+    pub(crate) health: Health,
 
     pub(crate) messages: Arena<Message>,
     /// Messages that wait for the store, by deadline.
@@ -156,6 +159,7 @@ impl Relay {
             accounts: Accounts::new(options.seed),
             vendor_links: Arena::new(LINKS_MAX),
             vendors,
+            health: Health::default(),
             messages: Arena::new(limits.messages_max),
             store_waits: List::default(),
             remote_waits: List::default(),
@@ -189,6 +193,9 @@ impl Relay {
     /// it does not hold gets no further message. Costs what the vendors cost; whoever published the old one must hold it
     /// until all shards let go, so that its end is not paid here.
     pub fn apply_snapshot(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
+        if snapshot.circuit_rules() != self.snapshot.circuit_rules() {
+            self.forget_circuits();
+        }
         let old = core::mem::replace(&mut self.snapshot, snapshot);
         self.epoch = self.epoch.wrapping_add(1);
         let limits = *self.snapshot.limits();
@@ -352,6 +359,7 @@ impl Relay {
         if let Some(bind) = self.vendor_links.get_mut(link) {
             bind.blocked = true;
         }
+        self.note_ended(now, message.0, Outcome::Failed);
         let vendor = self.messages[message.0].vendor;
         self.recall(now, link);
         self.forget_send(vendor);
@@ -400,6 +408,7 @@ impl Relay {
             StoreAnswer::ParkedFor { .. } | StoreAnswer::AskAgain if mutated!(self, IgnoreHints) => {}
             StoreAnswer::ParkedFor { account } => self.parked_elsewhere(now, account),
             StoreAnswer::AskAgain => self.ask_again(now),
+            StoreAnswer::Room { .. } if mutated!(self, IgnoreRoom) => {}
             StoreAnswer::Room { receipts } => self.receipts_room = receipts,
         }
     }
@@ -428,6 +437,7 @@ impl Relay {
         self.resubmits.expire(now);
         self.expire_gathers(now);
         self.spool_tick(now);
+        self.advance_circuits(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -499,7 +509,9 @@ impl Relay {
 
     /// The whole PDU of an open message, its sequence number to be patched. Empty for a stale key.
     pub fn bytes(&self, message: MessageKey) -> &[u8] {
-        self.messages.get(message.0).map_or(&[], |open| &open.pdu)
+        self.messages
+            .get(message.0)
+            .map_or(&[], |open| if open.wire.is_empty() { &open.pdu } else { &open.wire })
     }
 
     /// The whole PDU of an open delivery, its sequence number to be patched. Empty for a stale key.

@@ -1,6 +1,7 @@
 //! Vendors as a shard sees them: our binds here, what other shards announced, and what waits for a slot.
 
 use crate::arena::{Arena, List};
+use crate::circuit::Circuit;
 use crate::counters::VendorTraffic;
 use crate::forward::Choice;
 use crate::limit::Bucket;
@@ -99,6 +100,7 @@ pub(crate) struct VendorState {
     /// Where the round over `elsewhere` goes on.
     turn_elsewhere: usize,
     pub(crate) traffic: VendorTraffic,
+    pub(crate) circuit: Circuit,
 }
 
 /// Whether a vendor can take a message.
@@ -398,6 +400,7 @@ fn new_state(id: VendorId) -> VendorState {
         elsewhere: SmallVec::new(),
         turn_elsewhere: 0,
         traffic: VendorTraffic::default(),
+        circuit: Circuit::default(),
     }
 }
 

@@ -28,7 +28,8 @@ fn relay(correlate: Correlate, records: bool) -> Relay {
         account: None,
         priority: 1,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: north, weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: north, weight: 1, price: None }],
+        ..Route::default()
     };
     let input = SnapshotInput {
         accounts: vec![Account {

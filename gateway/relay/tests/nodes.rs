@@ -34,7 +34,10 @@ fn relay() -> Relay {
         account: None,
         priority: priority as u32,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: vendor(name), weight: 1 }],
+        conditions: relay::Conditions::default(),
+        cheapest: false,
+        rewrite: relay::Rewrite::default(),
+        vendors: vec![WeightedVendor { vendor: vendor(name), weight: 1, price: None }],
     };
     let input = SnapshotInput {
         accounts: vec![Account { rate: 5, burst: 5, ..Account::new("customer") }],

@@ -67,7 +67,7 @@ pub(crate) struct ShardApp {
     vendor_places: HashMap<VendorId, usize>,
     /// The binds that this shard keeps.
     pub(crate) binds: Binds,
-    /// How long each new configuration kept this shard from its links.
+    /// How long new configurations kept this shard from its links, by uninterrupted pieces of work.
     pub(crate) swaps: Latency,
     /// Vendors' links that stand, bound or not.
     pub(crate) vendors_open: usize,
@@ -135,14 +135,15 @@ impl ShardApp {
         app
     }
 
-    /// Every vendor of the plan is in the report from the start: one that was never reached must be seen too.
+    /// Every vendor of the plan is in the report from the start: one that was never reached must be seen too. One that is
+    /// switched off is not missed.
     pub(crate) fn show_vendors(&mut self) {
         for vendor in &mut self.vendors {
             vendor.is_configured = false;
         }
         for vendor in &self.plan.clone().vendors {
             let place = self.vendor_report(vendor.id, &vendor.name);
-            self.vendors[place].is_configured = true;
+            self.vendors[place].is_configured = vendor.binds > 0;
         }
     }
 

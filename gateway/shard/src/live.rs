@@ -2,7 +2,7 @@
 //! follows from it: binds that come and go, customers who may not stay.
 
 use crate::app::{Peer, ShardApp, Token, key_of};
-use crate::binds::reconcile;
+use crate::binds::adjust;
 use crate::nodes::reconcile_nodes;
 use crate::options::Plan;
 use link::{Hub, LinkId, Links};
@@ -24,6 +24,11 @@ impl ShardApp {
         self.show_vendors();
         self.carry_out(links);
         self.binds.changed.ring();
+        self.note_swap(began);
+    }
+
+    /// A piece of work for a new configuration is done, which began at this moment.
+    pub(crate) fn note_swap(&mut self, began: u64) {
         self.swaps.record(Duration::from_nanos(runtime::monotonic_nanos() - began));
     }
 }
@@ -36,7 +41,7 @@ pub(crate) async fn follow_plan<R: Runtime>(hub: Hub<R, ShardApp>) {
         if hub.with(|app, _| app.draining) {
             return; // every link ends anyway
         }
-        reconcile(&hub).await;
+        adjust(&hub).await;
         reconcile_nodes(&hub).await;
         review_customers(&hub).await;
     }
@@ -46,11 +51,13 @@ pub(crate) async fn follow_plan<R: Runtime>(hub: Hub<R, ShardApp>) {
 async fn review_customers<R: Runtime>(hub: &Hub<R, ShardApp>) {
     let ids: Vec<LinkId> = hub.with(|_, links| links.ids().collect());
     for slice in ids.chunks(SLICE) {
+        let began = runtime::monotonic_nanos();
         for id in slice {
             if let Some(bound) = hub.with(|app, links| app.leave_customer(links, *id)) {
                 R::spawn(end_in_order::<R>(hub.clone(), *id, bound));
             }
         }
+        hub.with(|app, _| app.note_swap(began));
         R::yield_now().await;
     }
 }

@@ -36,7 +36,7 @@ pub struct VendorReport {
     pub id: Option<VendorId>,
     /// Its name.
     pub name: Box<str>,
-    /// Whether the configuration in force holds it.
+    /// Whether the configuration in force wants binds of it.
     pub is_configured: bool,
     /// Links bound now, of any kind.
     pub links: u64,
@@ -91,7 +91,7 @@ pub struct ShardReport {
     pub vendors: Vec<VendorReport>,
     /// Words for other shards, the store or control that wait because the mailbox is full.
     pub backlog: u64,
-    /// How long each new configuration kept it from its links.
+    /// How long new configurations kept it from its links, by uninterrupted pieces of work.
     pub swaps: Latency,
     /// What it did with records.
     pub records: RecordTally,

@@ -4,8 +4,8 @@
 
 use super::Names;
 use super::line::Line;
-use super::migrate::{check, whole};
 use super::scan::{Found, LINES_MAX, Span, Wanted};
+use crate::schema::{self, whole};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use jiff::civil::Date;
@@ -149,15 +149,15 @@ impl PostgresSink {
         let url = self.options.url.clone();
         let connected = run(&self.runtime, CONNECT_MAX, connect(&url)).map_err(Trouble::Away)?;
         // What asks the server may fail for its sake, too: only what it says about the schema is the schema's.
-        let checked = run_checked(&self.runtime, check(&connected)).map_err(Trouble::Away)?;
+        let checked = run_checked(&self.runtime, schema::check(&connected, "cdr")).map_err(Trouble::Away)?;
         match checked {
             Ok(()) => {
                 self.client = Some(connected);
                 self.looked_after = None;
                 Ok(())
             }
-            Err(what) if connected.is_closed() => Err(Trouble::Away(what)),
-            Err(what) => Err(Trouble::Schema(what)),
+            Err(trouble) if connected.is_closed() => Err(Trouble::Away(trouble.to_string())),
+            Err(trouble) => Err(Trouble::Schema(trouble.to_string())),
         }
     }
 }

@@ -138,19 +138,25 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         rate_per_bind: vendor.rate_per_bind,
         throttle_pause: vendor.throttle_pause,
         id_rule: vendor.id_rule,
+        encodings: vendor.encodings,
+        error_map: error_rules(config, vendor),
         ..relay::Vendor::new(&vendor.name.value)
     };
     let route = |route: &super::Route| relay::Route {
         prefix: route.prefix.value.as_str().into(),
         account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
+        conditions: route.conditions.clone(),
         priority: route.priority,
         unknown_outcome: route.unknown_outcome,
+        cheapest: route.cheapest,
+        rewrite: route.rewrite.clone(),
         vendors: route
             .vendors
             .iter()
             .map(|vendor| WeightedVendor {
                 vendor: VendorId::of_name(vendor.name.value.as_bytes()),
                 weight: vendor.weight,
+                price: vendor.price,
             })
             .collect(),
     };
@@ -162,6 +168,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
         networks: config.networks.iter().filter_map(network_rule).collect(),
         limits,
+        circuits: config.relay.circuits,
         correlate: match (config.store.kind, config.store.write_order) {
             (StoreKind::None, _) => Correlate::None,
             (StoreKind::Embedded | StoreKind::Redis, WriteOrder::Strict) => Correlate::Strict,
@@ -185,6 +192,14 @@ fn keyword_places(config: &Config) -> impl Iterator<Item = (KeywordRule, &Place)
             (KeywordRule { number, keyword: keyword.value.as_str().into(), account }, place)
         })
     })
+}
+
+/// The rules of a vendor's error map; none where it names none, or one that is not there, which is a mistake noted
+/// elsewhere.
+fn error_rules(config: &Config, vendor: &Vendor) -> Vec<relay::ErrorRule> {
+    let Some(name) = &vendor.error_map else { return Vec::new() };
+    let found = config.error_maps.iter().find(|map| map.name.value == name.value);
+    found.map(|map| map.rules.clone()).unwrap_or_default()
 }
 
 fn network_rule(network: &super::Network) -> Option<NetworkRule> {
@@ -368,6 +383,15 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
                     "too many vendors for one prefix and customer",
                     format!("use at most {max}"),
                 );
+            }
+            M::PriceMissing { route: at, vendor } => {
+                noted.add(route_vendor(*at, *vendor), "the vendor has no price", "give it one");
+            }
+            M::RewriteInvalid { route: at } => {
+                noted.add(route(*at), "a rewrite is no address", "write up to 20 digits");
+            }
+            M::RewritesTooMany { max } => {
+                noted.add(&Place::Default, "too many different rewrites", format!("use at most {max}"));
             }
             M::NetworkPrefixInvalid { network: at }
             | M::NetworkPrefixTwice { network: at }

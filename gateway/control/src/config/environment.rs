@@ -65,9 +65,12 @@ impl Overrides {
         Some(found)
     }
 
-    /// Every override that no setting took is a mistake.
-    pub(crate) fn finish(&self, mistakes: &Mistakes) {
-        for unused in self.0.iter().filter(|unused| !unused.used.get()) {
+    /// Every override that no setting took is a mistake, but for settings of entries that `come_and_go`.
+    pub(crate) fn finish(&self, mistakes: &Mistakes, come_and_go: impl Fn(&str, &str) -> bool) {
+        let is_early =
+            |unused: &&Override| unused.entry.is_some() && come_and_go(&unused.section, &unused.key);
+        let unused = self.0.iter().filter(|unused| !unused.used.get());
+        for unused in unused.filter(|unused| !is_early(unused)) {
             let place = Place::Environment(unused.variable.clone());
             let what = match &unused.entry {
                 Some(entry) => format!("no setting \"{}\" of {} \"{entry}\"", unused.key, unused.section),

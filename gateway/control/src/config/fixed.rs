@@ -7,29 +7,34 @@ use super::Config;
 pub fn keep_fixed(config: &mut Config, running: &Config) -> Vec<String> {
     let mut differing = Vec::new();
     macro_rules! keep {
-        ($section:ident: $($setting:ident)*) => {$(
-            if config.$section.$setting != running.$section.$setting {
-                differing.push(format!("[{}] {}", stringify!($section), stringify!($setting)));
-                config.$section.$setting = running.$section.$setting.clone();
+        ($section:ident: $($setting:literal $field:ident),*) => {$(
+            if config.$section.$field != running.$section.$field {
+                differing.push(concat!("[", stringify!($section), "] ", $setting).to_owned());
+                config.$section.$field = running.$section.$field.clone();
             }
         )*};
     }
-    keep!(node: name id state_directory);
-    keep!(runtime: backend shards cores);
-    keep!(listen: smpp http);
-    keep!(session: links_max);
-    keep!(store: kind sync_to_disk time_to_live parked_max release_rate recent_max redis);
-    keep!(cluster: address secret slot_lease slot_grace hand_over_after when_redis_is_away);
-    keep!(spool: entries_max octets_max);
+    keep!(node: "name" name, "id" id, "state_directory" state_directory);
+    keep!(runtime: "backend" backend, "shards" shards, "cores" cores);
+    keep!(listen: "smpp" smpp, "http" http);
+    keep!(session: "links_max" links_max);
+    keep!(store: "kind" kind, "durability" sync_to_disk, "time_to_live" time_to_live, "parked_max" parked_max);
+    keep!(store: "release_rate" release_rate, "recent_max" recent_max, "redis" redis);
+    keep!(cluster: "address" address, "secret" secret, "slot_lease" slot_lease, "slot_grace" slot_grace);
+    keep!(cluster: "hand_over_after" hand_over_after, "when_redis_is_away" when_redis_is_away);
+    keep!(spool: "max" entries_max, "octets_max" octets_max);
     // How records are made, queued and written is the work of threads that are started once.
-    keep!(cdr: to_file to_postgres when_full queue_max recent_max mask_addresses);
-    keep!(cdr: directory rotate_mib rotate_after keep postgres keep_days);
+    keep!(cdr: "sinks" to_file, "sinks" to_postgres, "when_full" when_full, "queue_max" queue_max);
+    keep!(cdr: "recent_max" recent_max, "addresses" mask_addresses, "directory" directory);
+    keep!(cdr: "rotate_mib" rotate_mib, "rotate_after" rotate_after, "keep" keep);
+    keep!(cdr: "postgres" postgres, "keep_days" keep_days);
     let address = |config: &Config| config.listen.tls.as_ref().map(|tls| tls.address);
     if address(config) != address(running) {
-        differing.push("[listen] tls".into());
+        differing.push("[listen] smpp_tls".into());
     }
     // Certificates are read at the start; whether they differ is not told.
     config.listen.tls = running.listen.tls.clone();
+    differing.dedup(); // sinks
     differing
 }
 

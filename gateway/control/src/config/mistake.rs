@@ -98,26 +98,35 @@ impl Mistakes {
     }
 }
 
-/// Turns byte offsets of one text into places.
-pub(crate) struct Source<'a> {
-    path: Arc<PathBuf>,
-    text: &'a str,
-    line_starts: Vec<usize>,
+/// Turns offsets into places: those of bytes of a text, or those of rows.
+pub(crate) enum Places<'a> {
+    /// Of a file.
+    Text { path: Arc<PathBuf>, text: &'a str, line_starts: Vec<usize> },
+    /// Of tables, in order: an offset is the number of a row. Table and key of each.
+    Rows(Vec<(&'static str, String)>),
 }
 
-impl<'a> Source<'a> {
-    pub(crate) fn new(path: &Path, text: &'a str) -> Source<'a> {
+impl<'a> Places<'a> {
+    pub(crate) fn of_text(path: &Path, text: &'a str) -> Places<'a> {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Source { path: Arc::new(path.to_path_buf()), text, line_starts }
+        Places::Text { path: Arc::new(path.to_path_buf()), text, line_starts }
     }
 
-    /// The place of a byte offset; offsets past the end name the end.
+    /// The place of an offset; offsets past the end name the end.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let offset = offset.min(self.text.len());
-        let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = self.line_starts[line - 1]; // line >= 1: the first start is 0
-        let column = self.text.get(start..offset).map_or(offset - start, |head| head.chars().count());
-        Place::File { path: self.path.clone(), line: line as u32, column: column as u32 + 1 }
+        match self {
+            Places::Rows(rows) => match rows.get(offset).or(rows.last()) {
+                Some((table, key)) => Place::Row { table, key: key.clone() },
+                None => Place::Default,
+            },
+            Places::Text { path, text, line_starts } => {
+                let offset = offset.min(text.len());
+                let line = line_starts.partition_point(|start| *start <= offset);
+                let start = line_starts[line - 1]; // line >= 1: the first start is 0
+                let column = text.get(start..offset).map_or(offset - start, |head| head.chars().count());
+                Place::File { path: path.clone(), line: line as u32, column: column as u32 + 1 }
+            }
+        }
     }
 }
 
@@ -127,11 +136,11 @@ mod tests {
 
     #[test]
     fn offsets_become_lines_and_columns() {
-        let source = Source::new(Path::new("a.toml"), "ab\ncödé\n\nx");
+        let places = Places::of_text(Path::new("a.toml"), "ab\ncödé\n\nx");
         for (offset, expected) in
             [(0, "a.toml:1:1"), (2, "a.toml:1:3"), (3, "a.toml:2:1"), (6, "a.toml:2:3"), (99, "a.toml:4:2")]
         {
-            assert_eq!(source.place(offset).to_string(), expected, "offset {offset}");
+            assert_eq!(places.place(offset).to_string(), expected, "offset {offset}");
         }
     }
 }

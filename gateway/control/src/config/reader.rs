@@ -1,8 +1,9 @@
-//! Reads sections of a file against their tables of settings: unknown keys, missing keys and unfit values become
-//! mistakes with their place; a value is always given back, so that reading goes on to the next mistake.
+//! Reads sections of a document (a file, or rows of a database) against their tables of settings: unknown keys, missing
+//! keys and unfit values become mistakes with their place; a value is always given back, so that reading goes on to the
+//! next mistake.
 
 use super::environment::Overrides;
-use super::mistake::{At, Mistakes, Place, Source};
+use super::mistake::{At, Mistakes, Place, Places};
 use super::secret::Secret;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use super::value::{self, HostPort, Raw, Value};
@@ -14,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 /// One configuration being read.
 pub(crate) struct Reader<'a> {
-    pub(crate) source: &'a Source<'a>,
+    pub(crate) places: &'a Places<'a>,
     pub(crate) overrides: &'a Overrides,
     pub(crate) mistakes: &'a Mistakes,
 }
@@ -38,7 +39,7 @@ impl<'a> Reader<'a> {
     /// Reads a single table; a missing one holds its defaults.
     pub(crate) fn section(&'a self, root: &'a DeTable<'a>, kind: &'static SectionKind) -> Section<'a> {
         let found = root.get(kind.name);
-        let place = found.map_or(Place::Default, |found| self.source.place(found.span().start));
+        let place = found.map_or(Place::Default, |found| self.places.place(found.span().start));
         let table = found.and_then(|found| found.get_ref().as_table());
         let label = format!("[{}]", kind.name);
         if found.is_some() && table.is_none() {
@@ -62,7 +63,7 @@ impl<'a> Reader<'a> {
         let remedy = format!("write [[{}]] above each", kind.name);
         let DeValue::Array(entries) = found.get_ref() else {
             self.mistakes.add(
-                &self.source.place(found.span().start),
+                &self.places.place(found.span().start),
                 format!("{within}{} is no list", kind.name),
                 remedy,
             );
@@ -70,7 +71,7 @@ impl<'a> Reader<'a> {
         };
         let mut sections = Vec::with_capacity(entries.len());
         for entry in entries.iter() {
-            let place = self.source.place(entry.span().start);
+            let place = self.places.place(entry.span().start);
             let Some(table) = entry.get_ref().as_table() else {
                 self.mistakes.add(
                     &place,
@@ -110,7 +111,7 @@ impl<'a> Reader<'a> {
         for (key, value) in table.into_iter().flat_map(|table| table.iter()) {
             match kind.setting(key.get_ref()) {
                 Some(setting) => section.take(setting, value),
-                None => section.refuse_unknown(key.get_ref(), &self.source.place(key.span().start)),
+                None => section.refuse_unknown(key.get_ref(), &self.places.place(key.span().start)),
             }
         }
         for setting in kind.settings {
@@ -138,7 +139,7 @@ impl<'a> Section<'a> {
 
     /// Where a setting was written; the table's place when it was left out.
     pub(crate) fn place_of(&self, key: &str) -> Place {
-        let own = || self.own.get(key).map(|value| self.reader.source.place(value.span().start));
+        let own = || self.own.get(key).map(|value| self.reader.places.place(value.span().start));
         match self.values.get(key).map(|value| value.place.clone()).or_else(own) {
             None | Some(Place::Default) => self.place.clone(),
             Some(place) => place,
@@ -155,9 +156,9 @@ impl<'a> Section<'a> {
         self.reader.mistakes.add(place, format!("{}: {what}", self.label), remedy);
     }
 
-    /// The place of an offset of the file.
+    /// The place of an offset of the document.
     pub(crate) fn place_at(&self, offset: usize) -> Place {
-        self.reader.source.place(offset)
+        self.reader.places.place(offset)
     }
 
     /// Whether something was written that did not fit; its mistake is noted.
@@ -261,13 +262,13 @@ impl<'a> Section<'a> {
             self.own.insert(setting.key, value);
             return;
         }
-        let place = self.reader.source.place(value.span().start);
+        let place = self.reader.places.place(value.span().start);
         self.check(setting, &Raw::Toml(value.get_ref()), place);
     }
 
     fn check(&mut self, setting: &'static Setting, raw: &Raw<'_>, place: Place) {
-        let source = self.reader.source;
-        match value::read(setting.kind, raw, &place, &|offset| source.place(offset)) {
+        let places = self.reader.places;
+        match value::read(setting.kind, raw, &place, &|offset| places.place(offset)) {
             Ok(value) => drop(self.values.insert(setting.key, At::new(value, place))),
             Err((what, remedy)) => {
                 let what = format!("{}: {} {what}", self.label, setting.key);

@@ -6,6 +6,7 @@ use crate::auth::Authenticator;
 use crate::cdr::SinkView;
 use crate::publish::ConfigState;
 use crate::slots::SlotsState;
+use crate::source::{Origin, Standing, StandingView};
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
 use shard::{BindRefusal, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
@@ -28,10 +29,10 @@ pub struct Sources {
     pub backend: &'static str,
     /// Start of the process, seconds since 1970.
     pub started_at: u64,
-    /// The configuration in use.
+    /// What was done with configurations.
     pub config: Arc<ConfigState>,
-    /// The most memory that it allows.
-    pub memory: shard::limits::MemoryBound,
+    /// Which one is in force, and what was refused since.
+    pub standing: StandingView,
     /// One slot for each shard, in order.
     pub shards: Vec<ReportSlot>,
     /// The store's counters, where there is one.
@@ -80,8 +81,7 @@ impl Sources {
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
         totals.add_config(&self.config);
-        totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
-        totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
+        totals.add_standing(&self.standing.load(), now_ns);
         totals.count(&n::PANICS, &[], runtime::panics());
         let mut vendors: BTreeMap<Box<str>, VendorReport> = BTreeMap::new();
         for (index, slot) in self.shards.iter().enumerate() {
@@ -130,6 +130,16 @@ impl Sources {
 }
 
 impl Totals {
+    fn add_standing(&mut self, standing: &Standing, now_ns: u64) {
+        let is = |so: bool| f64::from(u8::from(so));
+        let rejected = standing.rejection.as_ref().map_or(0, |rejection| rejection.version.number);
+        self.count(&n::CONFIG_REJECTED, &[], standing.rejected);
+        self.put(&n::CONFIG_REJECTED_VERSION, &[], rejected as f64);
+        self.put(&n::CONFIG_SOURCE_AWAY, &[], is(standing.away.is_some()));
+        self.put(&n::CONFIG_LAST_GOOD, &[], is(standing.origin == Origin::LastGood));
+        self.put(&n::CONFIG_LOOK_AGE, &[], standing.look_age(now_ns).unwrap_or_default().as_secs_f64());
+    }
+
     fn put(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
         debug_assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
         let samples = self.samples.entry(metric.name).or_default();
@@ -211,11 +221,13 @@ impl Totals {
     }
 
     fn add_config(&mut self, config: &ConfigState) {
-        let ConfigState { version, published, rejected, needs_restart } = config;
+        let ConfigState { version, published, needs_restart, memory } = config;
+        let memory = memory.load();
+        self.count(&n::MEMORY_BOUND, &["steady"], memory.steady());
+        self.count(&n::MEMORY_BOUND, &["worst"], memory.worst());
         for (metric, count) in [
             (&n::CONFIG_VERSION, version),
             (&n::CONFIG_PUBLISHED, published),
-            (&n::CONFIG_REJECTED, rejected),
             (&n::CONFIG_NEEDS_RESTART, needs_restart),
         ] {
             self.count(metric, &[], count.load(Ordering::Relaxed));
@@ -284,7 +296,7 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, unknown_retries, stale_events, queued, queue_full,
+            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
@@ -339,6 +351,7 @@ impl Totals {
             (&n::QUEUE_FULL, queue_full),
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
+            (&n::REWRITES_REFUSED, rewrites_refused),
             (&n::UNKNOWN_RETRIES, unknown_retries),
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),

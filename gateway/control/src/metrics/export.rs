@@ -160,6 +160,10 @@ mod tests {
                 submits_rejected: 1,
                 submits_refused: 1,
                 submits_unknown: 1,
+                rewrites_refused: 1,
+                node_forwards: 1,
+                node_served: 1,
+                node_unsent: 1,
                 submits_abandoned: 1,
                 submits_duplicate: 1,
                 submits_maybe_twice: 1,
@@ -307,12 +311,12 @@ mod tests {
             config: Arc::new(crate::publish::ConfigState {
                 version: 1.into(),
                 published: 1.into(),
-                rejected: 1.into(),
                 needs_restart: 1.into(),
+                memory: ArcSwap::from_pointee(shard::limits::MemoryBound {
+                    summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
+                }),
             }),
-            memory: shard::limits::MemoryBound {
-                summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
-            },
+            standing: crate::source::Standing::busy(),
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
