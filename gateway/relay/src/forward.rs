@@ -3,6 +3,7 @@
 use crate::admit::{Submission, admit};
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
+use crate::limit::{Carrier, Charges, segments};
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
 use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
@@ -99,17 +100,68 @@ impl Relay {
         let length = frame.bytes().len();
         admit(session, arrival.over_window, length, arrival.unix_seconds, submission, limits)?;
         let place = session.account;
-        let account = &mut self.accounts[place];
+        let account = &self.accounts[place];
         if !account.known {
             return Err(Refusal::MayNotSubmit);
+        }
+        if !self.snapshot.accounts()[account.snapshot_place as usize].sources.allow(submission.source) {
+            return Err(Refusal::SourceNotAllowed);
         }
         if !self.receipts_room && submission.wants_receipt() {
             return Err(Refusal::ReceiptsFull);
         }
-        if !account.bucket.take(arrival.now) {
-            return Err(Refusal::RateOver);
+        let charges = self.charges(session_key, arrival, submission)?;
+        let entered = self.enter_charged(arrival, frame, submission, session_key);
+        match entered {
+            Ok(Entered::New(_)) => self.limiter.take(&charges),
+            _ => self.limiter.leave(&charges),
         }
-        let account = account.id;
+        entered
+    }
+
+    /// What the message costs, once it is known that all its limits have it. Its customer's have been paid: they count
+    /// what is submitted, the others what is let in.
+    #[inline]
+    fn charges(
+        &mut self,
+        session: Key,
+        arrival: &Arrival,
+        submission: &Submission<'_>,
+    ) -> Result<Charges, Refusal> {
+        let now = arrival.now;
+        self.limiter.set_time(arrival.unix_seconds);
+        let pace = &mut self.sessions[session].pace;
+        if !pace.has(now) {
+            return Err(Refusal::BindRateOver);
+        }
+        let mut own = Charges::NONE;
+        own.add(self.accounts[self.sessions[session].account].limit, 1);
+        let mut carried = Charges::NONE;
+        if let Some(number) = self.snapshot.limit_table().of_source(submission.source) {
+            let tokens = segments(submission);
+            let (campaign, day) = number.to(carrier_of(&self.snapshot, submission.destination));
+            carried.add(number.own, tokens);
+            carried.add(campaign, tokens);
+            carried.add(day, tokens);
+        }
+        self.limiter.check(now, &own)?;
+        self.limiter.check(now, &carried).inspect_err(|_| self.limiter.leave(&own))?;
+        self.limiter.take(&own);
+        self.sessions[session].pace.take(now);
+        Ok(carried)
+    }
+
+    /// The rest of the way in, limits apart.
+    #[inline]
+    fn enter_charged(
+        &mut self,
+        arrival: &Arrival,
+        frame: Frame<'_>,
+        submission: &Submission<'_>,
+        session_key: Key,
+    ) -> Result<Entered, Refusal> {
+        let place = self.sessions[session_key].account;
+        let account = self.accounts[place].id;
         let (novelty, fingerprint) = self.novelty(arrival.now, place, submission);
         match novelty {
             Novelty::New => {}
@@ -187,11 +239,12 @@ impl Relay {
         if self.messages[key].epoch != self.epoch {
             self.route_again(key);
         }
-        let Self { snapshot, vendors, vendor_links, messages, .. } = self;
+        let Self { snapshot, vendors, vendor_links, messages, limiter, .. } = self;
         let message = &messages[key];
         let queue_max = snapshot.limits().queue_max;
         if let Origin::Shard { .. } = message.origin {
-            return match vendors[message.vendor].way_of(now, vendor_links, queue_max, message.vendor, false) {
+            let vendor = message.vendor;
+            return match vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, false) {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
@@ -199,7 +252,7 @@ impl Relay {
         let roams = message.returns < snapshot.limits().attempts_max;
         if message.stays {
             let vendor = message.vendor;
-            return vendors[vendor].way_of(now, vendor_links, queue_max, vendor, roams).1;
+            return vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams).1;
         }
         let mut second = Choice::Down;
         for snapshot_place in Chooser::new(snapshot.routes().plan(message.plan), message.draw) {
@@ -207,7 +260,7 @@ impl Relay {
             else {
                 continue;
             };
-            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor, roams), second) {
+            match (vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams), second) {
                 ((true, choice), _) => return choice,
                 ((false, Choice::Down), _) => {}
                 ((false, Choice::Full), Choice::Down) => second = Choice::Full,
@@ -319,7 +372,8 @@ impl Relay {
                 self.close_message(key);
                 continue;
             }
-            let Way::Link(link) = self.vendors[vendor].way(now, &mut self.vendor_links) else { break };
+            let way = self.vendors[vendor].way(now, &mut self.vendor_links, &mut self.limiter);
+            let Way::Link(link) = way else { break };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
             self.hand(now, key, vendor, link);
         }
@@ -507,4 +561,10 @@ impl Relay {
             self.lose(now, key);
         }
     }
+}
+
+/// Which carrier serves a destination, where anybody knows.
+#[inline]
+fn carrier_of(_snapshot: &crate::snapshot::Snapshot, _destination: &[u8]) -> Carrier {
+    Carrier::Unknown
 }

@@ -8,6 +8,7 @@ use crate::drafts::Records;
 use crate::gather_table::Gather;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
+use crate::limit::{Bucket, Limiter, TokenPool, own_pool};
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
@@ -76,6 +77,7 @@ pub struct Relay {
     pub(crate) accounts: Accounts,
     pub(crate) vendor_links: Arena<VendorLink>,
     pub(crate) vendors: Vendors,
+    pub(crate) limiter: Limiter,
 
     pub(crate) messages: Arena<Message>,
     /// Messages that wait for the store, by deadline.
@@ -132,15 +134,19 @@ pub(crate) enum Party {
 const LINKS_MAX: u32 = 1 << 20;
 
 impl Relay {
-    /// A relay without links.
+    /// A relay without links that shares its limits with nobody.
     pub fn new(options: RelayOptions, snapshot: Arc<Snapshot>) -> Self {
+        Self::with_pool(options, snapshot, own_pool())
+    }
+
+    /// A relay without links that takes its tokens from that pool.
+    pub fn with_pool(options: RelayOptions, snapshot: Arc<Snapshot>, pool: Box<dyn TokenPool>) -> Self {
         let limits = *snapshot.limits();
         let mut vendors = Vendors::new();
         vendors.apply(&snapshot);
         let records = Records::new(snapshot.records(), options.started_at);
         Self {
             options,
-            snapshot,
             epoch: 0,
             draining: false,
             receipts_room: true,
@@ -152,6 +158,7 @@ impl Relay {
             accounts: Accounts::new(options.seed),
             vendor_links: Arena::new(LINKS_MAX),
             vendors,
+            limiter: Limiter::new(pool, Arc::clone(&snapshot)),
             messages: Arena::new(limits.messages_max),
             store_waits: List::default(),
             remote_waits: List::default(),
@@ -175,6 +182,7 @@ impl Relay {
             shard_messages: VecDeque::new(),
             records,
             counters: Counters::default(),
+            snapshot,
             #[cfg(feature = "mutations")]
             mutation: None,
         }
@@ -190,6 +198,12 @@ impl Relay {
         self.records.set_on(self.snapshot.records());
         self.accounts.apply(&self.snapshot);
         self.vendors.apply(&self.snapshot);
+        self.limiter.apply(&self.snapshot);
+        for key in self.sessions.keys_of(|_| true) {
+            let account = self.accounts[self.sessions[key].account].snapshot_place;
+            let rate = self.snapshot.accounts().get(account as usize).map_or(0, |account| account.bind_rate);
+            self.sessions[key].pace.set(rate, rate);
+        }
         for place in self.vendors.places() {
             let vendor = &self.vendors[place];
             if let Some(at) = vendor.snapshot_place {
@@ -224,6 +238,10 @@ impl Relay {
             may_receive: kind.may_receive() && window > 0,
             window,
             in_flight: 0,
+            pace: {
+                let rate = self.snapshot.account(account).map_or(0, |account| account.bind_rate);
+                Bucket::new(rate, rate)
+            },
         };
         let may_receive = session.may_receive;
         self.parties.insert(link, Party::Customer(key));
@@ -419,6 +437,7 @@ impl Relay {
         self.resubmits.expire(now);
         self.expire_gathers(now);
         self.spool_tick(now);
+        self.limiter.tick();
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -510,6 +529,7 @@ impl Relay {
         counters.traffic.unresolved_open = u64::from(self.unresolved.len());
         counters.traffic.resubmits_open = u64::from(self.resubmits.len());
         counters.spool.open = self.spooled_open();
+        counters.traffic.limits_without_room = self.limiter.unlimited;
         counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();
         counters
     }

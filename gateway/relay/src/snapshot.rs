@@ -1,6 +1,7 @@
 //! Immutable configuration as the data plane sees it: plain data in, one checked and compiled [`Snapshot`]
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
+use crate::limit::{LimitTable, LimitsInput, Sources, WhenAway};
 use crate::message::{AccountId, VendorId};
 use crate::numbers::{self, KeywordRule, NumberOwners, Numbers};
 use crate::route::{Route, RouteTable};
@@ -18,10 +19,16 @@ pub struct Account {
     pub id: AccountId,
     /// system_id of its binds; for reports only.
     pub name: Box<str>,
-    /// What it may send in one second over all binds of this shard; 0 = unlimited.
+    /// What it may send in one second over all binds on all nodes; 0 = unlimited.
     pub rate: u32,
-    /// What it may send at once after a silence, in messages; at least 1 where there is a rate.
+    /// What it may send above the rate in any interval, in messages; at least 1 where there is a rate.
     pub burst: u32,
+    /// What one session may send in one second; 0 = unlimited.
+    pub bind_rate: u32,
+    /// What its rate means while Redis is away.
+    pub when_away: WhenAway,
+    /// From which addresses it may send.
+    pub sources: Sources,
     /// When its messages are acknowledged.
     pub mode: Mode,
     /// What to do when nobody knows whether a vendor has the message.
@@ -47,6 +54,9 @@ impl Account {
             name: name.into(),
             rate: 0,
             burst: 0,
+            bind_rate: 0,
+            when_away: WhenAway::default(),
+            sources: Sources::any(),
             mode: Mode::Relay,
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
@@ -124,6 +134,12 @@ pub struct Vendor {
     pub name: Box<str>,
     /// What one bind may send in one second; 0 = unlimited. Messages over it wait.
     pub rate_per_bind: u32,
+    /// What all binds on all nodes may send in one second; 0 = unlimited. Messages over it wait.
+    pub rate: u32,
+    /// What they may send above that rate in any interval, in messages.
+    pub burst: u32,
+    /// What the rate means while Redis is away.
+    pub when_away: WhenAway,
     /// How long nothing is sent to it after it answered ESME_RTHROTTLED. Zero = no pause.
     pub throttle_pause: Duration,
     /// How its receipts write the ids that its answers gave.
@@ -139,6 +155,9 @@ impl Vendor {
             id: VendorId::of_name(name.as_bytes()),
             name: name.into(),
             rate_per_bind: 0,
+            rate: 0,
+            burst: 0,
+            when_away: WhenAway::default(),
             throttle_pause: Duration::from_secs(1),
             id_rule: IdRule::default(),
             error_map: Vec::new(),
@@ -241,6 +260,8 @@ pub struct SnapshotInput {
     pub routes: Vec<Route>,
     /// Keywords of numbers that customers share.
     pub keywords: Vec<KeywordRule>,
+    /// Source numbers, campaigns and brands, and what carriers allow them.
+    pub carriers: LimitsInput,
     /// The bounds.
     pub limits: Limits,
     /// Whether and how receipts are matched.
@@ -261,6 +282,7 @@ pub struct Snapshot {
     vendor_places: HashMap<VendorId, u32, FixedState>,
     numbers: Numbers,
     routes: RouteTable,
+    limit_table: LimitTable,
     limits: Limits,
     correlate: Correlate,
     spool: Option<SpoolRules>,
@@ -298,6 +320,31 @@ pub enum Mistake {
     UnknownStatusOk {
         /// The account.
         account: usize,
+    },
+    /// A source number is not 1 to 20 digits.
+    SourceNumberInvalid {
+        /// The source number.
+        number: usize,
+    },
+    /// A source number stands there already.
+    SourceNumberTwice {
+        /// The one that came later.
+        number: usize,
+    },
+    /// The campaign of a source number is not among the campaigns.
+    SourceCampaignUnknown {
+        /// The source number.
+        number: usize,
+    },
+    /// A campaign's class is none, or its brand is not among the brands.
+    CampaignInvalid {
+        /// The campaign.
+        campaign: usize,
+    },
+    /// More limits than a node has room for.
+    LimitsTooMany {
+        /// At most so many.
+        max: usize,
     },
     /// A number is not 1 to 20 digits.
     NumberInvalid {
@@ -425,6 +472,8 @@ impl Snapshot {
         let mut numbers = owners(&input.accounts, &mut mistakes);
         numbers::add_keywords(&mut numbers, &input.keywords, &account_places, &mut mistakes);
         check_limits(&input.limits, &mut mistakes);
+        let limit_table =
+            LimitTable::compile(&input.accounts, &input.vendors, &input.carriers, &mut mistakes);
         let routes = RouteTable::compile(&input.routes, &account_places, &vendor_places, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -437,6 +486,7 @@ impl Snapshot {
             vendor_places,
             numbers,
             routes,
+            limit_table,
             limits: input.limits,
             correlate: input.correlate,
             spool: input.spool,
@@ -488,6 +538,16 @@ impl Snapshot {
     /// The compiled routes.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
+    }
+
+    /// How much may go through.
+    pub fn limit_table(&self) -> &LimitTable {
+        &self.limit_table
+    }
+
+    /// The place of an account in [`Snapshot::accounts`].
+    pub(crate) fn account_place(&self, id: AccountId) -> Option<u32> {
+        self.account_places.get(&id).copied()
     }
 
     /// The bounds.

@@ -3,7 +3,7 @@
 use crate::arena::{Arena, List};
 use crate::counters::VendorTraffic;
 use crate::forward::Choice;
-use crate::limit::Bucket;
+use crate::limit::{Bucket, Limiter, NO_LIMIT};
 use crate::message::{Key, LinkKey, ShardIndex, VendorId};
 use crate::snapshot::{Snapshot, VENDORS_MAX};
 use smallvec::SmallVec;
@@ -64,6 +64,8 @@ pub(crate) struct VendorState {
     pub(crate) id: VendorId,
     /// Its place in the snapshot in force, if it is there.
     pub(crate) snapshot_place: Option<u16>,
+    /// Place of its rate in the table of limits.
+    limit: u32,
     /// Binds here that may submit, in the order of binding.
     pub(crate) links: Vec<Key>,
     /// Where the round over `links` goes on.
@@ -74,6 +76,8 @@ pub(crate) struct VendorState {
     pub(crate) queue: List,
     /// They wait for the pace, not for window slots.
     queue_paced: bool,
+    /// They wait for the vendor's rate, so that no other bind helps.
+    queue_limited: bool,
     pub(crate) elsewhere: SmallVec<[Elsewhere; 4]>,
     /// Where the round over `elsewhere` goes on.
     turn_elsewhere: usize,
@@ -87,6 +91,8 @@ pub(crate) enum Way {
     Link(Key),
     /// All binds with free slots are over their pace: wait, do not go elsewhere.
     Paced,
+    /// The vendor is over its rate, whichever bind it were: wait, do not go elsewhere.
+    Limited,
     /// Binds are here, but full, blocked or paused.
     Busy,
     /// Only through this shard; `room` tells whether it has free slots as far as we know.
@@ -105,12 +111,17 @@ pub(crate) enum Way {
 impl VendorState {
     /// The way for one more message. A pace's token is taken with `Way::Link`.
     #[inline]
-    pub(crate) fn way(&mut self, now: Instant, links: &mut Arena<VendorLink>) -> Way {
+    pub(crate) fn way(
+        &mut self,
+        now: Instant,
+        links: &mut Arena<VendorLink>,
+        limiter: &mut Limiter,
+    ) -> Way {
         let count = self.links.len();
         if count == 0 {
             return self.way_elsewhere();
         }
-        self.queue_paced = false;
+        (self.queue_paced, self.queue_limited) = (false, false);
         if now < self.paused_until {
             return Way::Busy;
         }
@@ -125,13 +136,19 @@ impl VendorState {
             if link.blocked || link.in_flight >= link.window {
                 continue;
             }
-            if link.pace.take(now) {
+            if link.pace.has(now) {
+                if !limiter.take_one(now, self.limit) {
+                    way = Way::Limited;
+                    break;
+                }
+                link.pace.take(now);
                 self.turn = if place + 1 < count { place + 1 } else { 0 };
                 return Way::Link(key);
             }
             way = Way::Paced;
         }
         self.queue_paced = way == Way::Paced;
+        self.queue_limited = way == Way::Limited;
         way
     }
 
@@ -143,14 +160,16 @@ impl VendorState {
         &mut self,
         now: Instant,
         links: &mut Arena<VendorLink>,
+        limiter: &mut Limiter,
         queue_max: u32,
         place: u16,
         roams: bool,
     ) -> (bool, Choice) {
         let waiting = self.queue.len();
         let way = match waiting {
-            0 => self.way(now, links),
+            0 => self.way(now, links, limiter),
             _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
+            _ if self.queue_limited => Way::Limited,
             _ if self.queue_paced => Way::Paced,                // nobody overtakes those who wait
             _ => Way::Busy,
         };
@@ -161,7 +180,7 @@ impl VendorState {
         let wait = if waiting < queue_max { Choice::Queue { vendor: place } } else { Choice::Full };
         match way {
             Way::Link(link) => (true, Choice::Link { vendor: place, link }),
-            Way::Paced => (wait != Choice::Full, wait),
+            Way::Paced | Way::Limited => (wait != Choice::Full, wait),
             Way::Busy => (false, wait),
             Way::Shard { shard, room: true } => (true, Choice::Shard { vendor: place, shard }),
             Way::Shard { shard, room: false } => {
@@ -242,6 +261,7 @@ impl Vendors {
     pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
         for state in &mut self.states {
             state.snapshot_place = None;
+            state.limit = NO_LIMIT;
         }
         self.places.clear();
         for (snapshot_place, vendor) in snapshot.vendors().iter().enumerate() {
@@ -249,7 +269,9 @@ impl Vendors {
                 self.places.push(NOWHERE);
                 continue;
             };
-            self.states[usize::from(place)].snapshot_place = Some(snapshot_place as u16);
+            let state = &mut self.states[usize::from(place)];
+            state.snapshot_place = Some(snapshot_place as u16);
+            state.limit = snapshot.limit_table().of_vendor(snapshot_place as u16);
             self.places.push(place);
         }
     }
@@ -296,11 +318,13 @@ fn new_state(id: VendorId) -> VendorState {
     VendorState {
         id,
         snapshot_place: None,
+        limit: NO_LIMIT,
         links: Vec::new(),
         turn: 0,
         paused_until: Instant::default(),
         queue: List::default(),
         queue_paced: false,
+        queue_limited: false,
         elsewhere: SmallVec::new(),
         turn_elsewhere: 0,
         traffic: VendorTraffic::default(),

@@ -1,0 +1,309 @@
+//! The limits of a configuration, compiled: from an account, a source number or a vendor to the limits it is under.
+
+use super::carriers::{AttScope, Carrier, CarrierRules, att_rule, by_minute, tmobile_cap};
+use super::scope::Scope;
+use super::spec::{LimitId, LimitSpec, Measure, WhenAway};
+use crate::numbers::digits_of;
+use crate::snapshot::{Account, Mistake, NUMBER_LENGTH_MAX, Vendor};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// The place of no limit.
+pub(crate) const NO_LIMIT: u32 = u32::MAX;
+
+/// Limits of one configuration; half of what a node has room for, so that a look-up stays short.
+pub const LIMITS_CONFIGURED_MAX: usize = super::node::LIMITS_MAX as usize / 2;
+
+/// What kind of number a message comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NumberKind {
+    /// Ten digits, with a campaign or without.
+    LongCode,
+    /// Eight hundred and its sisters.
+    TollFree,
+    /// Five or six digits.
+    ShortCode,
+}
+
+/// A source number as far as limits are concerned.
+#[derive(Clone, Debug)]
+pub struct SourceNumber {
+    /// Digits; a leading `+` is skipped.
+    pub digits: Box<str>,
+    /// What it is.
+    pub kind: NumberKind,
+    /// Name of its campaign.
+    pub campaign: Option<Box<str>>,
+    /// Segments a second over all networks, thousandths; nothing = by its kind, 0 = unlimited.
+    pub rate_milli: Option<u64>,
+    /// Segments at once; nothing = one second's worth.
+    pub burst: Option<u32>,
+}
+
+/// A 10DLC campaign.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// Its name.
+    pub name: Box<str>,
+    /// Name of its brand.
+    pub brand: Box<str>,
+    /// AT&T's class of it.
+    pub class: char,
+    /// Segments a minute instead of the class's; 0 = unlimited.
+    pub per_minute: Option<u32>,
+    /// Segments at once instead of a part of the minute.
+    pub burst: Option<u32>,
+    /// Whose rate it is, instead of the class's.
+    pub scope: Option<AttScope>,
+}
+
+/// A 10DLC brand.
+#[derive(Clone, Debug)]
+pub struct Brand {
+    /// Its name.
+    pub name: Box<str>,
+    /// T-Mobile's tier of it.
+    pub tier: Box<str>,
+    /// Segments a day instead of the tier's; 0 = uncapped.
+    pub daily_cap: Option<u32>,
+    /// Messages to destinations whose network nobody knows count too.
+    pub counts_unknown: bool,
+}
+
+/// Everything that limits are compiled from, beside accounts and vendors.
+#[derive(Clone, Debug, Default)]
+pub struct LimitsInput {
+    /// Source numbers.
+    pub numbers: Vec<SourceNumber>,
+    /// 10DLC campaigns.
+    pub campaigns: Vec<Campaign>,
+    /// 10DLC brands.
+    pub brands: Vec<Brand>,
+    /// What holds by default.
+    pub rules: CarrierRules,
+    /// What limits of numbers and campaigns do while Redis is away.
+    pub when_away: WhenAway,
+}
+
+/// The limits that one source number is under, as places in the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NumberLimits {
+    /// Over all networks.
+    pub(crate) own: u32,
+    /// To AT&T, and to where nobody knows.
+    att: u32,
+    /// To others that are known.
+    other: u32,
+    verizon: u32,
+    /// Of its brand in a day.
+    day: u32,
+    counts_unknown: bool,
+}
+
+impl NumberLimits {
+    /// The limits for a message to that network: of the campaign, of the brand's day.
+    #[inline]
+    pub(crate) fn to(&self, carrier: Carrier) -> (u32, u32) {
+        match carrier {
+            Carrier::Att => (self.att, NO_LIMIT),
+            Carrier::Unknown => (self.att, if self.counts_unknown { self.day } else { NO_LIMIT }),
+            Carrier::TMobile => (NO_LIMIT, self.day),
+            Carrier::Verizon => (self.verizon, NO_LIMIT),
+            Carrier::Other => (self.other, NO_LIMIT),
+        }
+    }
+}
+
+/// See the module. Immutable.
+#[derive(Debug, Default)]
+pub struct LimitTable {
+    specs: Vec<LimitSpec>,
+    /// By place of the account.
+    accounts: Vec<u32>,
+    /// By place of the vendor.
+    vendors: Vec<u32>,
+    numbers: HashMap<Box<[u8]>, NumberLimits, FixedState>,
+}
+
+impl LimitTable {
+    pub(crate) fn compile(
+        accounts: &[Account],
+        vendors: &[Vendor],
+        input: &LimitsInput,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
+        let mut table = Self::default();
+        for account in accounts {
+            let measure = (account.rate > 0).then(|| by_second(account.rate, account.burst));
+            let place = table.put(Scope::Account, &account.name, measure, account.when_away);
+            table.accounts.push(place);
+        }
+        for vendor in vendors {
+            let measure = (vendor.rate > 0).then(|| by_second(vendor.rate, vendor.burst));
+            let place = table.put(Scope::Vendor, &vendor.name, measure, vendor.when_away);
+            table.vendors.push(place);
+        }
+        table.put_numbers(input, mistakes);
+        if table.specs.len() > LIMITS_CONFIGURED_MAX {
+            mistakes.push(Mistake::LimitsTooMany { max: LIMITS_CONFIGURED_MAX });
+        }
+        table
+    }
+
+    /// All limits, in the order of their places.
+    pub fn specs(&self) -> &[LimitSpec] {
+        &self.specs
+    }
+
+    pub(crate) fn of_account(&self, place: u32) -> u32 {
+        self.accounts[place as usize]
+    }
+
+    pub(crate) fn of_vendor(&self, place: u16) -> u32 {
+        self.vendors[usize::from(place)]
+    }
+
+    /// What a source is under; nothing where it is no number that is known.
+    #[inline]
+    pub(crate) fn of_source(&self, source: &[u8]) -> Option<&NumberLimits> {
+        if self.numbers.is_empty() || source.len() > NUMBER_LENGTH_MAX + 1 {
+            return None;
+        }
+        self.numbers.get(crate::route::without_plus(source))
+    }
+
+    fn put(&mut self, scope: Scope, name: &str, measure: Option<Measure>, when_away: WhenAway) -> u32 {
+        let Some(measure) = measure else { return NO_LIMIT };
+        let id = LimitId::of(scope, name);
+        self.specs.push(LimitSpec { id, scope, name: name.into(), measure, when_away });
+        self.specs.len() as u32 - 1 // bounded by LIMITS_CONFIGURED_MAX or a mistake
+    }
+
+    fn put_numbers(&mut self, input: &LimitsInput, mistakes: &mut Vec<Mistake>) {
+        let days: Vec<(&Brand, u32)> = input.brands.iter().map(|brand| (brand, self.put_day(brand, input))).collect();
+        let days: HashMap<&str, (&Brand, u32), FixedState> =
+            days.into_iter().map(|(brand, place)| (&*brand.name, (brand, place))).collect();
+        let mut campaigns: HashMap<&str, CampaignLimits, FixedState> = HashMap::default();
+        for (place, campaign) in input.campaigns.iter().enumerate() {
+            let Some(limits) = self.put_campaign(campaign, input, &days) else {
+                mistakes.push(Mistake::CampaignInvalid { campaign: place });
+                continue;
+            };
+            campaigns.insert(&campaign.name, limits);
+        }
+        for (place, number) in input.numbers.iter().enumerate() {
+            let Some(digits) = digits_of(&number.digits) else {
+                mistakes.push(Mistake::SourceNumberInvalid { number: place });
+                continue;
+            };
+            let campaign = number.campaign.as_ref().map(|name| campaigns.get(&**name).copied());
+            if campaign == Some(None) {
+                mistakes.push(Mistake::SourceCampaignUnknown { number: place });
+            }
+            let digits = digits.to_vec();
+            let limits = self.put_number(&digits, number, campaign.flatten(), input);
+            if self.numbers.insert(digits.into(), limits).is_some() {
+                mistakes.push(Mistake::SourceNumberTwice { number: place });
+            }
+        }
+    }
+
+    fn put_day(&mut self, brand: &Brand, input: &LimitsInput) -> u32 {
+        let tier = tmobile_cap(&brand.tier).filter(|_| input.rules.tmobile);
+        let cap = brand.daily_cap.or(tier).filter(|cap| *cap > 0);
+        self.put(Scope::Brand, &brand.name, cap.map(|cap| Measure::PerDay { cap }), WhenAway::Closed)
+    }
+
+    fn put_campaign(
+        &mut self,
+        campaign: &Campaign,
+        input: &LimitsInput,
+        days: &HashMap<&str, (&Brand, u32), FixedState>,
+    ) -> Option<CampaignLimits> {
+        let rule = att_rule(campaign.class)?;
+        let (brand, day) = *days.get(&*campaign.brand)?;
+        let class = rule.per_minute * u32::from(input.rules.att);
+        let per_minute = campaign.per_minute.unwrap_or(class);
+        let measure = (per_minute > 0).then(|| {
+            let (rate_milli, burst) = by_minute(per_minute, campaign.burst);
+            Measure::PerSecond { rate_milli, burst }
+        });
+        let scope = campaign.scope.unwrap_or(rule.scope);
+        let together = measure.filter(|_| scope == AttScope::Campaign);
+        let mut place = |network: &str| {
+            let name = format!("{}/{network}", campaign.name);
+            self.put(Scope::Campaign, &name, together, input.when_away)
+        };
+        let each = measure.filter(|_| scope == AttScope::Number);
+        Some(CampaignLimits { att: place("att"), other: place("other"), each, day, counts_unknown: brand.counts_unknown })
+    }
+
+    fn put_number(
+        &mut self,
+        digits: &[u8],
+        number: &SourceNumber,
+        campaign: Option<CampaignLimits>,
+        input: &LimitsInput,
+    ) -> NumberLimits {
+        let name = String::from_utf8_lossy(digits).into_owned();
+        let rules = &input.rules;
+        let by_kind = match number.kind {
+            NumberKind::TollFree => rules.toll_free_milli,
+            NumberKind::ShortCode => rules.short_code_milli,
+            NumberKind::LongCode if campaign.is_none() => rules.long_code_milli,
+            NumberKind::LongCode => 0,
+        };
+        let rate_milli = number.rate_milli.unwrap_or(by_kind);
+        let burst = number.burst.unwrap_or((rate_milli / 1000).max(NUMBER_BURST_MIN) as u32);
+        let own = (rate_milli > 0).then_some(Measure::PerSecond { rate_milli, burst });
+        let mut put = |name: &str, scope: Scope, measure: Option<Measure>| {
+            self.put(scope, name, measure, input.when_away)
+        };
+        let own = put(&name, Scope::Source, own);
+        let Some(campaign) = campaign else {
+            return NumberLimits {
+                own,
+                att: NO_LIMIT,
+                other: NO_LIMIT,
+                verizon: NO_LIMIT,
+                day: NO_LIMIT,
+                counts_unknown: false,
+            };
+        };
+        let verizon = (rules.verizon_per_minute > 0).then(|| {
+            let (rate_milli, burst) = by_minute(rules.verizon_per_minute, None);
+            Measure::PerSecond { rate_milli, burst }
+        });
+        let of_campaign = number.campaign.as_deref().unwrap_or_default();
+        let mut each = |shared: u32, network: &str| match campaign.each {
+            Some(_) => put(&format!("{of_campaign}/{name}/{network}"), Scope::Campaign, campaign.each),
+            None => shared,
+        };
+        NumberLimits {
+            own,
+            att: each(campaign.att, "att"),
+            other: each(campaign.other, "other"),
+            verizon: put(&format!("{name}/verizon"), Scope::Source, verizon),
+            day: campaign.day,
+            counts_unknown: campaign.counts_unknown,
+        }
+    }
+}
+
+/// What a number may send at once at least: a message of some segments.
+const NUMBER_BURST_MIN: u64 = 10;
+
+/// What the numbers of a campaign share.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct CampaignLimits {
+    att: u32,
+    other: u32,
+    /// Each number has this for itself.
+    each: Option<Measure>,
+    day: u32,
+    counts_unknown: bool,
+}
+
+fn by_second(rate: u32, burst: u32) -> Measure {
+    Measure::PerSecond { rate_milli: u64::from(rate) * 1000, burst: burst.max(1) }
+}
