@@ -7,6 +7,7 @@ use crate::egress::{Answer, VendorPeer};
 use crate::ingress::CustomerPeer;
 use crate::mail::Mail;
 use crate::options::{Plan, ShardOptions};
+use crate::pool::NodePool;
 use crate::records::RecordLine;
 use crate::report::{LinkTally, VendorReport};
 use link::{App, Bell, Closed, Event, LinkId, Links};
@@ -77,7 +78,7 @@ pub(crate) struct Lines {
 }
 
 impl ShardApp {
-    pub(crate) fn new(options: ShardOptions, plan: Arc<Plan>, lines: Lines) -> Self {
+    pub(crate) fn new(options: ShardOptions, plan: Arc<Plan>, pool: Arc<NodePool>, lines: Lines) -> Self {
         let relay_options = relay::RelayOptions {
             node: options.node,
             shard: relay::ShardIndex(options.index),
@@ -86,7 +87,7 @@ impl ShardApp {
             seed: options.seed,
         };
         let mut app = ShardApp {
-            relay: Relay::new(relay_options, plan.snapshot.clone()),
+            relay: Relay::with_pool(relay_options, plan.snapshot.clone(), Box::new(pool)),
             options,
             plan,
             peers: Vec::new(),

@@ -28,6 +28,7 @@ mod mail;
 mod options;
 mod outputs;
 mod placement;
+mod pool;
 mod records;
 mod report;
 mod shard;
@@ -38,6 +39,7 @@ pub use options::{
     AddressSlot, BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions, address_slot,
 };
 pub use placement::home_shard;
+pub use pool::{AtomicWord, NodePool, node_pool};
 pub use records::{
     QueriedState, Query, QueryAnswer, RECORD_MAILBOX, RecordPort, RecordWord, WAITING_RECORDS_MAX, WhenFull,
 };

@@ -2,7 +2,7 @@
 
 use gateway_shard::{
     AddressSlot, Directive, Listening, Notice, Plan, ReportSlot, Secret, ShardOptions, ShardParts,
-    VendorOptions, address_slot, mesh, report_slot, run_shard,
+    VendorOptions, address_slot, mesh, node_pool, report_slot, run_shard,
 };
 use link::backoff::BackoffOptions;
 use relay::{Snapshot, SnapshotInput, Vendor, VendorId};
@@ -45,6 +45,7 @@ fn bench(addresses: AddressSlot, links_max: usize) -> Bench {
             report: report.clone(),
         },
         plan: Arc::new(plan(addresses)),
+        pool: node_pool(1, 0),
         post: mesh(1).pop().unwrap(),
         store: None,
         spool: None,

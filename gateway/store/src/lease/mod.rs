@@ -1,0 +1,3 @@
+//! What nodes lease from one another: tokens of limits.
+
+pub mod rates;
