@@ -7,12 +7,13 @@ use control::config::{Built, Config};
 use control::{ControlOptions, ControlThread, DrainOptions, Messages, ShardDesk, metrics::Sources};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
-use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
+use shard::{Listening, NodePool, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, node_pool, report_slot, run_shard};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
 use store::StoreThread;
+use store::lease::rates::{self, RatesThread};
 use store::spool::SpoolThread;
 
 /// Runs the gateway until it was told to stop and has drained.
@@ -34,6 +35,7 @@ pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<Mem
 struct Node {
     store: Option<StoreThread>,
     spool: Option<SpoolThread>,
+    rates: RatesThread,
     records: Option<RecordsThread>,
     shards: Vec<ShardThread>,
     control: ControlThread,
@@ -64,6 +66,9 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     let (store, store_ports) = store.transpose().context("the store")?.unzip();
     let spool = built.spool.as_ref().map(|options| store::spool::start(options, count));
     let (spool, spool_ports) = spool.transpose().context("the spool")?.unzip();
+    let pool = node_pool(count, built.nodes_max);
+    pool.prime(built.plan.snapshot.limit_table().specs());
+    let rates = rates::start(&built.rates, pool.clone()).context("the limits")?;
     let names = Names::of(&built.plan.snapshot);
     let records = built.cdr.as_ref().map(|options| cdr::start(options, names.clone(), count));
     let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
@@ -81,7 +86,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         let report = report_slot();
         reports.push(report.clone());
         let options = shard_options(config, index as u8, placements.len() as u8, report);
-        let mut parts = shard_parts(options, &built.plan, post, &mut desks);
+        let mut parts = shard_parts(options, &built.plan, &pool, post, &mut desks);
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
         parts.spool = spool_ports.next().map(|port| (port.ops, port.answers));
         parts.records = record_ports.next();
@@ -106,6 +111,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         spool: spool.as_ref().map(SpoolThread::report),
+        rates: Some(rates.report()),
         sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
     };
@@ -120,7 +126,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls, _names: names })
+    Ok(Node { store, spool, rates, records, shards, control, smpp, smpp_tls, _names: names })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -145,6 +151,7 @@ const SYSTEM_ID_MAX: usize = smpp::limits::SYSTEM_ID_SIZE_MAX - 1;
 fn shard_parts(
     options: ShardOptions,
     plan: &Arc<Plan>,
+    pool: &Arc<NodePool>,
     post: Post,
     desks: &mut Vec<ShardDesk>,
 ) -> ShardParts {
@@ -154,6 +161,7 @@ fn shard_parts(
     ShardParts {
         options,
         plan: plan.clone(),
+        pool: pool.clone(),
         post,
         store: None,
         spool: None,
@@ -230,6 +238,7 @@ fn end(node: Node) -> anyhow::Result<()> {
         let spool_ended = if ended.is_ok() { spool.join() } else { spool.end() };
         spool_ended.map_err(anyhow::Error::msg)?;
     }
+    node.rates.end().map_err(anyhow::Error::msg)?;
     ended?;
     if let Some(records) = node.records {
         records.join().map_err(anyhow::Error::msg)?;

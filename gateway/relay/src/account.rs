@@ -65,6 +65,9 @@ pub(crate) struct AccountState {
     pub(crate) receivers: Vec<Key>,
     /// Where the round over `receivers` goes on.
     turn: usize,
+    /// A page of parked deliveries is being handed out: to one session as long as that has slots, so that a page costs
+    /// one write and one read, not one for each session.
+    in_page: bool,
     /// Other shards with sessions that may receive.
     pub(crate) elsewhere: SmallVec<[(ShardIndex, u32); 2]>,
     /// Where the round over `elsewhere` goes on.
@@ -120,12 +123,27 @@ impl AccountState {
             }
             let session = &sessions[key];
             if session.in_flight < session.window {
-                self.turn = if place + 1 < count { place + 1 } else { 0 };
+                self.turn = match place + 1 {
+                    _ if self.in_page => place,
+                    next if next < count => next,
+                    _ => 0,
+                };
                 return Receiver::Free(key);
             }
             found = Receiver::Busy;
         }
         found
+    }
+
+    /// Begins a page of parked deliveries, with the session whose turn it is.
+    pub(crate) fn begin_page(&mut self) {
+        self.in_page = true;
+    }
+
+    /// Ends it; the next one goes to the next session.
+    pub(crate) fn end_page(&mut self) {
+        self.in_page = false;
+        self.turn = (self.turn + 1).checked_rem(self.receivers.len()).unwrap_or_default();
     }
 
     /// The next shard in the round that announced sessions.
@@ -219,6 +237,7 @@ impl Accounts {
             deduplicate_window: Duration::ZERO,
             receivers: Vec::new(),
             turn: 0,
+            in_page: false,
             elsewhere: SmallVec::new(),
             turn_elsewhere: 0,
             waiting: List::default(),

@@ -3,7 +3,7 @@
 use crate::admit::{Submission, admit};
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
-use crate::limit::{Carrier, Charges, segments};
+use crate::limit::{Charges, segments};
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
 use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
@@ -139,10 +139,13 @@ impl Relay {
         let mut carried = Charges::NONE;
         if let Some(number) = self.snapshot.limit_table().of_source(submission.source) {
             let tokens = segments(submission);
-            let (campaign, day) = number.to(carrier_of(&self.snapshot, submission.destination));
             carried.add(number.own, tokens);
-            carried.add(campaign, tokens);
-            carried.add(day, tokens);
+            if number.asks_carrier() {
+                let network = self.snapshot.networks().find(submission.destination);
+                let (campaign, day) = number.to(self.snapshot.limit_table().carrier(network));
+                carried.add(campaign, tokens);
+                carried.add(day, tokens);
+            }
         }
         self.limiter.check(now, &own)?;
         self.limiter.check(now, &carried).inspect_err(|_| self.limiter.leave(&own))?;
@@ -561,10 +564,4 @@ impl Relay {
             self.lose(now, key);
         }
     }
-}
-
-/// Which carrier serves a destination, where anybody knows.
-#[inline]
-fn carrier_of(_snapshot: &crate::snapshot::Snapshot, _destination: &[u8]) -> Carrier {
-    Carrier::Unknown
 }

@@ -49,6 +49,7 @@ mod limit;
 mod message;
 mod mo;
 mod mutation;
+mod network;
 mod numbers;
 mod open;
 mod output;
@@ -90,6 +91,7 @@ pub use message::{
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
+pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
 pub use part::MoPart;

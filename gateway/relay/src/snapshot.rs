@@ -3,6 +3,7 @@
 
 use crate::limit::{LimitTable, LimitsInput, Sources, WhenAway};
 use crate::message::{AccountId, VendorId};
+use crate::network::{NetworkRule, Networks};
 use crate::numbers::{self, KeywordRule, NumberOwners, Numbers};
 use crate::route::{Route, RouteTable};
 use core::time::Duration;
@@ -262,6 +263,8 @@ pub struct SnapshotInput {
     pub keywords: Vec<KeywordRule>,
     /// Source numbers, campaigns and brands, and what carriers allow them.
     pub carriers: LimitsInput,
+    /// Which mobile network a destination belongs to.
+    pub networks: Vec<NetworkRule>,
     /// The bounds.
     pub limits: Limits,
     /// Whether and how receipts are matched.
@@ -281,6 +284,7 @@ pub struct Snapshot {
     account_places: HashMap<AccountId, u32, FixedState>,
     vendor_places: HashMap<VendorId, u32, FixedState>,
     numbers: Numbers,
+    networks: Networks,
     routes: RouteTable,
     limit_table: LimitTable,
     limits: Limits,
@@ -428,6 +432,26 @@ pub enum Mistake {
         /// At most so many.
         max: usize,
     },
+    /// A network's prefix is not 1 to 20 digits.
+    NetworkPrefixInvalid {
+        /// The rule.
+        network: usize,
+    },
+    /// An earlier rule has this prefix already.
+    NetworkPrefixTwice {
+        /// The rule that came later.
+        network: usize,
+    },
+    /// A country code is not three digits, a network code is not two or three, or the carrier's name is too long.
+    NetworkCodeInvalid {
+        /// The rule.
+        network: usize,
+    },
+    /// More different networks than can be named.
+    NetworksTooMany {
+        /// At most so many.
+        max: usize,
+    },
     /// A bound is zero or outside its range; the field's name.
     LimitInvalid {
         /// The field of [`Limits`].
@@ -471,9 +495,10 @@ impl Snapshot {
         }
         let mut numbers = owners(&input.accounts, &mut mistakes);
         numbers::add_keywords(&mut numbers, &input.keywords, &account_places, &mut mistakes);
+        let networks = Networks::compile(&input.networks, &mut mistakes);
         check_limits(&input.limits, &mut mistakes);
         let limit_table =
-            LimitTable::compile(&input.accounts, &input.vendors, &input.carriers, &mut mistakes);
+            LimitTable::compile(&input.accounts, &input.vendors, &networks, &input.carriers, &mut mistakes);
         let routes = RouteTable::compile(&input.routes, &account_places, &vendor_places, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -485,6 +510,7 @@ impl Snapshot {
             account_places,
             vendor_places,
             numbers,
+            networks,
             routes,
             limit_table,
             limits: input.limits,
@@ -533,6 +559,11 @@ impl Snapshot {
     /// What is known of a destination of MO. A leading `+` is skipped.
     pub fn number(&self, destination: &[u8]) -> Option<&NumberOwners> {
         self.numbers.get(crate::route::without_plus(destination))
+    }
+
+    /// The mobile networks of destinations, where known.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     /// The compiled routes.

@@ -2,6 +2,7 @@
 //! this process, a plain SMPP client, free ports, and a wait that has an end.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses its part")]
 
+pub mod bulk;
 pub mod client;
 
 use loadgen::scenario::Scenario as Load;

@@ -24,7 +24,7 @@ pub fn settings_document() -> String {
 fn write_section(text: &mut String, section: &SectionKind) {
     let heading = if std::ptr::eq(section, &raw const routes::VENDOR) {
         "`vendors` of a route".to_string()
-    } else if matches!(section.name, "customer" | "vendor" | "route") {
+    } else if matches!(section.name, "customer" | "vendor" | "route" | "mo_route" | "network" | "number" | "campaign" | "brand") {
         format!("`[[{}]]`", section.name)
     } else {
         format!("`[{}]`", section.name)

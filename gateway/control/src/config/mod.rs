@@ -9,16 +9,21 @@
 //! and `build` are the same for both. One file per section; each lists its settings in a table, from which
 //! `docs/settings.md` is written.
 
+mod brands;
 mod build;
+mod campaigns;
 mod cdr;
 mod check;
 mod customers;
 mod document;
 mod environment;
+mod limits;
 mod listen;
 mod mistake;
 mod mo_routes;
+mod networks;
 mod node;
+mod numbers;
 mod reader;
 mod redis;
 mod relay;
@@ -35,15 +40,20 @@ mod tls;
 mod value;
 mod vendors;
 
+pub use brands::Brand;
 pub use build::{Built, build};
+pub use campaigns::Campaign;
 pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use limits::Limits;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
+pub use networks::Network;
 pub use node::Node;
+pub use numbers::Number;
 pub use redis::Redis;
 pub use relay::Relay;
 pub use routes::{Route, RouteVendor};
@@ -91,6 +101,16 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[mo_route]]`.
     pub mo_routes: Vec<MoRoute>,
+    /// `[[network]]`.
+    pub networks: Vec<Network>,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[[number]]`.
+    pub numbers: Vec<Number>,
+    /// `[[campaign]]`.
+    pub campaigns: Vec<Campaign>,
+    /// `[[brand]]`.
+    pub brands: Vec<Brand>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -182,7 +202,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 12] = [
+pub(crate) static SECTIONS: [&SectionKind; 17] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -195,6 +215,11 @@ pub(crate) static SECTIONS: [&SectionKind; 12] = [
     &vendors::SECTION,
     &routes::SECTION,
     &mo_routes::SECTION,
+    &networks::SECTION,
+    &limits::SECTION,
+    &numbers::SECTION,
+    &campaigns::SECTION,
+    &brands::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -221,5 +246,10 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         vendors: entries(&vendors::SECTION).iter().map(|entry| vendors::read(entry, directory)).collect(),
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
+        networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
+        limits: limits::read(&reader.section(root, &limits::SECTION)),
+        numbers: entries(&numbers::SECTION).iter().map(numbers::read).collect(),
+        campaigns: entries(&campaigns::SECTION).iter().map(campaigns::read).collect(),
+        brands: entries(&brands::SECTION).iter().map(brands::read).collect(),
     }
 }

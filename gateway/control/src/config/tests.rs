@@ -441,3 +441,30 @@ fn a_sink_without_a_database_and_a_wrong_one_are_mistakes() {
         &["gw.toml:2:9: [cdr]: sinks holds \"floppy\"; use \"file\" or \"postgres\""],
     );
 }
+
+#[test]
+fn networks_are_read_and_their_mistakes_told() {
+    let text = format!(
+        "{GOOD}[[network]]\nprefix = \"+1202\"\nmcc = \"310\"\nmnc = \"260\"\ncarrier = \"tmobile\"\n\
+         [[network]]\nprefix = \"44\"\nmcc = \"234\"\n"
+    );
+    let built = build(&parse_with(&text, &[]).unwrap()).unwrap();
+    let networks = built.plan.snapshot.networks();
+    let found = |destination: &[u8]| {
+        let network = networks.network(networks.find(destination)?);
+        Some((network.code.to_string(), network.carrier.to_string()))
+    };
+    assert_eq!(found(b"12025550100"), Some(("310260".into(), "tmobile".into())));
+    assert_eq!(found(b"447700900000"), Some(("234".into(), String::new())));
+    assert_eq!(found(b"33"), None);
+    check(
+        "[[network]]\nprefix = \"\"\nmcc = \"31\"\n[[network]]\nprefix = \"1\"\nmcc = \"310\"\nmnc = \"1\"\n\
+         [[network]]\nprefix = \"+1\"\nmcc = \"310\"\n",
+        &[
+            "gw.toml:2:10: network \"\": \"\" is no number; write 1 to 20 digits",
+            "gw.toml:3:7: network \"\": mcc \"31\" is none; write three digits for mcc, two or three for mnc",
+            "gw.toml:7:7: network \"1\": mnc \"1\" is none; write three digits for mcc, two or three for mnc",
+            "gw.toml:9:10: network: prefix 1 has its network already (at gw.toml:5:10); remove one of them",
+        ],
+    );
+}

@@ -5,13 +5,14 @@ use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use crate::cdr::SinkView;
 use arc_swap::ArcSwap;
-use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
+use relay::{LeaseCounters, Refusal, SpoolTraffic, Traffic, VendorTraffic};
 use shard::{Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::StoreCounters;
+use store::lease::rates::RatesReport;
 use store::spool::SpoolCounters;
 
 /// Where the figures come from.
@@ -35,6 +36,8 @@ pub struct Sources {
     pub store: Option<Arc<ArcSwap<StoreCounters>>>,
     /// The spool's counters, where there is one.
     pub spool: Option<Arc<ArcSwap<SpoolCounters>>>,
+    /// What the leases of limits did, and how they stand.
+    pub rates: Option<Arc<ArcSwap<RatesReport>>>,
     /// The sinks of records, by label.
     pub sinks: Vec<(&'static str, SinkView)>,
     /// The pool that checks passwords.
@@ -94,6 +97,9 @@ impl Sources {
         }
         if let Some(spool) = &self.spool {
             totals.add_spool(&spool.load());
+        }
+        if let Some(rates) = &self.rates {
+            totals.add_rates(&rates.load());
         }
         for (label, sink) in &self.sinks {
             let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -175,6 +181,19 @@ impl Totals {
         }
     }
 
+    fn add_rates(&mut self, report: &RatesReport) {
+        let RatesReport { counters, lease_age } = report;
+        let LeaseCounters { exchanges, failures, asks, tokens, lapses, limits, on_fallback } = counters;
+        self.put(&n::LIMIT_LEASE_AGE, &[], lease_age.as_secs_f64());
+        self.count(&n::LIMIT_EXCHANGES, &["answered"], *exchanges);
+        self.count(&n::LIMIT_EXCHANGES, &["failed"], *failures);
+        self.count(&n::LIMIT_ASKS, &[], *asks);
+        self.count(&n::LIMIT_TOKENS, &[], *tokens);
+        self.count(&n::LIMIT_LAPSES, &[], *lapses);
+        self.count(&n::LIMITS_LEASED, &[], *limits);
+        self.count(&n::LIMITS_ON_FALLBACK, &[], *on_fallback);
+    }
+
     fn add_tally(&mut self, side: &str, tally: &LinkTally) {
         let LinkTally { bound, binds_accepted, binds_refused, closed } = tally;
         self.count(&n::LINKS, &[side, "bound"], *bound);
@@ -233,13 +252,14 @@ impl Totals {
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
-            records_lost,
+            records_lost, limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
         } = traffic;
         self.count(&n::SUBMITS, &[], *submits);
         self.count(&n::CDR_DROPPED, &["relay"], *records_lost);
+        self.count(&n::LIMITS_WITHOUT_ROOM, &[], *limits_without_room);
         for (result, count) in [
             ("accepted", submits_accepted),
             ("rejected", submits_rejected),

@@ -38,6 +38,7 @@ fn bench(drain_max: Duration) -> Bench {
             shards: vec![slot.clone()],
             store: None,
             spool: None,
+            rates: None,
             sinks: Vec::new(),
             authenticator: None,
         },

@@ -11,6 +11,8 @@ pub enum Carrier {
     Verizon,
     /// Another one that is known.
     Other,
+    /// One of another country: nothing of all this holds there.
+    Foreign,
     /// Nobody knows which network the destination is on.
     Unknown,
 }

@@ -3,6 +3,7 @@
 use super::carriers::{AttScope, Carrier, CarrierRules, att_rule, by_minute, tmobile_cap};
 use super::scope::Scope;
 use super::spec::{LimitId, LimitSpec, Measure, WhenAway};
+use crate::network::{NetworkIndex, Networks};
 use crate::numbers::digits_of;
 use crate::snapshot::{Account, Mistake, NUMBER_LENGTH_MAX, Vendor};
 use foldhash::fast::FixedState;
@@ -101,6 +102,12 @@ pub(crate) struct NumberLimits {
 }
 
 impl NumberLimits {
+    /// Whether the carrier makes a difference.
+    #[inline]
+    pub(crate) fn asks_carrier(&self) -> bool {
+        [self.att, self.other, self.verizon, self.day].iter().any(|place| *place != NO_LIMIT)
+    }
+
     /// The limits for a message to that network: of the campaign, of the brand's day.
     #[inline]
     pub(crate) fn to(&self, carrier: Carrier) -> (u32, u32) {
@@ -110,6 +117,7 @@ impl NumberLimits {
             Carrier::TMobile => (NO_LIMIT, self.day),
             Carrier::Verizon => (self.verizon, NO_LIMIT),
             Carrier::Other => (self.other, NO_LIMIT),
+            Carrier::Foreign => (NO_LIMIT, NO_LIMIT),
         }
     }
 }
@@ -123,12 +131,15 @@ pub struct LimitTable {
     /// By place of the vendor.
     vendors: Vec<u32>,
     numbers: HashMap<Box<[u8]>, NumberLimits, FixedState>,
+    /// By place of the network.
+    carriers: Vec<Carrier>,
 }
 
 impl LimitTable {
     pub(crate) fn compile(
         accounts: &[Account],
         vendors: &[Vendor],
+        networks: &Networks,
         input: &LimitsInput,
         mistakes: &mut Vec<Mistake>,
     ) -> Self {
@@ -144,6 +155,14 @@ impl LimitTable {
             table.vendors.push(place);
         }
         table.put_numbers(input, mistakes);
+        table.carriers = networks
+            .all()
+            .iter()
+            .map(|network| match network.code.is_in(UNITED_STATES) {
+                true => Carrier::of_word(&network.carrier),
+                false => Carrier::Foreign,
+            })
+            .collect();
         if table.specs.len() > LIMITS_CONFIGURED_MAX {
             mistakes.push(Mistake::LimitsTooMany { max: LIMITS_CONFIGURED_MAX });
         }
@@ -170,6 +189,10 @@ impl LimitTable {
             return None;
         }
         self.numbers.get(crate::route::without_plus(source))
+    }
+
+    pub(crate) fn carrier(&self, network: Option<NetworkIndex>) -> Carrier {
+        network.map_or(Carrier::Unknown, |network| self.carriers[usize::from(network.0)])
     }
 
     fn put(&mut self, scope: Scope, name: &str, measure: Option<Measure>, when_away: WhenAway) -> u32 {
@@ -290,6 +313,8 @@ impl LimitTable {
     }
 }
 
+/// Mobile country codes of the United States.
+const UNITED_STATES: core::ops::RangeInclusive<u16> = 310..=316;
 /// What a number may send at once at least: a message of some segments.
 const NUMBER_BURST_MIN: u64 = 10;
 

@@ -2,7 +2,7 @@
 
 mod choose;
 mod table;
-mod trie;
+pub(crate) mod trie;
 
 pub use choose::Chooser;
 pub(crate) use choose::mix;

@@ -2,15 +2,15 @@
 //! own: its place in the parent holds the value, so that most of a large table is one level shorter.
 
 /// Says "no value" and "no child".
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 /// Marks a child that is a value, not a node.
 const LEAF: u32 = 1 << 31;
 /// Longest way through the trie: digits of an address (SMPP 3.4 §5.2.9), and the root.
-pub(super) const DEPTH_MAX: usize = crate::snapshot::NUMBER_LENGTH_MAX + 1;
+pub(crate) const DEPTH_MAX: usize = crate::snapshot::NUMBER_LENGTH_MAX + 1;
 
 /// Prefix -> value, values below `LEAF`.
 #[derive(Debug)]
-pub(super) struct Trie {
+pub(crate) struct Trie {
     nodes: Vec<Node>,
 }
 
@@ -23,12 +23,12 @@ struct Node {
 const EMPTY: Node = Node { children: [NONE; 10], value: NONE };
 
 impl Trie {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { nodes: vec![EMPTY] }
     }
 
     /// Sets the value of a prefix of at most 20 ASCII digits.
-    pub(super) fn insert(&mut self, prefix: &[u8], value: u32) {
+    pub(crate) fn insert(&mut self, prefix: &[u8], value: u32) {
         assert!(value < LEAF - 1, "more values than the trie can name");
         assert!(prefix.len() < DEPTH_MAX);
         let Some((last, way)) = prefix.split_last() else {
@@ -61,10 +61,17 @@ impl Trie {
         new
     }
 
+    /// The value of the longest prefix of `digits`.
+    #[inline]
+    pub(crate) fn longest(&self, digits: &[u8]) -> Option<u32> {
+        let (found, count) = self.on_the_way(digits);
+        found[..count].last().copied()
+    }
+
     /// Values of all prefixes of `digits`, shortest first, and how many there are. Ends at the first octet
     /// that is no digit.
     #[inline]
-    pub(super) fn on_the_way(&self, digits: &[u8]) -> ([u32; DEPTH_MAX], usize) {
+    pub(crate) fn on_the_way(&self, digits: &[u8]) -> ([u32; DEPTH_MAX], usize) {
         let mut found = [NONE; DEPTH_MAX];
         let mut count = 0;
         let mut node = &self.nodes[0];
