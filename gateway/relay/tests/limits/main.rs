@@ -25,6 +25,7 @@ fn story(shards: u8, nodes: u32) -> Story {
         outages: Vec::new(),
         when_away: WhenAway::Share,
         millis: 4_000,
+        quiet_millis: 0,
         seed: 1,
     }
 }
@@ -112,6 +113,15 @@ fn redis_emptied_or_slow_breaks_no_bound() {
     }
 }
 
+/// What the bucket in Redis gained while nodes went by their shares was spent by them already.
+#[test]
+fn shares_are_not_granted_a_second_time() {
+    for length in [300, 500, 1_000] {
+        let outages = vec![Outage::away(1_500, 1_500 + length)];
+        told(Story { quiet_millis: 1_000, outages, ..story(2, 3) });
+    }
+}
+
 fn random(seed: u64) -> World {
     let mut number = seed;
     let mut draw = |below: u64| {
@@ -146,6 +156,7 @@ fn random(seed: u64) -> World {
         outages,
         when_away: [WhenAway::Share, WhenAway::Closed][draw(2) as usize],
         millis: 3_000,
+        quiet_millis: draw(3) * 500,
         seed,
     })
 }

@@ -85,6 +85,8 @@ pub(crate) struct Story {
     pub(crate) outages: Vec<Outage>,
     pub(crate) when_away: WhenAway,
     pub(crate) millis: u64,
+    /// No demand before.
+    pub(crate) quiet_millis: u64,
     pub(crate) seed: u64,
 }
 
@@ -220,7 +222,7 @@ impl World {
             // Demand in millionths of thousandths, so that nothing is rounded away. A slow limit is always wanted.
             credit += self.rate_milli * step * self.story.demand_tenths / 10;
             let least = if self.rate_milli < 20_000 && at % 50_000 == 0 { 1_000_000_000 } else { 0 };
-            credit = credit.max(least);
+            credit = if at < self.story.quiet_millis * 1000 { 0 } else { credit.max(least) };
             while credit >= 1_000_000_000 {
                 credit -= 1_000_000_000;
                 self.submit(at);
