@@ -113,12 +113,14 @@ fn redis_emptied_or_slow_breaks_no_bound() {
     }
 }
 
-/// What the bucket in Redis gained while nodes went by their shares was spent by them already.
+/// What the bucket in Redis gained while nodes went by their shares was spent by them already. It shows where the bucket
+/// is larger than what the rate brings while leases lapse.
 #[test]
 fn shares_are_not_granted_a_second_time() {
-    for length in [300, 500, 1_000] {
-        let outages = vec![Outage::away(1_500, 1_500 + length)];
-        told(Story { quiet_millis: 1_000, outages, ..story(2, 3) });
+    for length in [500, 1_000, 1_500] {
+        let outages = vec![Outage::away(2_500, 2_500 + length)];
+        let quiet = Story { burst: 1_000, demand_tenths: 40, quiet_millis: 1_500, ..story(2, 3) };
+        told(Story { outages, millis: 5_000, ..quiet });
     }
 }
 
