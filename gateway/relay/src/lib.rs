@@ -82,9 +82,9 @@ pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::{
     ASKS_MAX, ATT_RULES, ATT_TRIAL, Answer, Ask, AskKind, AttRule, AttScope, Brand, Campaign, Carrier,
     CarrierRules, Grant, Holders, LEASE_LIFE, LIMITS_CONFIGURED_MAX, LIMITS_MAX, LeaseCounters, Leases, LimitId,
-    LimitSpec, LimitTable, LimitsInput, Measure, NodeOptions, NodeTokens, NumberKind, Opened, PlainWord, Scope,
+    LimitShown, LimitSpec, LimitTable, LimitsInput, Measure, NodeOptions, NodeTokens, NumberKind, Opened, PlainWord, Scope,
     Sizes, Slot, SourceNumber, Sources, TMOBILE_TIERS, Take, TokenBook, TokenPool, TokenView, WhenAway, Word,
-    att_rule, by_minute, pacific_day, tmobile_cap,
+    att_rule, by_minute, limits_of, pacific_day, tmobile_cap,
 };
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,

@@ -30,11 +30,6 @@ struct Mnc {
 }
 
 impl NetworkCode {
-    /// Whether its country's code lies there.
-    pub fn is_in(&self, countries: core::ops::RangeInclusive<u16>) -> bool {
-        countries.contains(&self.mcc)
-    }
-
     /// Reads a country code of three digits and a network code of two or three; an empty one is left open.
     pub fn new(mcc: &str, mnc: &str) -> Option<Self> {
         let number = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok());

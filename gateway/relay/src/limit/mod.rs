@@ -35,7 +35,7 @@ pub use scope::Scope;
 pub use sources::Sources;
 pub use spec::{Holders, LimitId, LimitSpec, Measure, Sizes, WhenAway};
 pub use table::{
-    Brand, Campaign, LIMITS_CONFIGURED_MAX, LimitTable, LimitsInput, NumberKind, SourceNumber,
+    Brand, Campaign, LIMITS_CONFIGURED_MAX, LimitShown, LimitTable, LimitsInput, NumberKind, SourceNumber, limits_of,
 };
 
 pub(crate) use bucket::Bucket;

@@ -5,7 +5,8 @@ use super::scope::Scope;
 use super::spec::{LimitId, LimitSpec, Measure, WhenAway};
 use crate::network::{NetworkIndex, Networks};
 use crate::numbers::digits_of;
-use crate::snapshot::{Account, Mistake, NUMBER_LENGTH_MAX, Vendor};
+use crate::message::{AccountId, VendorId};
+use crate::snapshot::{Account, Mistake, NUMBER_LENGTH_MAX, Snapshot, Vendor};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -158,7 +159,7 @@ impl LimitTable {
         table.carriers = networks
             .all()
             .iter()
-            .map(|network| match network.code.is_in(UNITED_STATES) {
+            .map(|network| match UNITED_STATES.contains(&network.code.mcc()) {
                 true => Carrier::of_word(&network.carrier),
                 false => Carrier::Foreign,
             })
@@ -331,4 +332,177 @@ struct CampaignLimits {
 
 fn by_second(rate: u32, burst: u32) -> Measure {
     Measure::PerSecond { rate_milli: u64::from(rate) * 1000, burst: burst.max(1) }
+}
+
+/// One limit that a message would be under.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LimitShown {
+    /// What it is about.
+    pub scope: Scope,
+    /// Of whom or what.
+    pub name: Box<str>,
+    /// How much.
+    pub measure: Measure,
+}
+
+/// The limits that a message would be under, in the order in which they are asked; those of vendors last, of all vendors
+/// named. For explanations: nothing is taken.
+pub fn limits_of(
+    snapshot: &Snapshot,
+    account: AccountId,
+    source: &[u8],
+    destination: &[u8],
+    vendors: &[VendorId],
+) -> Vec<LimitShown> {
+    let table = snapshot.limit_table();
+    let mut shown = Vec::new();
+    let by_bind = |scope, name: &str, rate: u32, burst: u32| {
+        let measure = by_second(rate, burst);
+        (rate > 0).then(|| LimitShown { scope, name: name.into(), measure })
+    };
+    if let Some(account) = snapshot.account(account) {
+        shown.extend(by_bind(Scope::Bind, &account.name, account.bind_rate, account.bind_rate));
+    }
+    let mut places = vec![snapshot.account_place(account).map_or(NO_LIMIT, |place| table.of_account(place))];
+    if let Some(number) = table.of_source(source) {
+        let (campaign, day) = number.to(table.carrier(snapshot.networks().find(destination)));
+        places.extend([number.own, campaign, day]);
+    }
+    let of_vendor = |id| snapshot.vendor_place(id).map_or(NO_LIMIT, |place| table.of_vendor(place));
+    places.extend(vendors.iter().map(|id| of_vendor(*id)));
+    shown.extend(places.into_iter().filter(|place| *place != NO_LIMIT).map(|place| {
+        let spec = &table.specs[place as usize];
+        LimitShown { scope: spec.scope, name: spec.name.clone(), measure: spec.measure }
+    }));
+    for vendor in vendors.iter().filter_map(|id| snapshot.vendor(*id)) {
+        shown.extend(by_bind(Scope::VendorBind, &vendor.name, vendor.rate_per_bind, 1));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{NetworkCode, NetworkRule};
+    use crate::snapshot::SnapshotInput;
+
+    fn number(digits: &str, kind: NumberKind, campaign: Option<&str>) -> SourceNumber {
+        let campaign = campaign.map(Into::into);
+        SourceNumber { digits: digits.into(), kind, campaign, rate_milli: None, burst: None }
+    }
+
+    fn campaign(name: &str, class: char) -> Campaign {
+        let (name, brand) = (name.into(), "shop".into());
+        Campaign { name, brand, class, per_minute: None, burst: None, scope: None }
+    }
+
+    fn input() -> SnapshotInput {
+        let network = |prefix: &str, code: &str, carrier: &str| NetworkRule {
+            prefix: prefix.into(),
+            code: NetworkCode::parse(code).unwrap(),
+            carrier: carrier.into(),
+        };
+        SnapshotInput {
+            accounts: vec![Account { rate: 50, burst: 60, bind_rate: 7, ..Account::new("acme") }],
+            vendors: vec![Vendor { rate: 9, burst: 3, rate_per_bind: 4, ..Vendor::new("west") }],
+            networks: vec![
+                network("1310", "310410", "att"),
+                network("1312", "310260", "tmobile"),
+                network("1313", "311480", "Verizon"),
+                network("1314", "311580", "uscellular"),
+                network("44", "23415", "vodafone"),
+            ],
+            carriers: LimitsInput {
+                numbers: vec![
+                    number("+12025550100", NumberKind::LongCode, Some("offers")),
+                    number("12025550101", NumberKind::LongCode, Some("offers")),
+                    number("12025550102", NumberKind::LongCode, Some("agents")),
+                    number("12025550103", NumberKind::LongCode, None),
+                    number("18005550100", NumberKind::TollFree, None),
+                    number("12345", NumberKind::ShortCode, None),
+                ],
+                campaigns: vec![campaign("offers", 'E'), campaign("agents", 'N')],
+                brands: vec![Brand {
+                    name: "shop".into(),
+                    tier: "low".into(),
+                    daily_cap: None,
+                    counts_unknown: false,
+                }],
+                ..LimitsInput::default()
+            },
+            ..SnapshotInput::default()
+        }
+    }
+
+    fn names(snapshot: &Snapshot, source: &str, destination: &str) -> Vec<String> {
+        let (acme, west) = (AccountId::of_name(b"acme"), VendorId::of_name(b"west"));
+        let shown = limits_of(snapshot, acme, source.as_bytes(), destination.as_bytes(), &[west]);
+        let all = shown.iter().map(|limit| format!("{} {}", limit.scope.label(), limit.name));
+        all.filter(|name| !name.ends_with("acme") && !name.ends_with("west")).collect()
+    }
+
+    #[test]
+    fn a_source_and_a_network_decide_which_limits_hold() {
+        let snapshot = Snapshot::compile(input()).unwrap();
+        let check = |source: &str, destination: &str, expected: &[&str]| {
+            assert_eq!(names(&snapshot, source, destination), expected, "{source} {destination}");
+        };
+        check("12025550100", "13105550111", &["campaign offers/att"]);
+        check("+12025550101", "+13105550111", &["campaign offers/att"]);
+        check("12025550100", "19995550111", &["campaign offers/att"]);
+        check("12025550100", "13125550111", &["brand shop"]);
+        check("12025550100", "13135550111", &["number 12025550100/verizon"]);
+        check("12025550100", "13145550111", &["campaign offers/other"]);
+        check("12025550100", "447700900123", &[]);
+        check("12025550102", "13105550111", &["campaign agents/12025550102/att"]);
+        check("12025550103", "13105550111", &["number 12025550103"]);
+        check("18005550100", "13105550111", &["number 18005550100"]);
+        check("12345", "13125550111", &["number 12345"]);
+        check("ACME", "13105550111", &[]);
+        let all = limits_of(&snapshot, AccountId::of_name(b"acme"), b"", b"", &[VendorId::of_name(b"west")]);
+        let scopes: Vec<_> = all.iter().map(|limit| limit.scope).collect();
+        assert_eq!(scopes, [Scope::Bind, Scope::Account, Scope::Vendor, Scope::VendorBind]);
+    }
+
+    #[test]
+    fn each_rule_can_be_changed_and_switched_off() {
+        let mut off = input();
+        off.carriers.rules.att = false;
+        off.carriers.rules.tmobile = false;
+        off.carriers.rules.verizon_per_minute = 0;
+        off.carriers.numbers[4].rate_milli = Some(0);
+        let snapshot = Snapshot::compile(off).unwrap();
+        for destination in ["13105550111", "13125550111", "13135550111", "13145550111"] {
+            assert_eq!(names(&snapshot, "12025550100", destination), [""; 0]);
+        }
+        assert_eq!(names(&snapshot, "18005550100", "13105550111"), [""; 0]);
+        let mut changed = input();
+        changed.carriers.campaigns[0].per_minute = Some(600);
+        changed.carriers.brands[0] =
+            Brand { daily_cap: Some(77), counts_unknown: true, ..changed.carriers.brands[0].clone() };
+        let snapshot = Snapshot::compile(changed).unwrap();
+        assert_eq!(names(&snapshot, "12025550100", "19995550111"), ["campaign offers/att", "brand shop"]);
+        let specs = snapshot.limit_table().specs();
+        let measure = |name: &str| specs.iter().find(|spec| &*spec.name == name).unwrap().measure;
+        assert_eq!(measure("shop"), Measure::PerDay { cap: 77 });
+        assert_eq!(measure("offers/att"), Measure::PerSecond { rate_milli: 9_500, burst: 30 });
+    }
+
+    #[test]
+    fn all_mistakes_are_reported() {
+        let mut wrong = input();
+        wrong.carriers.numbers[1].digits = "12025550100".into();
+        wrong.carriers.numbers[3].digits = "12x".into();
+        wrong.carriers.numbers[4].campaign = Some("none".into());
+        wrong.carriers.campaigns.push(campaign("odd", 'Q'));
+        wrong.carriers.campaigns.push(Campaign { brand: "none".into(), ..campaign("lost", 'E') });
+        let expected = [
+            Mistake::CampaignInvalid { campaign: 2 },
+            Mistake::CampaignInvalid { campaign: 3 },
+            Mistake::SourceNumberTwice { number: 1 },
+            Mistake::SourceNumberInvalid { number: 3 },
+            Mistake::SourceCampaignUnknown { number: 4 },
+        ];
+        assert_eq!(Snapshot::compile(wrong).unwrap_err(), expected);
+    }
 }
