@@ -58,7 +58,7 @@ fn relay(is_limited: bool) -> Relay {
     let north = VendorId::of_name(b"north");
     let route = Route {
         prefix: "1".into(),
-        vendors: vec![WeightedVendor { vendor: north, weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: north, weight: 1, price: None }],
         ..Route::default()
     };
     let network = |index: u64| NetworkRule {

@@ -13,7 +13,8 @@
 //!                                                   auth-0..n: password hashing
 //! ```
 //!
-//! Nothing on the message path waits for anything here.
+//! A new configuration comes by SIGHUP or from another source, and goes by `publish` to the pool and, by the desks, to the
+//! shards. Nothing on the message path waits for anything here.
 #![forbid(unsafe_code)]
 
 pub mod auth;
@@ -26,6 +27,7 @@ pub mod memory;
 mod messages;
 pub mod metrics;
 pub mod names;
+pub mod publish;
 mod signals;
 mod thread;
 
@@ -33,6 +35,7 @@ pub use config::{Built, Config, Mistake, Report, build, check_config, load};
 pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
 pub use messages::Messages;
+pub use publish::{ConfigState, PublishOptions, Publisher};
 pub use thread::{ControlOptions, ControlThread, start};
 
 #[cfg(test)]

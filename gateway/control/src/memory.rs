@@ -1,6 +1,6 @@
 //! The most memory that a configuration lets the node take; printed at the start, by `check-config` and as a metric.
 
-use crate::config::{Built, Config};
+use crate::config::Built;
 use relay::Limits;
 use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
 use store::spool::{SPOOL_MAILBOX_LENGTH, SpoolOptions};
@@ -9,16 +9,16 @@ use store::{STORE_MAILBOX_LENGTH, StoreOptions};
 /// Passwords: 1,024 that wait, 20 MiB while one is hashed, and the memory of those that were right, octets.
 const PASSWORDS_OCTETS: u64 = 32 << 20;
 
-/// The bound for so many shards.
-pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
-    let vendors = &config.vendors;
+/// The bound for so many shards and customers' links.
+pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
+    let (vendors, customers) = (&built.plan.vendors, &built.plan.customers);
     let limits = built.plan.snapshot.limits();
     let mut bound = memory_bound(&NodeSize {
         shards,
-        customers: config.customers.len() as u64,
+        customers: customers.len() as u64,
         // Each shard rounds its part up.
-        links_max: u64::from(config.session.links_max) + shards,
-        window_max: config.customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
+        links_max: u64::from(links_max) + shards,
+        window_max: customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
         vendor_binds: vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
         vendor_windows: vendors.iter().map(|vendor| u64::from(vendor.binds) * u64::from(vendor.window)).sum(),
         limits: *limits,
@@ -36,6 +36,11 @@ pub fn bound_of(config: &Config, built: &Built, shards: u64) -> MemoryBound {
         let worst = steady + 2 * shards * open * size_of::<shard::RecordWord>() as u64;
         bound.summands.push(Summand { holder: "records", worst, steady });
     }
+    bound.summands.push(Summand {
+        holder: "limits",
+        worst: relay::LIMITS_OCTETS,
+        steady: relay::LIMITS_OCTETS,
+    });
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound
 }

@@ -50,6 +50,8 @@ impl Default for Session {
 #[derive(Debug)]
 pub(crate) struct AccountState {
     pub(crate) id: AccountId,
+    /// Which snapshot the next fields are of; see [`Accounts::current`].
+    epoch: u32,
     /// False when the snapshot in force does not hold it.
     pub(crate) known: bool,
     pub(crate) mode: Mode,
@@ -192,6 +194,8 @@ impl AccountState {
 pub(crate) struct Accounts {
     states: Vec<AccountState>,
     places: HashMap<AccountId, u32, FixedState>,
+    /// Grows with every snapshot.
+    epoch: u32,
     /// Accounts with waiting deliveries or a due unpark, for the tick.
     pub(crate) watched: Vec<u32>,
 }
@@ -201,6 +205,7 @@ impl Accounts {
         Self {
             states: Vec::new(),
             places: HashMap::with_hasher(FixedState::with_seed(seed)),
+            epoch: 0,
             watched: Vec::new(),
         }
     }
@@ -212,7 +217,7 @@ impl Accounts {
             None if snapshot.account(id).is_some() => self.place_any(snapshot, id)?,
             None => return None,
         };
-        self.states[place as usize].known.then_some(place)
+        self.current(place, snapshot).known.then_some(place)
     }
 
     /// The place of an account, made when it is new: another shard may speak of it before our snapshot does.
@@ -227,6 +232,7 @@ impl Accounts {
         self.places.insert(id, place);
         self.states.push(AccountState {
             id,
+            epoch: self.epoch,
             known: false,
             mode: Mode::Relay,
             limit: NO_LIMIT,
@@ -249,11 +255,21 @@ impl Accounts {
         Some(place)
     }
 
-    /// Takes over what another snapshot says of the accounts met so far.
-    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
-        for state in &mut self.states {
+    /// There is another snapshot. What it says of an account is taken over when that is next looked at: to walk all of
+    /// them would keep the shard from its links.
+    pub(crate) fn apply(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// An account as the snapshot in force has it. Whoever reads what a snapshot says of an account comes through here.
+    #[inline]
+    pub(crate) fn current(&mut self, place: u32, snapshot: &Snapshot) -> &mut AccountState {
+        let state = &mut self.states[place as usize];
+        if state.epoch != self.epoch {
+            state.epoch = self.epoch;
             state.apply(snapshot);
         }
+        state
     }
 
     pub(crate) fn watch(&mut self, place: u32) {

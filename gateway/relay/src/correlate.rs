@@ -1,5 +1,6 @@
 //! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
 
+use crate::circuit::Outcome;
 use crate::forward::Choice;
 use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
 use crate::mutation::mutated;
@@ -27,8 +28,10 @@ impl Relay {
             bind.blocked = false;
         }
         self.counters.traffic.vendor_answers += 1;
+        let class = self.class_of(vendor, status);
+        self.note_answered(now, key, class);
         let traffic = &mut self.vendors[vendor].traffic;
-        match status.class() {
+        match class {
             StatusClass::Ok => traffic.accepted += 1,
             StatusClass::Throttled => {
                 traffic.rejected += 1;
@@ -54,9 +57,8 @@ impl Relay {
 
     /// Nothing is sent to a vendor for a while.
     fn pause(&mut self, now: Instant, vendor: u16) {
-        let state = &mut self.vendors[vendor];
-        if let Some(place) = state.snapshot_place {
-            let pause = self.snapshot.vendors()[usize::from(place)].throttle_pause;
+        if let Some(pause) = self.vendor_rules(vendor).map(|rules| rules.throttle_pause) {
+            let state = &mut self.vendors[vendor];
             state.paused_until = state.paused_until.max(now + pause);
         }
     }
@@ -65,7 +67,7 @@ impl Relay {
     #[inline]
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
         self.record_verdict(now, key, status, id);
-        match status.class() {
+        match self.class_of(self.messages[key].vendor, status) {
             StatusClass::Ok => {
                 let message = &mut self.messages[key];
                 message.step(MessageEvent::Accept);
@@ -108,13 +110,6 @@ impl Relay {
         self.respond(key, status, None);
     }
 
-    /// The vendor's status in the customer's terms.
-    fn mapped(&self, vendor: u16, status: CommandStatus) -> CommandStatus {
-        let Some(place) = self.vendors[vendor].snapshot_place else { return status };
-        let map = &self.snapshot.vendors()[usize::from(place)].error_map;
-        map.iter().find(|(from, _)| *from == status).map_or(status, |(_, to)| *to)
-    }
-
     /// A vendor took the message: keep what its receipt will need, then answer.
     #[inline]
     fn correlate(&mut self, now: Instant, key: Key, id: &[u8]) {
@@ -137,6 +132,7 @@ impl Relay {
             gateway_id: message.gateway_id,
             submitted_at: message.submitted_at,
             urgent: message.urgent,
+            addresses: self.own_addresses(key),
         };
         self.counters.traffic.correlations += 1;
         self.store_ops.push_back(StoreOp::Remember {
@@ -221,12 +217,13 @@ impl Relay {
             return self.spare.keep(pdu);
         }
         self.leave_shard(key);
-        let message = &mut self.messages[key];
-        self.spare.swap(&mut message.pdu, pdu);
+        self.take_bytes_back(key, pdu);
         match outcome {
             SubmitOutcome::Answered { status, vendor_message_id } => {
-                if status.class() == StatusClass::Throttled {
-                    let vendor = self.messages[key].vendor;
+                let vendor = self.messages[key].vendor;
+                let class = self.class_of(vendor, status);
+                self.note_answered(now, key, class);
+                if class == StatusClass::Throttled {
                     self.pause(now, vendor);
                 }
                 let id = vendor_message_id.as_ref().map_or(&[][..], VendorMessageId::as_bytes);
@@ -241,6 +238,7 @@ impl Relay {
     /// as many returns as there are attempts, the vendor counts as tried, so that it does not go round for ever.
     fn unsent_elsewhere(&mut self, now: Instant, shard: ShardIndex, key: Key) {
         let attempts_max = self.snapshot.limits().attempts_max;
+        self.note_ended(now, key, Outcome::Void);
         let message = &mut self.messages[key];
         let vendor = &mut self.vendors[message.vendor];
         self.records.unsent(key);
@@ -262,8 +260,7 @@ impl Relay {
     pub(crate) fn submit_undelivered(&mut self, now: Instant, to: ShardIndex, key: Key, pdu: Vec<u8>) {
         if self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_))) {
             self.leave_shard(key);
-            let message = &mut self.messages[key];
-            self.spare.swap(&mut message.pdu, pdu);
+            self.take_bytes_back(key, pdu);
             self.unsent_elsewhere(now, to, key);
         }
     }
@@ -330,7 +327,7 @@ impl Relay {
             return self.finish_served(key, SubmitOutcome::Unknown);
         }
         self.counters.traffic.submits_unknown += 1;
-        let status = self.accounts[message.account].unknown_status;
+        let status = self.accounts.current(message.account, &self.snapshot).unknown_status;
         let status = if mutated!(self, NoForUnknown) { CommandStatus::ESME_RSYSERR } else { status };
         self.respond(key, status, None);
     }
@@ -369,6 +366,7 @@ impl Relay {
         }
         self.record_end(key);
         trim(&mut self.messages[key].pdu);
+        trim(&mut self.messages[key].wire);
         self.messages.close(key);
     }
 }

@@ -52,6 +52,8 @@ counters! {
         vendor_throttled,
         /// Messages given to another vendor after a temporary error.
         vendor_failovers,
+        /// Copies sent with the customer's addresses although their route changes them: they were too long for it.
+        rewrites_refused,
         /// Messages taken back from a lost link, provably unsent.
         vendor_unsent,
         /// Copies whose outcome nobody knows.

@@ -131,7 +131,7 @@ impl Relay {
         delivery.account = account;
         delivery.key = None;
         delivery.is_final = false;
-        delivery.urgent = false; // it is not parked from here
+        delivery.urgent = false;
         delivery.session = Key::NONE;
         delivery.tries = 0;
         delivery.gathered = Gathered::default();
@@ -310,7 +310,6 @@ impl Relay {
 
     /// Our no to a vendor, which keeps the message.
     pub(crate) fn refuse_delivery(&mut self, key: Key, refusal: DeliveryRefusal) {
-        self.counters.traffic.deliveries_refused += 1;
         self.answer_vendor(key, refusal.status());
     }
 
@@ -323,6 +322,7 @@ impl Relay {
             let (sender, command, twin) = (delivery.sender, delivery.command, delivery.gathered.twin);
             match sender {
                 Sender::Vendor { link, sequence } => {
+                    self.counters.traffic.deliveries_refused += u64::from(status != CommandStatus::ESME_ROK);
                     if let Some(bind) = self.vendor_links.get(link) {
                         let (link, command) = (bind.link, command.response());
                         self.outputs.push_back(Output::AnswerDeliver { link, sequence, command, status });

@@ -1,6 +1,8 @@
 //! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
 
 use crate::admit::{Submission, admit};
+use crate::circuit::Outcome;
+use crate::health::standing;
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
 use crate::limit::{Charges, segments};
@@ -11,7 +13,7 @@ use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
 use crate::resubmit::Novelty;
-use crate::route::{Chooser, mix};
+use crate::route::{CampaignId, Chooser, Encoding, RouteQuestion, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
 use crate::snapshot::{Correlate, Mode};
 use crate::vendor::Way;
@@ -100,7 +102,7 @@ impl Relay {
         let length = frame.bytes().len();
         admit(session, arrival.over_window, length, arrival.unix_seconds, submission, limits)?;
         let place = session.account;
-        let account = &self.accounts[place];
+        let account = self.accounts.current(place, &self.snapshot);
         if !account.known {
             return Err(Refusal::MayNotSubmit);
         }
@@ -111,7 +113,7 @@ impl Relay {
             return Err(Refusal::ReceiptsFull);
         }
         let charges = self.charges(session_key, arrival, submission)?;
-        let entered = self.enter_charged(arrival, frame, submission, session_key);
+        let entered = self.enter_charged(arrival, frame, submission, session_key, charges.campaign);
         match entered {
             Ok(Entered::New(_)) => self.limiter.take(&charges),
             _ => self.limiter.leave(&charges),
@@ -139,6 +141,7 @@ impl Relay {
         let mut carried = Charges::NONE;
         if let Some(number) = self.snapshot.limit_table().of_source(submission.source) {
             let tokens = segments(submission);
+            carried.campaign = number.campaign;
             carried.add(number.own, tokens);
             if number.asks_carrier() {
                 let network = self.snapshot.networks().find(submission.destination);
@@ -162,6 +165,7 @@ impl Relay {
         frame: Frame<'_>,
         submission: &Submission<'_>,
         session_key: Key,
+        campaign: Option<CampaignId>,
     ) -> Result<Entered, Refusal> {
         let place = self.sessions[session_key].account;
         let account = self.accounts[place].id;
@@ -171,7 +175,15 @@ impl Relay {
             Novelty::Open => return Err(Refusal::DuplicateOpen),
             Novelty::Accepted(id) => return Ok(Entered::Duplicate(id)),
         }
-        let plan = self.snapshot.routes().find(account, submission.destination);
+        let encoding = Encoding::of(submission.data_coding);
+        let plan = self.snapshot.route(&RouteQuestion {
+            account,
+            source: submission.source,
+            destination: submission.destination,
+            campaign,
+            encoding,
+            unix_seconds: arrival.unix_seconds,
+        });
         let plan = plan.ok_or(Refusal::NoRoute)?;
         let (key, message) = self.messages.insert().ok_or(Refusal::MessagesFull)?;
         self.drawn = self.drawn.wrapping_add(1);
@@ -186,6 +198,7 @@ impl Relay {
             message.addresses = addresses(submission.source, submission.destination);
         }
         message.plan = plan;
+        message.encoding = encoding;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = self.ids.next(arrival.unix_seconds);
@@ -236,13 +249,13 @@ impl Relay {
     }
 
     /// The best place for one more try: the first vendor of the plan that can send at once or that is paced, else
-    /// the first one that has room to wait.
+    /// the first one that has room to wait. One that is ill is tried when no other vendor is there.
     #[inline]
     pub(crate) fn choose(&mut self, now: Instant, key: Key) -> Choice {
         if self.messages[key].epoch != self.epoch {
             self.route_again(key);
         }
-        let Self { snapshot, vendors, vendor_links, messages, limiter, .. } = self;
+        let Self { snapshot, vendors, vendor_links, messages, health, limiter, .. } = self;
         let message = &messages[key];
         let queue_max = snapshot.limits().queue_max;
         if let Origin::Shard { .. } = message.origin {
@@ -258,8 +271,14 @@ impl Relay {
             return vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams).1;
         }
         let mut second = Choice::Down;
-        for snapshot_place in Chooser::new(snapshot.routes().plan(message.plan), message.draw) {
-            let Some(vendor) = vendors.at(snapshot_place).filter(|vendor| !message.tried().contains(vendor))
+        let mut chooser = Chooser::new(snapshot.routes().plan(message.plan), message.draw);
+        while let Some(pick) =
+            chooser.next(standing(snapshot, vendors, health, message.plan, message.encoding))
+        {
+            if pick.is_last_resort && matches!(second, Choice::Queue { .. } | Choice::Shard { .. }) {
+                break;
+            }
+            let Some(vendor) = vendors.at(pick.vendor).filter(|vendor| !message.tried().contains(vendor))
             else {
                 continue;
             };
@@ -284,8 +303,16 @@ impl Relay {
         if let Origin::Shard { .. } = message.origin {
             return;
         }
-        let account = &self.accounts[message.account];
-        let plan = self.snapshot.routes().find(account.id, addresses_in(&message.pdu).1);
+        let (source, destination) = addresses_in(&message.pdu);
+        let unix_seconds = u64::from(message.submitted_at).max(self.spool.unix_seconds().into());
+        let plan = self.snapshot.route(&RouteQuestion {
+            account: self.accounts[message.account].id,
+            source,
+            destination,
+            campaign: self.snapshot.limit_table().campaign_of(source),
+            encoding: message.encoding,
+            unix_seconds,
+        });
         message.plan = plan.unwrap_or(self.snapshot.routes().nowhere());
     }
 
@@ -317,12 +344,15 @@ impl Relay {
         message.link = link;
         let bind = &mut self.vendor_links[link];
         bind.in_flight += 1;
+        self.note_sent(now, key);
+        self.rewrite_addresses(key);
+        let bind = &self.vendor_links[link];
         self.vendors[vendor].traffic.sends += 1;
         self.counters.traffic.vendor_sends += 1;
         self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
         self.enter_link(key);
         #[cfg(feature = "mutations")]
-        self.answer_at_once(key);
+        self.answer_at_once(key, crate::mutation::Mutation::AnswerBeforeVendor);
     }
 
     fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
@@ -354,11 +384,14 @@ impl Relay {
         message.place = Place::Shard(shard);
         message.vendor = vendor;
         message.deadline = deadline;
+        self.note_sent(now, key);
+        self.rewrite_addresses(key);
         let policy = self.policy(key);
         let message = &mut self.messages[key];
         message.policy = Some(policy);
         let addresses = message.addresses;
-        let pdu = core::mem::take(&mut message.pdu);
+        let is_rewritten = !message.wire.is_empty();
+        let pdu = core::mem::take(if is_rewritten { &mut message.wire } else { &mut message.pdu });
         self.messages.push_back(&mut self.remote_waits, key);
         self.counters.traffic.remote_submits += 1;
         let submit = ShardMessage::Submit { message: MessageKey(key), vendor: id, addresses, pdu };
@@ -455,6 +488,7 @@ impl Relay {
             match output {
                 Output::SendSubmit { message, .. } if self.written_on(message) == Some(link) => {
                     self.free_slot(link);
+                    self.note_ended(now, message.0, Outcome::Void);
                     self.leave_link(message.0);
                     let open = &mut self.messages[message.0];
                     open.step(MessageEvent::ProveUnsent);
@@ -479,6 +513,7 @@ impl Relay {
         if self.messages[key].place == Place::Link {
             self.leave_link(key);
         }
+        self.note_ended(now, key, Outcome::Failed);
         let message = &mut self.messages[key];
         message.step(MessageEvent::Lose);
         message.place = Place::Hands;
@@ -527,6 +562,7 @@ impl Relay {
             for key in unsent {
                 if is_ours(self, key) {
                     in_flight = in_flight.saturating_sub(1);
+                    self.note_ended(now, key.0, Outcome::Void);
                     self.came_unsent(key.0);
                     self.take_back(now, key.0);
                 }
@@ -536,6 +572,7 @@ impl Relay {
             for key in unsent.iter().rev() {
                 if is_ours(self, key) {
                     in_flight = in_flight.saturating_sub(1);
+                    self.note_ended(now, key.0, Outcome::Void);
                     self.came_unsent(key.0);
                     self.take_back(now, key.0);
                 }

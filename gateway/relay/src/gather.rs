@@ -14,6 +14,7 @@
 
 use crate::gather_table::{Gather, MO_GATHERED_OCTETS_MAX, MessageName, Owner, Stage, hash_of};
 use crate::message::{AccountId, Key};
+use crate::mutation::mutated;
 use crate::open::{DeliveryPlace, Gathered};
 use crate::part::MoPart;
 use crate::refusal::DeliveryRefusal;
@@ -158,6 +159,9 @@ impl Relay {
     /// Takes all parts off a message.
     fn release_parts(&mut self, message: Key, release: impl Fn(&mut Self, Key, Option<AccountId>)) {
         let gathering = &mut self.gather.messages[message];
+        if mutated!(self, PartToDefault) {
+            gathering.owner = Owner::AsksFirst;
+        }
         let owner = gathering.owner.account(&self.snapshot, gathering.name.destination());
         self.gather.octets -= core::mem::take(&mut gathering.octets);
         while let Some(key) = self.deliveries.first(&self.gather.messages[message].parts) {
@@ -195,6 +199,13 @@ impl Relay {
         self.release_parts(message, |_, _, _| {});
         for part in &parts[1..] {
             self.hang(first, *part);
+        }
+        if mutated!(self, PartTwice) {
+            let last = self.deliveries[first].gathered.twin;
+            let others = core::mem::replace(&mut self.deliveries[last].gathered.twin, Key::NONE);
+            self.deliveries[first].gathered.twin = others;
+            self.deliveries[last].place = DeliveryPlace::Hands;
+            self.give_to(now, last, owner);
         }
         self.gather.leave(message);
         self.gather.messages[message].stage = Stage::Joined(first);

@@ -34,6 +34,7 @@ mod admit;
 mod arena;
 mod between;
 mod cdr;
+mod circuit;
 mod correlate;
 mod counters;
 mod deliver;
@@ -41,11 +42,13 @@ mod drafts;
 mod forward;
 mod gather;
 mod gather_table;
+mod health;
 mod in_flight;
 mod input;
 mod keyword;
 mod later_records;
 mod limit;
+mod live;
 mod message;
 mod mo;
 mod mutation;
@@ -53,6 +56,7 @@ mod network;
 mod numbers;
 mod open;
 mod output;
+mod own_addresses;
 mod part;
 mod receipt;
 mod refusal;
@@ -75,16 +79,19 @@ pub use cdr::{
     DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SettledRecord,
     SubmitRecord,
 };
+pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
+pub use health::{CircuitNotice, VendorHealth};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
 pub use limit::{
     ASKS_MAX, ATT_RULES, ATT_TRIAL, Answer, Ask, AskKind, AttRule, AttScope, Brand, Campaign, Carrier,
-    CarrierRules, Grant, Holders, LEASE_LIFE, LIMITS_CONFIGURED_MAX, LIMITS_MAX, LeaseCounters, Leases, LimitId,
-    LimitShown, LimitSpec, LimitTable, LimitsInput, Measure, NodeOptions, NodeTokens, NumberKind, Opened, PlainWord, Scope,
-    Sizes, Slot, SourceNumber, Sources, TMOBILE_TIERS, Take, TokenBook, TokenPool, TokenView, WhenAway, Word,
-    att_rule, by_minute, limits_of, pacific_day, tmobile_cap,
+    CarrierRules, Grant, Holders, LEASE_LIFE, LIMITS_CONFIGURED_MAX, LIMITS_MAX, LIMITS_OCTETS,
+    LeaseCounters, Leases, LimitId, LimitShown, LimitSpec, LimitTable, LimitsInput, Measure, NodeOptions,
+    NodeTokens, NumberKind, Opened, PlainWord, Scope, Sizes, Slot, SourceNumber, Sources, TMOBILE_TIERS,
+    Take, TokenBook, TokenPool, TokenView, WhenAway, Word, att_rule, by_minute, limits_of, pacific_day,
+    tmobile_cap,
 };
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
@@ -94,14 +101,18 @@ pub use mutation::Mutation;
 pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
+pub use own_addresses::OwnAddresses;
 pub use part::MoPart;
 pub use refusal::{DeliveryRefusal, Refusal};
 pub use relay::{Relay, RelayOptions};
-pub use route::{Candidate, Chooser, PlanIndex, Route, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor};
+pub use route::{
+    CampaignId, Candidate, CandidateOrigin, Condition, Conditions, Encoding, Encodings, Hours, NewAddress,
+    PlanIndex, Price, Rewrite, Route, RouteQuestion, RouteTable, VENDORS_PER_PLAN_MAX, WeightedVendor,
+};
 pub use shard_message::{DeliverOutcome, ShardMessage, SubmitOutcome};
 pub use snapshot::{
-    Account, Correlate, Deduplicate, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot, SnapshotInput,
-    SpoolRules, UnknownOutcome, VENDORS_MAX, Vendor,
+    Account, Correlate, Deduplicate, ErrorRule, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot,
+    SnapshotInput, SpoolRules, UnknownOutcome, VENDORS_MAX, Vendor,
 };
 pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 pub use store_op::{

@@ -37,12 +37,24 @@ pub enum Mutation {
     IgnoreHints,
     /// A message that waited too long is dropped without an answer.
     ForgetExpired,
+    /// A message of store and forward is acknowledged before the spool has it.
+    AcknowledgeBeforeDurable,
+    /// A spooled message that no vendor took now is dropped.
+    DropDeferred,
+    /// The last part of an MO is delivered alone as well as in the whole.
+    PartTwice,
+    /// Parts go to the default owner of their number, whatever their keyword is.
+    PartToDefault,
+    /// What was parked goes out with what is urgent last.
+    UrgentLast,
+    /// The word that no correlation can be kept is not heeded.
+    IgnoreRoom,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -59,6 +71,12 @@ impl Mutation {
         Self::LastFirst,
         Self::IgnoreHints,
         Self::ForgetExpired,
+        Self::AcknowledgeBeforeDurable,
+        Self::DropDeferred,
+        Self::PartTwice,
+        Self::PartToDefault,
+        Self::UrgentLast,
+        Self::IgnoreRoom,
     ];
 }
 
@@ -86,9 +104,9 @@ impl crate::Relay {
         })
     }
 
-    /// Answers yes without having heard a vendor; the real answer finds nobody.
-    pub(crate) fn answer_at_once(&mut self, key: crate::message::Key) {
-        if self.mutation != Some(Mutation::AnswerBeforeVendor) {
+    /// Answers yes without having heard a vendor, or the spool; the real answer finds nobody.
+    pub(crate) fn answer_at_once(&mut self, key: crate::message::Key, mutation: Mutation) {
+        if self.mutation != Some(mutation) {
             return;
         }
         let message = &mut self.messages[key];

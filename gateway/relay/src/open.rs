@@ -2,7 +2,7 @@
 //! arena whose buffers are used again.
 
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
-use crate::route::PlanIndex;
+use crate::route::{Encoding, PlanIndex};
 use crate::snapshot::UnknownOutcome;
 use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
@@ -88,9 +88,18 @@ pub(crate) struct Message {
     pub(crate) draw: u64,
     pub(crate) gateway_id: GatewayId,
     pub(crate) submitted_at: u32,
+    /// Its last copy went with other addresses than the customer's.
+    pub(crate) is_rewritten: bool,
+    /// How its text is encoded.
+    pub(crate) encoding: Encoding,
+    /// When its last copy went.
+    pub(crate) sent_at: Instant,
     /// When its wait at `place` ends.
     pub(crate) deadline: Instant,
+    /// As the customer sent it; empty while it is with another shard, unless a route changed its addresses.
     pub(crate) pdu: Vec<u8>,
+    /// What goes to the vendor instead, where a route changes addresses; else empty.
+    pub(crate) wire: Vec<u8>,
 }
 
 impl Message {
@@ -109,7 +118,9 @@ impl Message {
     /// A slot that held another message before: all begins anew but for its buffer.
     #[inline]
     pub(crate) fn reset(&mut self) {
-        *self = Self { pdu: core::mem::take(&mut self.pdu), ..Self::default() };
+        let (pdu, mut wire) = (core::mem::take(&mut self.pdu), core::mem::take(&mut self.wire));
+        wire.clear();
+        *self = Self { pdu, wire, ..Self::default() };
     }
 
     pub(crate) fn tried(&self) -> &[u16] {
@@ -156,8 +167,12 @@ impl Default for Message {
             draw: 0,
             gateway_id: GatewayId(0),
             submitted_at: 0,
+            is_rewritten: false,
+            encoding: Encoding::Gsm7,
+            sent_at: Instant::default(),
             deadline: Instant::default(),
             pdu: Vec::new(),
+            wire: Vec::new(),
         }
     }
 }

@@ -108,6 +108,7 @@ impl Relay {
             Some(key) => {
                 let delivery = &mut self.deliveries[key];
                 delivery.vendor = place;
+                delivery.urgent = true; // an MO, parked from here where its owner is absent
                 self.spare.swap(&mut delivery.pdu, pdu);
                 self.gather(now, key, part, name);
             }
@@ -116,7 +117,6 @@ impl Relay {
     }
 
     fn refuse_part(&mut self, to: ShardIndex, delivery: DeliveryKey, refusal: DeliveryRefusal, pdu: Vec<u8>) {
-        self.counters.traffic.deliveries_refused += 1;
         let done = ShardMessage::PartDone { delivery, status: refusal.status(), pdu };
         self.shard_messages.push_back((to, done));
     }

@@ -212,6 +212,9 @@ impl Relay {
                 delivery.urgent = correlation.urgent;
                 self.records.found(key, correlation.gateway_id);
                 self.rewrite(key, correlation.gateway_id);
+                if let Some(own) = &correlation.addresses {
+                    self.restore_addresses(key, own);
+                }
                 if mutated!(self, ForgetEarly) {
                     self.forget_if_final(key);
                 }
@@ -272,8 +275,7 @@ impl Relay {
 
     /// How this vendor's ids are compared.
     pub(crate) fn id_rule(&self, vendor: u16) -> IdRule {
-        let place = self.vendors[vendor].snapshot_place;
-        place.map_or(IdRule::Raw, |place| self.snapshot.vendors()[usize::from(place)].id_rule)
+        self.vendor_rules(vendor).map_or(IdRule::Raw, |rules| rules.id_rule)
     }
 
     /// Puts our id where the vendor's stood, in text and TLV.

@@ -3,9 +3,11 @@
 use crate::account::{Accounts, Session};
 use crate::admit::Submission;
 use crate::arena::{Arena, List};
+use crate::circuit::Outcome;
 use crate::counters::{Counters, VendorTraffic};
 use crate::drafts::Records;
 use crate::gather_table::Gather;
+use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::limit::{Bucket, Limiter, TokenPool, own_pool};
@@ -21,7 +23,7 @@ use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
 use crate::unresolved::UnresolvedTable;
-use crate::vendor::{VendorLink, Vendors, pace};
+use crate::vendor::{VendorLink, Vendors, pace, set_pace};
 use bytes::BytesMut;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -78,6 +80,7 @@ pub struct Relay {
     pub(crate) vendor_links: Arena<VendorLink>,
     pub(crate) vendors: Vendors,
     pub(crate) limiter: Limiter,
+    pub(crate) health: Health,
 
     pub(crate) messages: Arena<Message>,
     /// Messages that wait for the store, by deadline.
@@ -143,7 +146,7 @@ impl Relay {
     pub fn with_pool(options: RelayOptions, snapshot: Arc<Snapshot>, pool: Box<dyn TokenPool>) -> Self {
         let limits = *snapshot.limits();
         let mut vendors = Vendors::new();
-        vendors.apply(&snapshot);
+        vendors.apply(&snapshot, &snapshot);
         let records = Records::new(snapshot.records(), options.started_at);
         Self {
             options,
@@ -159,6 +162,7 @@ impl Relay {
             vendor_links: Arena::new(LINKS_MAX),
             vendors,
             limiter: Limiter::new(pool, Arc::clone(&snapshot)),
+            health: Health::default(),
             messages: Arena::new(limits.messages_max),
             store_waits: List::default(),
             remote_waits: List::default(),
@@ -188,29 +192,36 @@ impl Relay {
         }
     }
 
-    /// A new configuration. Open messages finish; those that must be routed anew are routed by the new one.
+    /// A new configuration. Open messages finish; those that must be routed anew are routed by the new one. A vendor that
+    /// it does not hold gets no further message. Costs what the vendors cost; whoever published the old one must hold it
+    /// until all shards let go, so that its end is not paid here.
     pub fn apply_snapshot(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
-        self.snapshot = snapshot;
+        if snapshot.circuit_rules() != self.snapshot.circuit_rules() {
+            self.forget_circuits();
+        }
+        let old = core::mem::replace(&mut self.snapshot, snapshot);
         self.epoch = self.epoch.wrapping_add(1);
         let limits = *self.snapshot.limits();
         self.messages.set_max(limits.messages_max);
         self.deliveries.set_max(limits.deliveries_max);
         self.records.set_on(self.snapshot.records());
-        self.accounts.apply(&self.snapshot);
-        self.vendors.apply(&self.snapshot);
+        self.accounts.apply();
+        self.vendors.apply(&old, &self.snapshot);
         self.limiter.apply(&self.snapshot);
         for key in self.sessions.keys_of(|_| true) {
-            let account = self.accounts[self.sessions[key].account].snapshot_place;
-            let rate = self.snapshot.accounts().get(account as usize).map_or(0, |account| account.bind_rate);
+            let account = self.accounts[self.sessions[key].account].id;
+            let rate = self.snapshot.account(account).map_or(0, |account| account.bind_rate);
             self.sessions[key].pace.set(rate, rate);
         }
         for place in self.vendors.places() {
             let vendor = &self.vendors[place];
-            if let Some(at) = vendor.snapshot_place {
-                let paced = pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind);
-                for link in &vendor.links {
-                    self.vendor_links[*link].pace = paced;
-                }
+            let Some(at) = vendor.snapshot_place else {
+                self.leave_vendor(now, place);
+                continue;
+            };
+            let rate = self.snapshot.vendors()[usize::from(at)].rate_per_bind;
+            for link in &vendor.links {
+                set_pace(&mut self.vendor_links[*link].pace, rate);
             }
             self.dispatch(now, place);
         }
@@ -291,6 +302,7 @@ impl Relay {
             link,
             vendor: place,
             may_submit: kind.may_submit() && window > 0,
+            leaving: false,
             window,
             in_flight: 0,
             blocked: false,
@@ -361,6 +373,7 @@ impl Relay {
         if let Some(bind) = self.vendor_links.get_mut(link) {
             bind.blocked = true;
         }
+        self.note_ended(now, message.0, Outcome::Failed);
         let vendor = self.messages[message.0].vendor;
         self.recall(now, link);
         self.forget_send(vendor);
@@ -409,6 +422,7 @@ impl Relay {
             StoreAnswer::ParkedFor { .. } | StoreAnswer::AskAgain if mutated!(self, IgnoreHints) => {}
             StoreAnswer::ParkedFor { account } => self.parked_elsewhere(now, account),
             StoreAnswer::AskAgain => self.ask_again(now),
+            StoreAnswer::Room { .. } if mutated!(self, IgnoreRoom) => {}
             StoreAnswer::Room { receipts } => self.receipts_room = receipts,
         }
     }
@@ -438,6 +452,7 @@ impl Relay {
         self.expire_gathers(now);
         self.spool_tick(now);
         self.limiter.tick();
+        self.advance_circuits(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
         }
@@ -454,6 +469,7 @@ impl Relay {
         }
         if !self.vendors[place].queue.is_empty() {
             self.dispatch(now, place);
+            self.evacuate_some(now, place);
             self.expire_queue(now, place);
         }
     }
@@ -507,7 +523,9 @@ impl Relay {
 
     /// The whole PDU of an open message, its sequence number to be patched. Empty for a stale key.
     pub fn bytes(&self, message: MessageKey) -> &[u8] {
-        self.messages.get(message.0).map_or(&[], |open| &open.pdu)
+        self.messages
+            .get(message.0)
+            .map_or(&[], |open| if open.wire.is_empty() { &open.pdu } else { &open.wire })
     }
 
     /// The whole PDU of an open delivery, its sequence number to be patched. Empty for a stale key.

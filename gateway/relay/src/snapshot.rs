@@ -1,15 +1,16 @@
 //! Immutable configuration as the data plane sees it: plain data in, one checked and compiled [`Snapshot`]
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
+use crate::circuit::CircuitRules;
 use crate::limit::{LimitTable, LimitsInput, Sources, WhenAway};
 use crate::message::{AccountId, VendorId};
 use crate::network::{NetworkRule, Networks};
 use crate::numbers::{self, KeywordRule, NumberOwners, Numbers};
-use crate::route::{Route, RouteTable};
+use crate::route::{Encodings, Known, PlanIndex, Route, RouteQuestion, RouteTable};
 use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use smpp::field::CommandStatus;
+use smpp::field::{CommandStatus, StatusClass};
 use smpp::text::message_id::IdRule;
 use smpp::tlv::Tag;
 
@@ -145,8 +146,10 @@ pub struct Vendor {
     pub throttle_pause: Duration,
     /// How its receipts write the ids that its answers gave.
     pub id_rule: IdRule,
-    /// Vendor's status -> status for the customer; what is not listed passes through.
-    pub error_map: Vec<(CommandStatus, CommandStatus)>,
+    /// What its statuses mean here, where that is not what they mean everywhere; each status once.
+    pub error_map: Vec<ErrorRule>,
+    /// What it takes; other messages are not tried there.
+    pub encodings: Encodings,
 }
 
 impl Vendor {
@@ -162,8 +165,20 @@ impl Vendor {
             throttle_pause: Duration::from_secs(1),
             id_rule: IdRule::default(),
             error_map: Vec::new(),
+            encodings: Encodings::ALL,
         }
     }
+}
+
+/// What one status of a vendor means here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ErrorRule {
+    /// The vendor's status; not ESME_ROK.
+    pub status: CommandStatus,
+    /// What the customer is told instead; not ESME_ROK. The status itself where it is left out.
+    pub to: Option<CommandStatus>,
+    /// What follows from it; what its class says where it is left out.
+    pub class: Option<StatusClass>,
 }
 
 /// Whether receipts can be matched, and what a customer waits for.
@@ -271,6 +286,8 @@ pub struct SnapshotInput {
     pub correlate: Correlate,
     /// Rules of the spool; none when there is no spool.
     pub spool: Option<SpoolRules>,
+    /// When a vendor is ill, and for how long it is left alone.
+    pub circuits: CircuitRules,
     /// Whether records are made. Costs some hundred nanoseconds a message and 700 octets for each open one.
     pub records: bool,
 }
@@ -290,6 +307,7 @@ pub struct Snapshot {
     limits: Limits,
     correlate: Correlate,
     spool: Option<SpoolRules>,
+    circuits: CircuitRules,
     records: bool,
 }
 
@@ -432,6 +450,23 @@ pub enum Mistake {
         /// At most so many.
         max: usize,
     },
+    /// A route shall take the cheapest vendor, and one has no price.
+    PriceMissing {
+        /// The route.
+        route: usize,
+        /// Which of its vendors.
+        vendor: usize,
+    },
+    /// A rewrite's part is longer than an address or no digits.
+    RewriteInvalid {
+        /// The route.
+        route: usize,
+    },
+    /// More different rewrites than can be named.
+    RewritesTooMany {
+        /// At most so many.
+        max: usize,
+    },
     /// A network's prefix is not 1 to 20 digits.
     NetworkPrefixInvalid {
         /// The rule.
@@ -454,7 +489,7 @@ pub enum Mistake {
     },
     /// A bound is zero or outside its range; the field's name.
     LimitInvalid {
-        /// The field of [`Limits`].
+        /// The field of [`Limits`] or [`CircuitRules`].
         field: &'static str,
     },
 }
@@ -488,7 +523,7 @@ impl Snapshot {
             if vendor
                 .error_map
                 .iter()
-                .any(|(from, to)| *from == CommandStatus::ESME_ROK || *to == CommandStatus::ESME_ROK)
+                .any(|rule| [Some(rule.status), rule.to].contains(&Some(CommandStatus::ESME_ROK)))
             {
                 mistakes.push(Mistake::ErrorMapOk { vendor: place });
             }
@@ -499,7 +534,10 @@ impl Snapshot {
         check_limits(&input.limits, &mut mistakes);
         let limit_table =
             LimitTable::compile(&input.accounts, &input.vendors, &networks, &input.carriers, &mut mistakes);
-        let routes = RouteTable::compile(&input.routes, &account_places, &vendor_places, &mut mistakes);
+        check_circuits(&input.circuits, &mut mistakes);
+        let known =
+            Known { accounts: &account_places, vendor_places: &vendor_places, vendors: &input.vendors };
+        let routes = RouteTable::compile(&input.routes, &known, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -516,6 +554,7 @@ impl Snapshot {
             limits: input.limits,
             correlate: input.correlate,
             spool: input.spool,
+            circuits: input.circuits,
             records: input.records,
         })
     }
@@ -566,6 +605,12 @@ impl Snapshot {
         &self.networks
     }
 
+    /// The plan of a message, if any route leads somewhere.
+    #[inline]
+    pub fn route(&self, question: &RouteQuestion<'_>) -> Option<PlanIndex> {
+        self.routes.find(question, &self.networks)
+    }
+
     /// The compiled routes.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
@@ -594,6 +639,12 @@ impl Snapshot {
     /// Rules of the spool; none when there is no spool.
     pub fn spool(&self) -> Option<&SpoolRules> {
         self.spool.as_ref()
+    }
+
+    /// When a vendor is ill, and for how long it is left alone.
+    #[inline]
+    pub fn circuit_rules(&self) -> &CircuitRules {
+        &self.circuits
     }
 
     /// Whether records are made.
@@ -627,6 +678,23 @@ fn owners(accounts: &[Account], mistakes: &mut Vec<Mistake>) -> Numbers {
         }
     }
     numbers
+}
+
+fn check_circuits(rules: &CircuitRules, mistakes: &mut Vec<Mistake>) {
+    let minutes = |span: Duration| span <= Duration::from_secs(3600);
+    let checks = [
+        ("circuit_failures_percent", rules.failures_percent <= 100),
+        ("circuit_window", rules.window > Duration::ZERO && minutes(rules.window)),
+        ("circuit_open_for", rules.open_for > Duration::ZERO && minutes(rules.open_for)),
+        ("circuit_probes", rules.probes > 0),
+        ("circuit_slow_after", minutes(rules.slow_after)),
+        ("circuit_ramp_up", minutes(rules.ramp_up)),
+    ];
+    for (field, valid) in checks {
+        if !valid {
+            mistakes.push(Mistake::LimitInvalid { field });
+        }
+    }
 }
 
 fn check_limits(limits: &Limits, mistakes: &mut Vec<Mistake>) {

@@ -13,11 +13,12 @@
 
 use crate::arena::List;
 use crate::message::{AccountId, Key, MessageEvent, MessageKey, MessageState};
+use crate::mutation::mutated;
 use crate::open::{DeliveryPlace, Origin, Place, Sender};
 use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::Relay;
-use crate::route::mix;
+use crate::route::{RouteQuestion, mix};
 use crate::snapshot::{SpoolRules, UnknownOutcome};
 use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use crate::spool_pdu;
@@ -81,6 +82,13 @@ struct Decided {
     fate: Fate,
 }
 
+impl Spool {
+    /// The wall clock as last heard of.
+    pub(crate) fn unix_seconds(&self) -> u32 {
+        self.unix_seconds
+    }
+}
+
 impl Relay {
     /// The next thing that the spool shall do.
     pub fn poll_spool(&mut self) -> Option<SpoolOp> {
@@ -123,6 +131,8 @@ impl Relay {
             pdu: core::mem::take(&mut message.pdu),
         });
         self.messages.push_back(&mut self.spool.waits, key);
+        #[cfg(feature = "mutations")]
+        self.answer_at_once(key, crate::mutation::Mutation::AcknowledgeBeforeDurable);
     }
 
     /// The spool keeps it now, or cannot.
@@ -211,11 +221,21 @@ impl Relay {
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id: entry.gateway_id });
         };
         let (command, wants_receipt) = (view.command, view.wants_receipt);
-        let plan = self.snapshot.routes().find(entry.account, view.destination.digits);
+        let (encoding, urgent) = (view.encoding, view.urgent);
+        let plan = self.snapshot.route(&RouteQuestion {
+            account: entry.account,
+            source: view.source.digits,
+            destination: view.destination.digits,
+            campaign: self.snapshot.limit_table().campaign_of(view.source.digits),
+            encoding,
+            unix_seconds: self.spool.unix_seconds.into(),
+        });
         let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
         // Its customer may be configured away: what was acknowledged is owed all the same.
         let account = self.accounts.place_any(&self.snapshot, entry.account);
-        let has_room = account.is_some() && !self.draining && self.spool.again < AGAIN_MAX;
+        let only = entry.only.and_then(|vendor| self.vendors.place_any(vendor));
+        let is_known = account.is_some() && only.is_some() == entry.only.is_some();
+        let has_room = is_known && !self.draining && self.spool.again < AGAIN_MAX;
         let slot = if has_room { self.messages.insert() } else { None };
         let (Some(account), Some((key, message))) = (account, slot) else { return self.put_back(entry) };
         self.drawn = self.drawn.wrapping_add(1);
@@ -223,9 +243,14 @@ impl Relay {
         message.origin = Origin::Spool { tries: entry.tries, again: true };
         message.command = command;
         message.wants_receipt = wants_receipt;
+        message.urgent = urgent;
         message.maybe_sent = entry.maybe_sent;
+        if let Some(vendor) = only {
+            (message.stays, message.vendor) = (true, vendor);
+        }
         message.account = account;
         message.plan = plan;
+        message.encoding = encoding;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = entry.gateway_id;
@@ -240,10 +265,10 @@ impl Relay {
 
     /// What was handed out finds no room: as it was, a little later.
     fn put_back(&mut self, entry: SpoolEntry) {
-        let SpoolEntry { gateway_id, tries, maybe_sent, pdu, .. } = entry;
+        let SpoolEntry { gateway_id, tries, maybe_sent, only, pdu, .. } = entry;
         self.spare.keep(pdu);
         let after = ASK_EVERY;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate: None });
     }
 
     /// True for a message whose customer has its answer already.
@@ -263,7 +288,7 @@ impl Relay {
     /// No vendor of the plan took a spooled message in this round: the last one said no.
     pub(crate) fn spooled_rejected(&mut self, now: Instant, key: Key, status: CommandStatus) {
         self.messages[key].step(MessageEvent::Refuse);
-        match status.class() {
+        match self.class_of(self.messages[key].vendor, status) {
             StatusClass::Throttled => self.defer(key, Pause::Busy),
             StatusClass::Temporary if status == CommandStatus::ESME_RMSGQFUL => self.defer(key, Pause::Busy),
             StatusClass::Temporary => self.defer(key, Pause::Failed),
@@ -288,7 +313,11 @@ impl Relay {
     pub(crate) fn spooled_lost(&mut self, now: Instant, key: Key) {
         // Nobody waits for an answer that could be held back.
         let may_copy = match self.policy(key) {
-            UnknownOutcome::RetryOther | UnknownOutcome::RetrySame => true,
+            UnknownOutcome::RetryOther => true,
+            UnknownOutcome::RetrySame => {
+                self.messages[key].stays = true;
+                true
+            }
             UnknownOutcome::Fail | UnknownOutcome::Hold => false,
         };
         if may_copy {
@@ -301,14 +330,19 @@ impl Relay {
     /// Back into the spool, for a pause that grows with the number of tries.
     fn defer(&mut self, key: Key, pause: Pause) {
         let Origin::Spool { tries, .. } = self.messages[key].origin else { return };
-        let (maybe_sent, draw) = (self.messages[key].maybe_sent, self.messages[key].draw);
+        let message = &self.messages[key];
+        let (maybe_sent, draw) = (message.maybe_sent, message.draw);
+        let only = message.stays.then(|| self.vendors[message.vendor].id);
         let (after, tries) = match pause {
             Pause::None => (Duration::ZERO, tries),
             pause => (self.pause_of(pause, tries, draw), tries.saturating_add(1)),
         };
         let gateway_id = self.leave_spooled(key);
+        if mutated!(self, DropDeferred) {
+            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+        }
         self.counters.spool.deferred += 1;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate: None });
     }
 
     /// Doubles from the first to the longest, plus up to a quarter left to chance.
@@ -349,6 +383,10 @@ impl Relay {
     fn tell_fate(&mut self, now: Instant, decided: &Decided, pdu: Vec<u8>) {
         let Decided { gateway_id, account, accepted_at, tries, fate } = *decided;
         let age = Duration::from_secs(u64::from(self.spool.unix_seconds.saturating_sub(accepted_at)));
+        if pdu.is_empty() {
+            // It went to another shard that did not say what became of it. The spool has it too.
+            return self.owe_receipt(gateway_id, tries, fate);
+        }
         let view = spool_pdu::View::of(&pdu).filter(|view| view.wants_failure);
         let Some(view) = view else {
             self.spare.keep(pdu);
@@ -359,7 +397,7 @@ impl Relay {
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
         }
         let facts = spool_pdu::Facts { gateway_id, accepted_at, done_at: self.spool.unix_seconds, fate };
-        let receipt = spool_pdu::receipt(&view, &facts);
+        let (receipt, urgent) = (spool_pdu::receipt(&view, &facts), view.urgent);
         self.spare.keep(pdu);
         let sender = Sender::Spool { gateway_id, tries, fate };
         let slot = if self.draining {
@@ -369,6 +407,7 @@ impl Relay {
         };
         let Some(key) = slot else { return self.owe_receipt(gateway_id, tries, fate) };
         self.counters.spool.receipts += 1;
+        self.deliveries[key].urgent = urgent;
         self.spare.fill(&mut self.deliveries[key].pdu, &receipt);
         debug_assert!(self.deliveries[key].place == DeliveryPlace::Hands);
         self.record_own_receipt(now, key);
@@ -393,7 +432,8 @@ impl Relay {
     fn owe_receipt(&mut self, gateway_id: GatewayId, tries: u16, fate: Fate) {
         let after = self.pause_of(Pause::Failed, tries, gateway_id.0);
         let (tries, fate) = (tries.saturating_add(1), Some(fate));
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent: false, fate });
+        let (maybe_sent, only) = (false, None);
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate });
     }
 
     /// Closes a message that the spool has; its id.

@@ -6,10 +6,11 @@
 //! * `Accept` and `Due` get exactly one answer each, or none when the spool died; the others none.
 //! * `Accepted` with `Ok` is answered only when the message survives a power cut. It is then lent to the asking shard, as
 //!   is what `Due` hands out, until its `Settle` or `Defer`; a lent message is handed to nobody else.
-//! * After a restart every message that was not settled is handed out again, in the order of acceptance.
+//! * After a restart every message that was not settled is handed out again, in the order of acceptance, and with what its
+//!   last `Defer` said but for the number of tries; after a power cut maybe without the latter.
 //! * A message is never dropped but by `Settle`.
 
-use crate::message::{AccountId, MessageKey};
+use crate::message::{AccountId, MessageKey, VendorId};
 use core::time::Duration;
 use smpp::field::{CommandStatus, MessageState};
 use smpp::text::message_id::GatewayId;
@@ -56,6 +57,8 @@ pub enum SpoolOp {
         tries: u16,
         /// A vendor may have a copy.
         maybe_sent: bool,
+        /// The only vendor that may get another copy, where the policy says so.
+        only: Option<VendorId>,
         /// Decided, and only its receipt is owed: its validity does not count any more.
         fate: Option<Fate>,
     },
@@ -103,8 +106,10 @@ pub struct SpoolEntry {
     pub left: Duration,
     /// Times it was deferred since the spool was opened.
     pub tries: u16,
-    /// A vendor may have a copy, as far as is known since the spool was opened.
+    /// A vendor may have a copy.
     pub maybe_sent: bool,
+    /// The only vendor that may get another copy.
+    pub only: Option<VendorId>,
     /// Only its receipt is owed.
     pub fate: Option<Fate>,
     /// The whole PDU as the customer sent it.

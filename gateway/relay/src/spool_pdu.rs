@@ -1,5 +1,7 @@
 //! The PDUs of store and forward: how long a message is valid, and the receipts that the gateway writes itself.
 
+use crate::admit::Submission;
+use crate::route::Encoding;
 use crate::spool_op::Fate;
 use bytes::BytesMut;
 use core::time::Duration;
@@ -24,24 +26,34 @@ pub(crate) struct View<'a> {
     pub(crate) command: CommandId,
     pub(crate) source: Address<'a>,
     pub(crate) destination: Address<'a>,
+    pub(crate) encoding: Encoding,
     /// A receipt or an intermediate notification may come back.
     pub(crate) wants_receipt: bool,
     /// A receipt is wanted when it fails.
     pub(crate) wants_failure: bool,
+    /// Its receipts go before others.
+    pub(crate) urgent: bool,
 }
 
 impl<'a> View<'a> {
     /// Reads a whole submit_sm or data_sm.
     pub(crate) fn of(pdu: &'a [u8]) -> Option<Self> {
         let frame = Frame::whole(pdu)?;
-        let (source, destination, registered) = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
-            Pdu::SubmitSm(submit) => (submit.source, submit.destination, submit.registered_delivery),
-            Pdu::DataSm(data) => (data.source, data.destination, data.registered_delivery),
+        let submission = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
+            Pdu::SubmitSm(submit) => Submission::of_submit(&submit),
+            Pdu::DataSm(data) => Submission::of_data(&data),
             _ => return None,
         };
-        let wants_receipt = registered.wants_receipt() || registered.wants_intermediate();
-        let wants_failure = matches!(registered.receipt(), ReceiptWanted::Always | ReceiptWanted::OnFailure);
-        Some(View { command: frame.command_id(), source, destination, wants_receipt, wants_failure })
+        let wanted = submission.registered_delivery.receipt();
+        Some(View {
+            command: submission.command,
+            source: submission.from,
+            destination: submission.to,
+            encoding: Encoding::of(submission.data_coding),
+            wants_receipt: submission.wants_receipt(),
+            wants_failure: matches!(wanted, ReceiptWanted::Always | ReceiptWanted::OnFailure),
+            urgent: submission.urgent,
+        })
     }
 }
 

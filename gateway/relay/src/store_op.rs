@@ -10,6 +10,7 @@
 //! * An entry given out by `Unpark` is not given out again before its `Return` or the store's restart.
 
 use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
+use crate::own_addresses::OwnAddresses;
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
 
@@ -66,33 +67,56 @@ pub struct Correlation {
     pub submitted_at: u32,
     /// Its receipts go before others where they must wait.
     pub urgent: bool,
+    /// The customer's own addresses, where a route changed one of them on the way to the vendor.
+    pub addresses: Option<OwnAddresses>,
 }
 
 impl Correlation {
-    /// Octets of the packed form.
+    /// Octets of the longest packed form.
+    pub const PACKED_LENGTH_MAX: usize = Self::PACKED_LENGTH + OwnAddresses::PACKED_LENGTH_MAX;
+    /// Octets of the packed form without addresses.
     pub const PACKED_LENGTH: usize = 17;
     /// Octets of the packed form that earlier versions wrote: without flags.
     const PACKED_LENGTH_PLAIN: usize = 16;
     /// The flag of an urgent message.
     const URGENT: u8 = 1;
+    /// The flag of one whose addresses follow.
+    const ADDRESSES: u8 = 2;
 
-    /// The packed form: account, gateway id, time, each little-endian, and an octet of flags.
-    pub fn to_bytes(&self) -> [u8; Self::PACKED_LENGTH] {
-        let mut packed = [0; Self::PACKED_LENGTH];
-        packed[..4].copy_from_slice(&self.account.0.to_le_bytes());
-        packed[4..12].copy_from_slice(&self.gateway_id.0.to_le_bytes());
-        packed[12..16].copy_from_slice(&self.submitted_at.to_le_bytes());
-        packed[16] = if self.urgent { Self::URGENT } else { 0 };
-        packed
+    /// The packed form: account, gateway id, time, each little-endian, an octet of flags, and the addresses where there
+    /// are any. Gives the octets used.
+    pub fn pack(&self, into: &mut [u8; Self::PACKED_LENGTH_MAX]) -> usize {
+        into[..4].copy_from_slice(&self.account.0.to_le_bytes());
+        into[4..12].copy_from_slice(&self.gateway_id.0.to_le_bytes());
+        into[12..16].copy_from_slice(&self.submitted_at.to_le_bytes());
+        into[16] = if self.urgent { Self::URGENT } else { 0 };
+        match &self.addresses {
+            None => Self::PACKED_LENGTH,
+            Some(addresses) => {
+                into[16] |= Self::ADDRESSES;
+                Self::PACKED_LENGTH + addresses.pack(&mut into[Self::PACKED_LENGTH..])
+            }
+        }
+    }
+
+    /// Octets of a packed form, with flags, that something else follows; nothing when it is cut.
+    pub fn packed_length(begin: &[u8]) -> Option<usize> {
+        let (head, behind) = begin.split_at_checked(Self::PACKED_LENGTH)?;
+        let addresses = match head[Self::PACKED_LENGTH - 1] & Self::ADDRESSES {
+            0 => 0,
+            _ => OwnAddresses::packed_length(behind)?,
+        };
+        Some(Self::PACKED_LENGTH + addresses)
     }
 
     /// Reads the packed form, also one without flags; nothing when the length is wrong.
     pub fn from_bytes(packed: &[u8]) -> Option<Self> {
-        let (packed, flags) = packed.split_first_chunk::<{ Self::PACKED_LENGTH_PLAIN }>()?;
-        let flags = match flags {
-            [] => 0,
-            [flags] => *flags,
-            _ => return None,
+        let (packed, rest) = packed.split_first_chunk::<{ Self::PACKED_LENGTH_PLAIN }>()?;
+        let (flags, behind) = rest.split_first().map_or((0, rest), |(flags, behind)| (*flags, behind));
+        let addresses = match flags & Self::ADDRESSES {
+            0 if behind.is_empty() => None,
+            0 => return None,
+            _ => Some(OwnAddresses::unpack(behind)?),
         };
         let [a0, a1, a2, a3, g0, g1, g2, g3, g4, g5, g6, g7, t0, t1, t2, t3] = *packed;
         Some(Self {
@@ -100,6 +124,7 @@ impl Correlation {
             gateway_id: GatewayId(u64::from_le_bytes([g0, g1, g2, g3, g4, g5, g6, g7])),
             submitted_at: u32::from_le_bytes([t0, t1, t2, t3]),
             urgent: flags & Self::URGENT != 0,
+            addresses,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::account::{AccountState, NO_ACCOUNT, Unpark};
 use crate::message::{AccountId, Key};
+use crate::mutation::mutated;
 use crate::open::Sender;
 use crate::relay::Relay;
 use crate::shard_message::ShardMessage;
@@ -59,7 +60,7 @@ impl Relay {
     }
 
     /// A page came.
-    pub(crate) fn unparked(&mut self, now: Instant, place: u32, entries: Vec<ParkedEntry>, more: bool) {
+    pub(crate) fn unparked(&mut self, now: Instant, place: u32, mut entries: Vec<ParkedEntry>, more: bool) {
         let account = &mut self.accounts[place];
         let owner = account.id;
         account.unpark.asked = false;
@@ -72,6 +73,9 @@ impl Relay {
             return self.page_done(now, place);
         }
         account.begin_page();
+        if mutated!(self, UrgentLast) {
+            entries.reverse();
+        }
         for ParkedEntry { parked, pdu } in entries {
             self.counters.traffic.unparked += 1;
             let slot = match command_of(&pdu) {

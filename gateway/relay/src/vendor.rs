@@ -1,11 +1,14 @@
 //! Vendors as a shard sees them: our binds here, what other shards announced, and what waits for a slot.
 
 use crate::arena::{Arena, List};
+use crate::circuit::Circuit;
 use crate::counters::VendorTraffic;
 use crate::forward::Choice;
 use crate::limit::{Bucket, Limiter, NO_LIMIT};
 use crate::message::{Key, LinkKey, ShardIndex, VendorId};
-use crate::snapshot::{Snapshot, VENDORS_MAX};
+use crate::snapshot::{Snapshot, VENDORS_MAX, Vendor};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smpp::time::Instant;
 
@@ -23,6 +26,8 @@ pub(crate) struct VendorLink {
     pub(crate) link: LinkKey,
     pub(crate) vendor: u16,
     pub(crate) may_submit: bool,
+    /// It is to end, and gets nothing new.
+    pub(crate) leaving: bool,
     /// Unanswered requests allowed on it.
     pub(crate) window: u32,
     /// Unanswered requests on it.
@@ -38,6 +43,7 @@ impl Default for VendorLink {
             link: LinkKey(0),
             vendor: 0,
             may_submit: false,
+            leaving: false,
             window: 0,
             in_flight: 0,
             blocked: false,
@@ -66,6 +72,8 @@ pub(crate) struct VendorState {
     pub(crate) snapshot_place: Option<u16>,
     /// Place of its rate in the table of limits.
     limit: u32,
+    /// What the last snapshot that held it said of it, while the one in force does not: by that its messages finish.
+    last: Option<Box<Vendor>>,
     /// Binds here that may submit, in the order of binding.
     pub(crate) links: Vec<Key>,
     /// Where the round over `links` goes on.
@@ -82,6 +90,7 @@ pub(crate) struct VendorState {
     /// Where the round over `elsewhere` goes on.
     turn_elsewhere: usize,
     pub(crate) traffic: VendorTraffic,
+    pub(crate) circuit: Circuit,
 }
 
 /// Whether a vendor can take a message.
@@ -111,12 +120,7 @@ pub(crate) enum Way {
 impl VendorState {
     /// The way for one more message. A pace's token is taken with `Way::Link`.
     #[inline]
-    pub(crate) fn way(
-        &mut self,
-        now: Instant,
-        links: &mut Arena<VendorLink>,
-        limiter: &mut Limiter,
-    ) -> Way {
+    pub(crate) fn way(&mut self, now: Instant, links: &mut Arena<VendorLink>, limiter: &mut Limiter) -> Way {
         let count = self.links.len();
         if count == 0 {
             return self.way_elsewhere();
@@ -170,7 +174,7 @@ impl VendorState {
             0 => self.way(now, links, limiter),
             _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
             _ if self.queue_limited => Way::Limited,
-            _ if self.queue_paced => Way::Paced,                // nobody overtakes those who wait
+            _ if self.queue_paced => Way::Paced, // nobody overtakes those who wait
             _ => Way::Busy,
         };
         let way = match way {
@@ -224,6 +228,11 @@ impl VendorState {
         full.map_or(none, |shard| Way::Shard { shard, room: false })
     }
 
+    /// The rules for a vendor that the snapshot in force does not hold any more.
+    pub(crate) fn last_rules(&self) -> Option<&Vendor> {
+        self.last.as_deref()
+    }
+
     /// What we know of another shard, made when it is new.
     pub(crate) fn elsewhere_mut(&mut self, shard: ShardIndex) -> &mut Elsewhere {
         let place = match self.elsewhere.iter().position(|other| other.shard == shard) {
@@ -234,6 +243,11 @@ impl VendorState {
             }
         };
         &mut self.elsewhere[place]
+    }
+
+    pub(crate) fn take_links(&mut self) -> Vec<Key> {
+        self.turn = 0;
+        core::mem::take(&mut self.links)
     }
 
     pub(crate) fn drop_link(&mut self, link: Key) -> bool {
@@ -248,20 +262,26 @@ impl VendorState {
 #[derive(Debug)]
 pub(crate) struct Vendors {
     states: Vec<VendorState>,
+    by_id: HashMap<VendorId, u16, FixedState>,
     /// Place in the snapshot -> place here.
     places: Vec<u16>,
 }
 
 impl Vendors {
     pub(crate) fn new() -> Self {
-        Self { states: Vec::new(), places: Vec::new() }
+        let by_id = HashMap::with_hasher(FixedState::with_seed(0)); // ids are our own configuration's
+        Self { states: Vec::new(), by_id, places: Vec::new() }
     }
 
-    /// Takes over another snapshot's vendors.
-    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
+    /// Takes over another snapshot's vendors; `old` is the one before it.
+    pub(crate) fn apply(&mut self, old: &Snapshot, snapshot: &Snapshot) {
         for state in &mut self.states {
-            state.snapshot_place = None;
             state.limit = NO_LIMIT;
+            if let Some(at) = state.snapshot_place.take()
+                && snapshot.vendor_place(state.id).is_none()
+            {
+                state.last = Some(Box::new(old.vendors()[usize::from(at)].clone()));
+            }
         }
         self.places.clear();
         for (snapshot_place, vendor) in snapshot.vendors().iter().enumerate() {
@@ -284,14 +304,16 @@ impl Vendors {
 
     /// The place of a vendor, made when it is new: another shard may speak of it before our snapshot does.
     pub(crate) fn place_any(&mut self, id: VendorId) -> Option<u16> {
-        if let Some(place) = self.states.iter().position(|state| state.id == id) {
-            return Some(place as u16);
+        if let Some(place) = self.by_id.get(&id) {
+            return Some(*place);
         }
         if self.states.len() >= PLACES_MAX {
             return None;
         }
+        let place = self.states.len() as u16;
         self.states.push(new_state(id));
-        Some(self.states.len() as u16 - 1)
+        self.by_id.insert(id, place);
+        Some(place)
     }
 
     /// The place of a vendor that the snapshot in force holds.
@@ -311,7 +333,16 @@ impl Vendors {
 
 /// A bind's pacing: at most its rate, in small bursts.
 pub(crate) fn pace(rate_per_bind: u32) -> Bucket {
-    Bucket::new(rate_per_bind, (rate_per_bind / PACE_BURSTS_PER_SECOND).max(1))
+    Bucket::new(rate_per_bind, pace_burst(rate_per_bind))
+}
+
+/// Another rate for a bind; what it sent stays counted.
+pub(crate) fn set_pace(bucket: &mut Bucket, rate_per_bind: u32) {
+    bucket.set(rate_per_bind, pace_burst(rate_per_bind));
+}
+
+fn pace_burst(rate_per_bind: u32) -> u32 {
+    (rate_per_bind / PACE_BURSTS_PER_SECOND).max(1)
 }
 
 fn new_state(id: VendorId) -> VendorState {
@@ -319,6 +350,7 @@ fn new_state(id: VendorId) -> VendorState {
         id,
         snapshot_place: None,
         limit: NO_LIMIT,
+        last: None,
         links: Vec::new(),
         turn: 0,
         paused_until: Instant::default(),
@@ -328,6 +360,7 @@ fn new_state(id: VendorId) -> VendorState {
         elsewhere: SmallVec::new(),
         turn_elsewhere: 0,
         traffic: VendorTraffic::default(),
+        circuit: Circuit::default(),
     }
 }
 

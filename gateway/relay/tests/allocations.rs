@@ -2,8 +2,8 @@
 
 use gateway_relay::{
     Account, AccountId, Arrival, Correlate, Correlation, LimitsInput, LinkKey, MO_GATHERED_MAX, NumberKind,
-    Output, Relay, RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, SourceNumber, Sources, StoreAnswer, StoreOp, Vendor, VendorId,
-    WeightedVendor,
+    Output, Relay, RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, SourceNumber, Sources,
+    StoreAnswer, StoreOp, Vendor, VendorId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
@@ -28,7 +28,8 @@ fn relay(correlate: Correlate, records: bool) -> Relay {
         account: None,
         priority: 1,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: north, weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: north, weight: 1, price: None }],
+        ..Route::default()
     };
     let input = SnapshotInput {
         accounts: vec![Account {

@@ -27,7 +27,8 @@ fn relay(vendors: &[&str], correlate: Correlate, limits: Limits) -> Relay {
         account: None,
         priority: priority as u32,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1, price: None }],
+        ..Route::default()
     };
     let input = SnapshotInput {
         accounts: vec![Account::new("customer")],
@@ -404,7 +405,8 @@ fn park_receipt(relay: &mut Relay) -> StoreOp {
     relay.handle_deliver(arrival(START, BIND), Frame::whole(&bytes).expect("one PDU"), &pdu);
     let Some(StoreOp::Find { delivery, .. }) = relay.poll_store() else { panic!("a look into the store") };
     let gateway_id = GatewayId(7);
-    let found = Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false };
+    let found =
+        Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false, addresses: None };
     relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
     let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
     relay.delivery_failed(START, delivery);
@@ -470,7 +472,8 @@ fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
                 account: None,
                 priority: 0,
                 unknown_outcome: Some(UnknownOutcome::Hold),
-                vendors: vec![WeightedVendor { vendor, weight: 1 }],
+                vendors: vec![WeightedVendor { vendor, weight: 1, price: None }],
+                ..Route::default()
             }],
             correlate: Correlate::Strict,
             ..SnapshotInput::default()

@@ -44,7 +44,12 @@ impl World {
             account: None,
             priority: priority as u32,
             unknown_outcome: None,
-            vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+            vendors: vec![WeightedVendor {
+                vendor: VendorId::of_name(name.as_bytes()),
+                weight: 1,
+                price: None,
+            }],
+            ..Route::default()
         };
         let vendors = ["west", "east"];
         let mut input = SnapshotInput {
@@ -209,7 +214,13 @@ const RECEIPT: &[u8] =
     b"id:A7 sub:001 dlvrd:000 submit date:2601010000 done date:2601010000 stat:UNDELIV err:013 text:x";
 
 fn ours() -> Correlation {
-    Correlation { account: account(), gateway_id: GatewayId(0xABCD), submitted_at: 0, urgent: false }
+    Correlation {
+        account: account(),
+        gateway_id: GatewayId(0xABCD),
+        submitted_at: 0,
+        urgent: false,
+        addresses: None,
+    }
 }
 
 #[test]
@@ -664,7 +675,17 @@ fn spooled(world: &mut World) -> SpoolEntry {
     let accepted = SpoolAnswer::Accepted { message, gateway_id, outcome: Ok(()), pdu };
     world.relay.handle_spool_answer(world.now, accepted);
     let left = Duration::from_secs(60);
-    SpoolEntry { gateway_id, account, accepted_at, left, tries: 0, maybe_sent: false, fate: None, pdu: kept }
+    SpoolEntry {
+        gateway_id,
+        account,
+        accepted_at,
+        left,
+        tries: 0,
+        maybe_sent: false,
+        only: None,
+        fate: None,
+        pdu: kept,
+    }
 }
 
 fn hand_out(world: &mut World, entry: SpoolEntry) {

@@ -1,6 +1,8 @@
 //! A large route table: compiled in time, looked up right.
 
-use gateway_relay::{Account, AccountId, Route, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor};
+use gateway_relay::{
+    Account, AccountId, Route, RouteQuestion, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor,
+};
 use std::time::Instant;
 
 const PREFIXES: u64 = 100_000;
@@ -19,7 +21,12 @@ fn large() -> Snapshot {
             account: None,
             priority: 1,
             unknown_outcome: None,
-            vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+            vendors: vec![WeightedVendor {
+                vendor: VendorId::of_name(name.as_bytes()),
+                weight: 1,
+                price: None,
+            }],
+            ..Route::default()
         }
     });
     let input = SnapshotInput {
@@ -37,11 +44,11 @@ fn every_prefix_is_found_and_no_other() {
     let acme = AccountId::of_name(b"acme");
     for number in 0..PREFIXES {
         let destination = format!("+{}5550", digits(number));
-        let plan = snapshot.routes().find(acme, destination.as_bytes()).expect("a route");
+        let plan = snapshot.route(&RouteQuestion::new(acme, destination.as_bytes())).expect("a route");
         assert_eq!(u64::from(snapshot.routes().plan(plan)[0].vendor), number % 2);
     }
     for number in PREFIXES..PREFIXES + 1000 {
-        assert!(snapshot.routes().find(acme, digits(number).as_bytes()).is_none());
+        assert!(snapshot.route(&RouteQuestion::new(acme, digits(number).as_bytes())).is_none());
     }
 }
 
@@ -57,7 +64,9 @@ fn cost_of_a_look_up() {
     let destinations: Vec<String> =
         (0..PREFIXES).map(|at| format!("{}5550", digits(at * 48_271 % PREFIXES))).collect();
     let start = Instant::now();
-    let found =
-        destinations.iter().filter(|one| snapshot.routes().find(acme, one.as_bytes()).is_some()).count();
+    let found = destinations
+        .iter()
+        .filter(|one| snapshot.route(&RouteQuestion::new(acme, one.as_bytes())).is_some())
+        .count();
     println!("{} ns a look-up, {found} found", start.elapsed().as_nanos() as u64 / PREFIXES);
 }

@@ -27,7 +27,8 @@ fn relay(rate_per_bind: u32, window: u32) -> Relay {
             account: None,
             priority: 0,
             unknown_outcome: None,
-            vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"vendor"), weight: 1 }],
+            vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"vendor"), weight: 1, price: None }],
+            ..Route::default()
         }],
         correlate: relay::Correlate::None,
         ..SnapshotInput::default()

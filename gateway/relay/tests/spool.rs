@@ -4,8 +4,8 @@
 use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Fate, Limits, LinkKey, MessageKey, Mode, Output, Relay,
-    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage,
-    SpoolRules, StoreAnswer, StoreOp, UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, SpoolAnswer, SpoolEntry, SpoolOp,
+    SpoolOutage, SpoolRules, StoreAnswer, StoreOp, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, MessageState, RegisteredDelivery};
@@ -44,6 +44,10 @@ struct World {
     sends: VecDeque<(LinkKey, MessageKey)>,
     receipts: Vec<Vec<u8>>,
     parked: usize,
+    /// Of the submits to come.
+    priority: u8,
+    /// Whether what the store kept is urgent, in order.
+    urgent: Vec<bool>,
     store_works: bool,
     remembered: usize,
     drained: bool,
@@ -60,7 +64,12 @@ impl World {
             account: None,
             priority: priority as u32,
             unknown_outcome: None,
-            vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+            vendors: vec![WeightedVendor {
+                vendor: VendorId::of_name(name.as_bytes()),
+                weight: 1,
+                price: None,
+            }],
+            ..Route::default()
         };
         let vendors = ["west", "east"];
         let input = SnapshotInput {
@@ -98,6 +107,8 @@ impl World {
             sends: VecDeque::new(),
             receipts: Vec::new(),
             parked: 0,
+            priority: 0,
+            urgent: Vec::new(),
             store_works: true,
             remembered: 0,
             drained: false,
@@ -138,6 +149,7 @@ impl World {
             destination: Address { digits: b"12025550123", ..Address::default() },
             validity_period: validity,
             registered_delivery: RegisteredDelivery(registered),
+            priority_flag: self.priority,
             short_message: b"hello",
             ..SubmitSm::default()
         };
@@ -210,10 +222,12 @@ impl World {
             StoreOp::Remember { message, correlation, .. } => {
                 assert!(self.lent.contains(&correlation.gateway_id), "not settled before its correlation");
                 self.remembered += 1;
+                self.urgent.push(correlation.urgent);
                 Some(StoreAnswer::Remembered { message, outcome: Ok(()) })
             }
-            StoreOp::Park { delivery, account, pdu, .. } => {
+            StoreOp::Park { delivery, account, urgent, pdu } => {
                 self.parked += 1;
+                self.urgent.push(urgent);
                 self.receipts.push(pdu.clone());
                 Some(StoreAnswer::Parked { delivery, account, outcome: Ok(()), pdu })
             }
@@ -236,9 +250,18 @@ impl World {
                     let left = Duration::from_secs(u64::from(expires_at - accepted_at));
                     self.due.insert(gateway_id, self.now + left);
                     self.lent.insert(gateway_id);
-                    let (tries, maybe_sent, fate, pdu) = (0, false, None, pdu.clone());
-                    let entry =
-                        SpoolEntry { gateway_id, account, accepted_at, left, tries, maybe_sent, fate, pdu };
+                    let (tries, maybe_sent, only, fate, pdu) = (0, false, None, None, pdu.clone());
+                    let entry = SpoolEntry {
+                        gateway_id,
+                        account,
+                        accepted_at,
+                        left,
+                        tries,
+                        maybe_sent,
+                        only,
+                        fate,
+                        pdu,
+                    };
                     assert!(self.spool.insert(gateway_id, entry).is_none());
                 }
                 Some(SpoolAnswer::Accepted { message, gateway_id, outcome, pdu })
@@ -248,12 +271,13 @@ impl World {
                 assert!(self.spool.remove(&gateway_id).is_some());
                 None
             }
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate } => {
                 assert!(self.lent.remove(&gateway_id), "deferred only while it is lent");
                 self.deferred.push((after, tries));
                 let entry = self.spool.get_mut(&gateway_id).expect("it is there");
                 (entry.tries, entry.fate) = (tries, fate);
                 entry.maybe_sent |= maybe_sent;
+                entry.only = only;
                 let end = START + Duration::from_secs(u64::from(entry.accepted_at - UNIX)) + entry.left;
                 let due = if fate.is_some() { self.now + after } else { (self.now + after).min(end) };
                 self.due.insert(gateway_id, due);
@@ -290,6 +314,7 @@ impl World {
             left: end.saturating_since(self.now),
             tries: kept.tries,
             maybe_sent: kept.maybe_sent,
+            only: kept.only,
             fate: kept.fate,
             pdu: kept.pdu.clone(),
         }
@@ -558,6 +583,69 @@ fn an_unknown_outcome_is_tried_again_or_told_as_the_policy_says() {
     assert_eq!(world.the_receipt(), (MessageState::Unknown, b"255".to_vec()));
     assert!(world.is_settled());
     assert_eq!(world.relay.counters().spool.unknown, 1);
+}
+
+#[test]
+fn a_second_copy_to_the_same_vendor_stays_with_it_through_the_spool() {
+    let mut world = World::with(UnknownOutcome::RetrySame, Limits::default(), Correlate::Strict);
+    world.bind("west", BIND);
+    world.submit(1, b"", 1);
+    let (_, message) = world.sends.pop_front().unwrap();
+    world.relay.vendor_closed(world.now, BIND, &[message], &[]);
+    world.pump();
+    // The route's other vendor is there, and must not get a copy.
+    world.bind("east", OTHER_BIND);
+    world.pass(Duration::from_secs(30));
+    assert!(world.sends.is_empty() && world.spool.len() == 1);
+    let mut world = another_life(world, UnknownOutcome::RetrySame, Limits::default());
+    world.bind("east", OTHER_BIND);
+    world.pass(Duration::from_secs(30));
+    assert!(world.sends.is_empty(), "a restart does not make it another vendor's");
+    world.bind("west", BIND);
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.sends.front().map(|(link, _)| *link), Some(BIND));
+    world.answer(CommandStatus::ESME_ROK);
+    assert!(world.is_settled());
+}
+
+#[test]
+fn priority_outlives_the_spool() {
+    for priority in [0, 1] {
+        let mut world = World::new();
+        world.priority = priority;
+        world.bind("west", BIND);
+        world.submit(1, b"", 1);
+        world.submit(2, b"", 1);
+        world.answer(CommandStatus::ESME_RSYSERR);
+        world.answer(CommandStatus::ESME_RSYSERR);
+        world.pass(Duration::from_secs(8));
+        world.answer(CommandStatus::ESME_ROK);
+        // The other one fails for good, and its customer is away.
+        world.relay.customer_closed(world.now, CUSTOMER, &[]);
+        world.answer(CommandStatus::ESME_RINVDSTADR);
+        assert_eq!(world.urgent, [priority > 0; 2], "a correlation, and a receipt of ours that was parked");
+        assert!(world.is_settled());
+    }
+}
+
+#[test]
+fn an_unknown_outcome_on_another_shard_is_told() {
+    let mut world = World::with(UnknownOutcome::Fail, Limits::default(), Correlate::Strict);
+    let other = ShardIndex(1);
+    let vendor = VendorId::of_name(b"west");
+    world.relay.handle_shard_message(
+        world.now,
+        other,
+        ShardMessage::VendorState { vendor, links: 1, window: 9 },
+    );
+    world.submit(1, b"", 1);
+    let went = world.relay.poll_shard();
+    assert!(matches!(went, Some((to, ShardMessage::Submit { .. })) if to == other), "{went:?}");
+    world.relay.shard_gone(world.now, other);
+    world.pump();
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.the_receipt(), (MessageState::Unknown, b"255".to_vec()));
+    assert!(world.is_settled());
 }
 
 #[test]
@@ -861,9 +949,7 @@ fn another_life(old: World, policy: UnknownOutcome, limits: Limits) -> World {
     world.relay.handle_tick(world.now);
     world.due = old.spool.keys().map(|id| (*id, world.now)).collect();
     world.spool = old.spool;
-    for entry in world.spool.values_mut() {
-        (entry.tries, entry.maybe_sent, entry.fate) = (0, false, None);
-    }
+    world.spool.values_mut().for_each(|entry| entry.tries = 0);
     (world.answers, world.receipts) = (old.answers, old.receipts);
     world
 }

@@ -85,7 +85,12 @@ impl Node {
             account: None,
             priority: priority as u32,
             unknown_outcome: setting.of_route,
-            vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+            vendors: vec![WeightedVendor {
+                vendor: VendorId::of_name(name.as_bytes()),
+                weight: 1,
+                price: None,
+            }],
+            ..Route::default()
         };
         let customer = |name: &str| Account {
             unknown_outcome: setting.policy,

@@ -1,5 +1,6 @@
 //! What a shard shows of itself: an immutable copy of its counters, a few times a second.
 
+use crate::ingress::BindRefusal;
 use arc_swap::ArcSwap;
 use relay::VendorId;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct VendorReport {
     pub id: Option<VendorId>,
     /// Its name.
     pub name: Box<str>,
+    /// Whether the configuration in force wants binds of it.
+    pub is_configured: bool,
     /// Links bound now, of any kind.
     pub links: u64,
     /// The relay's counts.
@@ -73,6 +76,8 @@ pub struct ShardReport {
     pub customers: LinkTally,
     /// Vendors' binds.
     pub vendors_links: LinkTally,
+    /// Customers' binds refused, by [`BindRefusal::ALL`].
+    pub bind_refusals: [u64; BindRefusal::ALL.len()],
     /// Connections that never came to a bind.
     pub greetings_failed: u64,
     /// Connections handed to another shard.
@@ -85,6 +90,8 @@ pub struct ShardReport {
     pub vendors: Vec<VendorReport>,
     /// Words for other shards, the store or control that wait because the mailbox is full.
     pub backlog: u64,
+    /// How long new configurations kept it from its links, by uninterrupted pieces of work.
+    pub swaps: Latency,
     /// What it did with records.
     pub records: RecordTally,
     /// Time spent at work since start, nanoseconds.

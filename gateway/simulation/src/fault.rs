@@ -80,8 +80,24 @@ faults! {
     StoreLosesTail "store-loses-tail",
     /// A store forgets everything.
     StoreLosesAll "store-loses-all",
+    /// A node's store says that it can keep no more correlations, and later that it can.
+    StoreNoRoom "store-no-room",
     /// A word that something was parked on another node is lost.
     HintLost "hint-lost",
+    /// A spool syncs much later.
+    SpoolStalls "spool-stalls",
+    /// A spool has no room.
+    SpoolFull "spool-full",
+    /// A spool fails, until its node starts again.
+    SpoolAway "spool-away",
+    /// A crash takes what a spool had not synced.
+    SpoolLosesTail "spool-loses-tail",
+    /// A part of an MO comes to another node than the others.
+    PartElsewhere "part-on-another-node",
+    /// A part of an MO comes twice.
+    PartTwice "part-twice",
+    /// A part of an MO never comes.
+    PartMissing "part-missing",
     /// All relays of a node end between two outputs.
     NodeCrash "node-crash",
     /// One shard of a node ends.

@@ -9,7 +9,8 @@ pub enum Invariant {
     OneAnswer,
     /// Status 0 to a customer means that a vendor accepted the message.
     AcceptedMeansTaken,
-    /// A second copy only where the policy allows one, within its bound, and only after an unknown outcome.
+    /// A second copy only where the policy allows one, within its bound, and only after an unknown outcome; in store and
+    /// forward also after a crash (SF4).
     Copies,
     /// A definite no means that no vendor accepted a copy.
     NoMeansNo,
@@ -24,6 +25,14 @@ pub enum Invariant {
     Order,
     /// What is open stays within the limits, and nothing is left at the end.
     Bounded,
+    /// MO and receipts of messages with a priority go before others where they were parked.
+    Urgent,
+    /// In store and forward: status 0 means that a crash would keep the message.
+    Durable,
+    /// In store and forward: what was acknowledged reaches a vendor, or its customer is told that none took it.
+    Brought,
+    /// In store and forward: what the gateway's own receipts say is so.
+    Told,
 }
 
 impl Invariant {
@@ -39,6 +48,10 @@ impl Invariant {
             Self::Counted => "I7 counted",
             Self::Order => "I8 order",
             Self::Bounded => "I9 bounded",
+            Self::Urgent => "I10 urgent first",
+            Self::Durable => "SF1 durable",
+            Self::Brought => "SF2 brought",
+            Self::Told => "SF3 told",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What the world knows of every message: the exact record that the invariants are judged by.
 
-use crate::scene::{CUSTOMERS, DESTINATIONS, VENDORS};
-use relay::{LinkKey, UnknownOutcome};
+use crate::scene::{CUSTOMERS, DESTINATIONS, SharedScene, VENDORS};
+use relay::{LinkKey, Mode, UnknownOutcome};
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
+use std::collections::BTreeMap;
 
 /// No copy.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -43,12 +44,30 @@ pub(crate) struct Submit {
     pub(crate) gateway_id: Option<GatewayId>,
     pub(crate) last_copy: u32,
     pub(crate) copies_accepted: u32,
+    /// Its priority is above 0: its receipts go before others.
+    pub(crate) urgent: bool,
+    /// It came while its relay was told that no receipt could be kept.
+    pub(crate) no_room: bool,
+    /// In store and forward: it was in a spool that was opened again.
+    pub(crate) came_back: bool,
+    /// The shard that had it is gone: what it, or another one for it, did last is not known.
+    pub(crate) taken_back: bool,
+    /// The spool handed it out after its validity.
+    pub(crate) expired: bool,
+    /// It has left the spool.
+    pub(crate) settled: bool,
+    /// The gateway's own receipt about it.
+    pub(crate) own_receipt: u32,
 }
 
 impl Submit {
     /// What its unknown outcomes are subject to: the route's policy, else the customer's.
     pub(crate) fn policy(&self) -> UnknownOutcome {
         DESTINATIONS[self.destination].1.unwrap_or(CUSTOMERS[self.account].policy)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        CUSTOMERS[self.account].mode
     }
 
     /// More than one vendor may have it.
@@ -83,6 +102,10 @@ pub(crate) struct Copy {
     pub(crate) vendor: usize,
     pub(crate) shard: usize,
     pub(crate) state: CopyState,
+    /// It was refused for good.
+    pub(crate) for_good: bool,
+    /// How often its node had crashed.
+    pub(crate) crashes: u32,
     /// The vendor's number for it, once it accepted.
     pub(crate) id: u64,
     pub(crate) receipts_taken: u32,
@@ -103,6 +126,39 @@ pub(crate) enum Content {
     },
     /// To this customer's number, or to nobody's.
     Mo(Option<usize>),
+    /// One part of an MO, or all of it.
+    Part {
+        message: u32,
+    },
+    /// A receipt that the gateway wrote.
+    Own {
+        submit: u32,
+    },
+}
+
+/// An MO to a number whose messages are gathered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MoMessage {
+    pub(crate) shared: &'static SharedScene,
+    /// Its parts in order, as upwards from this one on.
+    pub(crate) first: u32,
+    pub(crate) sent: u32,
+    /// Parts that each of them speaks of.
+    pub(crate) total: u8,
+    /// The part that is never sent; 0 = all are.
+    pub(crate) missing: u8,
+    /// The node that its vendor sends it to.
+    pub(crate) node: usize,
+    /// Its parts are marked by TLVs, else by a header.
+    pub(crate) in_tlvs: bool,
+}
+
+impl MoMessage {
+    /// Which part this is, from 1.
+    pub(crate) fn number_of(&self, upward: u32) -> u8 {
+        let number = (upward - self.first) as u8 + 1;
+        number + u8::from(self.missing > 0 && number >= self.missing)
+    }
 }
 
 /// One receipt or MO.
@@ -112,6 +168,8 @@ pub(crate) struct Upward {
     pub(crate) content: Content,
     /// When a gateway first got it, and which node.
     pub(crate) first_seen: Option<(u64, usize)>,
+    /// It went to a session before: what goes again may be a second try.
+    pub(crate) was_offered: bool,
     /// The vendor was acknowledged.
     pub(crate) acknowledged: bool,
     /// It came back for good: too long, or nobody's.
@@ -139,6 +197,9 @@ pub(crate) struct Ledger {
     pub(crate) copies: Vec<Copy>,
     pub(crate) upwards: Vec<Upward>,
     pub(crate) sendings: Vec<Sending>,
+    pub(crate) messages: Vec<MoMessage>,
+    /// Messages that a spool kept, by their ids.
+    pub(crate) spooled: BTreeMap<GatewayId, u32>,
     /// Copies by vendor and id.
     pub(crate) by_id: [Vec<u32>; VENDORS.len()],
     /// All ids that were given, with their submits; sorted at the end.
@@ -169,6 +230,17 @@ impl Ledger {
                 Some(self.submits[self.copies[copy as usize].submit as usize].account)
             }
             Content::Mo(owner) => owner,
+            Content::Part { message } => self.messages[message as usize].shared.owner,
+            Content::Own { submit } => Some(self.submits[submit as usize].account),
+        }
+    }
+
+    /// Whether it goes before others where it waits: MO, and what is about a message of priority.
+    pub(crate) fn is_urgent(&self, content: Content) -> bool {
+        match content {
+            Content::Receipt { copy, .. } => self.submits[self.copies[copy as usize].submit as usize].urgent,
+            Content::Own { submit } => self.submits[submit as usize].urgent,
+            Content::Mo(_) | Content::Part { .. } => true,
         }
     }
 }

@@ -19,6 +19,7 @@ mod ledger;
 mod mutation;
 mod random;
 mod scene;
+mod spool;
 mod store;
 mod story;
 mod trace;

@@ -81,6 +81,10 @@ fn run(options: &Options) -> Result<(), Box<Violation>> {
         total.events,
         total.trace
     );
+    println!(
+        "{} spooled, {} handed out again, {} receipts of ours; {} MO made whole; {} refused for want of room",
+        total.spooled, total.handed_out, total.own_receipts, total.wholes, total.no_room
+    );
     println!("{:.0} messages a minute", total.messages as f64 * 60.0 / seconds);
     println!(
         "{} seeds, {} messages, {} faults ({}), 0 violations, {seconds:.0} s",

@@ -4,8 +4,8 @@ use crate::fault::{Fault, Proneness};
 use crate::ids::Spelling;
 use crate::random::Random;
 use relay::{
-    Account, Correlate, Limits, Route, Snapshot, SnapshotInput, UnknownOutcome, Vendor, VendorId,
-    WeightedVendor,
+    Account, AccountId, Correlate, KeywordRule, Limits, Mode, Route, Snapshot, SnapshotInput, SpoolRules,
+    UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::CommandStatus;
 use std::sync::Arc;
@@ -19,14 +19,25 @@ pub(crate) struct CustomerScene {
     pub(crate) unknown_status: CommandStatus,
     /// Messages per second, 0 = unlimited.
     pub(crate) rate: u32,
+    pub(crate) mode: Mode,
+    /// Wants the parts of an MO as one.
+    pub(crate) reassemble: bool,
 }
 
 const fn customer(name: &'static str, number: &'static str, policy: UnknownOutcome) -> CustomerScene {
-    CustomerScene { name, number, policy, unknown_status: CommandStatus::ESME_RUNKNOWNERR, rate: 0 }
+    CustomerScene {
+        name,
+        number,
+        policy,
+        unknown_status: CommandStatus::ESME_RUNKNOWNERR,
+        rate: 0,
+        mode: Mode::Relay,
+        reassemble: false,
+    }
 }
 
 /// The customers; another policy is another line.
-pub(crate) const CUSTOMERS: [CustomerScene; 7] = [
+pub(crate) const CUSTOMERS: [CustomerScene; 9] = [
     customer("acme", "18005550001", UnknownOutcome::Fail),
     CustomerScene { rate: 400, ..customer("globex", "18005550002", UnknownOutcome::Fail) },
     customer("initech", "18005550003", UnknownOutcome::RetryOther),
@@ -35,9 +46,51 @@ pub(crate) const CUSTOMERS: [CustomerScene; 7] = [
         ..customer("umbrella", "18005550004", UnknownOutcome::Fail)
     },
     customer("hooli", "18005550005", UnknownOutcome::RetryOther),
-    customer("stark", "18005550006", UnknownOutcome::Hold),
+    CustomerScene { reassemble: true, ..customer("stark", "18005550006", UnknownOutcome::Hold) },
     customer("wayne", "18005550007", UnknownOutcome::RetrySame),
+    CustomerScene {
+        mode: Mode::StoreAndForward,
+        ..customer("tyrell", "18005550008", UnknownOutcome::RetryOther)
+    },
+    CustomerScene { mode: Mode::StoreAndForward, ..customer("weyland", "18005550009", UnknownOutcome::Fail) },
 ];
+
+/// One kind of MO to a number whose messages are gathered; customers by their places.
+#[derive(Debug)]
+pub(crate) struct SharedScene {
+    pub(crate) number: &'static str,
+    pub(crate) keyword: &'static str,
+    /// Whose a message with this keyword is.
+    pub(crate) owner: Option<usize>,
+    /// Whose it is where no keyword fits, or where none is known.
+    pub(crate) default: Option<usize>,
+}
+
+const fn shared(
+    number: &'static str,
+    keyword: &'static str,
+    owner: Option<usize>,
+    default: Option<usize>,
+) -> SharedScene {
+    SharedScene { number, keyword, owner, default }
+}
+
+const NOBODYS: &str = "18005559001";
+const UMBRELLAS: &str = "18005559002";
+const UMBRELLA: usize = 3;
+
+/// MO by keyword: to a number of nobody's, to one with a default owner, and to the own one of a customer who wants its
+/// messages whole.
+pub(crate) const SHARED: [SharedScene; 6] = [
+    shared(NOBODYS, "win", Some(5), None),
+    shared(NOBODYS, "pay", Some(0), None),
+    shared(NOBODYS, "stop", None, None),
+    shared(UMBRELLAS, "pay", Some(4), Some(UMBRELLA)),
+    shared(UMBRELLAS, "hello", Some(UMBRELLA), Some(UMBRELLA)),
+    shared(CUSTOMERS[5].number, "hello", Some(5), Some(5)),
+];
+/// Words that no rule has.
+const NO_KEYWORDS: [&str; 2] = ["stop", "hello"];
 
 /// The vendors, in the order of the world's tables.
 pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
@@ -59,8 +112,19 @@ pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
 pub(crate) const SOURCES_CROWDED: u64 = 20;
 /// What takes the memory of unknown outcomes or of correlations from a node: then a receipt of a forgotten message may
 /// fit another one with the same addresses, and nobody can tell. Not in crowded stories.
-const FORGETFUL: [Fault; 5] =
-    [Fault::NodeCrash, Fault::ShardGone, Fault::Drain, Fault::StoreLosesTail, Fault::StoreLosesAll];
+const FORGETFUL: [Fault; 6] = [
+    Fault::NodeCrash,
+    Fault::ShardGone,
+    Fault::Drain,
+    Fault::StoreLosesTail,
+    Fault::StoreLosesAll,
+    Fault::SpoolAway, // a restart mends it
+];
+
+/// Configurations that a node may get: the first one of each start, with two vendors the other way round, without a vendor.
+pub(crate) const VARIANTS: usize = 3;
+/// The one that does not hold the vendor `east`.
+const WITHOUT_EAST: usize = 2;
 
 /// Vendors tried for one message.
 pub(crate) const ATTEMPTS_MAX: u8 = 3;
@@ -70,6 +134,8 @@ pub(crate) const STORY_US: u64 = 1_200_000;
 pub(crate) const HEALING_US: u64 = 600_000_000;
 /// How long a link waits for the answer to a submit.
 pub(crate) const ANSWER_TIMER_US: u64 = 150_000;
+/// How long a link that is to end waits for what is on it; less than a submit's timer, so that some is left.
+pub(crate) const LEAVE_MAX_US: u64 = 100_000;
 /// How long a link waits for the answer to a deliver_sm.
 pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
 /// How long the store may take.
@@ -85,6 +151,8 @@ pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
 pub(crate) const ANSWER_DEADLINE_US: u64 = 8_000_000;
 /// The same for a vendor's deliver_sm: four looks into the store, three waits between, three sessions, another shard.
 pub(crate) const ACKNOWLEDGE_DEADLINE_US: u64 = 8_000_000;
+/// A part of an MO may wait so much longer, for the others: ten seconds, and a tick.
+pub(crate) const GATHER_US: u64 = 10_100_000;
 
 /// What is drawn for one story.
 #[derive(Debug)]
@@ -107,7 +175,7 @@ pub(crate) struct Plan {
     pub(crate) messages: u64,
     /// Time between two misfortunes, microseconds, about.
     pub(crate) fault_gap_us: u64,
-    pub(crate) snapshots: [Arc<Snapshot>; 2],
+    pub(crate) snapshots: [Arc<Snapshot>; VARIANTS],
 }
 
 impl Plan {
@@ -122,6 +190,7 @@ impl Plan {
         }
         let limits = draw_limits(random, faultless);
         let records = random.percent(50);
+        let spool = draw_spool(random, faultless);
         let mut spelling = || {
             let all = Spelling::ALL;
             if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
@@ -139,7 +208,9 @@ impl Plan {
             records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),
-            snapshots: [false, true].map(|variant| snapshot(variant, (strict, records), limits, &spellings)),
+            snapshots: core::array::from_fn(|variant| {
+                snapshot(variant, (strict, records), (limits, spool), &spellings)
+            }),
         }
     }
 }
@@ -161,45 +232,67 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
     }
 }
 
+/// Seconds are the unit of validity: where it is short, messages expire within the story.
+fn draw_spool(random: &mut Random, faultless: bool) -> SpoolRules {
+    let short = !faultless && random.percent(30);
+    SpoolRules {
+        validity: Duration::from_secs(if short { 1 + random.below(2) } else { 3600 }),
+        retry_first: Duration::from_millis(random.between(20, 100)),
+        retry_max: Duration::from_millis(400),
+    }
+}
+
 fn snapshot(
-    variant: bool,
+    variant: usize,
     (strict, records): (bool, bool),
-    limits: Limits,
+    (limits, spool): (Limits, SpoolRules),
     spellings: &[Spelling],
 ) -> Arc<Snapshot> {
-    let weighted = |name: &str, weight| WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight };
+    let weighted = |name: &str, weight| WeightedVendor {
+        vendor: VendorId::of_name(name.as_bytes()),
+        weight,
+        price: None,
+    };
     let route = |prefix: &str, priority, vendors| Route {
         prefix: prefix.into(),
         account: None,
         priority,
         unknown_outcome: None,
         vendors,
+        ..Route::default()
     };
     let overridden = |prefix, priority, vendor, policy| Route {
         unknown_outcome: Some(policy),
         ..route(prefix, priority, vec![weighted(vendor, 1)])
     };
-    let (first, second) = if variant { ("south", "north") } else { ("north", "south") };
+    let (first, second) = if variant == 1 { ("south", "north") } else { ("north", "south") };
     let accounts = CUSTOMERS.iter().map(|scene| Account {
         unknown_outcome: scene.policy,
         unknown_status: scene.unknown_status,
-        numbers: vec![scene.number.into()],
+        numbers: numbers_of(scene),
+        mode: scene.mode,
+        reassemble: scene.reassemble,
         rate: scene.rate,
         burst: 10,
         ..Account::new(scene.name)
     });
-    let vendors = VENDORS.iter().zip(spellings).map(|(name, spelling)| Vendor {
-        rate_per_bind: if *name == "south" { 200 } else { 0 },
-        throttle_pause: Duration::from_millis(30),
-        id_rule: spelling.rule(),
-        ..Vendor::new(name)
-    });
+    let is_there = |name: &str| variant != WITHOUT_EAST || name != "east";
+    let vendors =
+        VENDORS.iter().zip(spellings).filter(|(name, _)| is_there(name)).map(|(name, spelling)| Vendor {
+            rate_per_bind: if *name == "south" { 200 } else { 0 },
+            throttle_pause: Duration::from_millis(30),
+            id_rule: spelling.rule(),
+            ..Vendor::new(name)
+        });
+    let all = [("north", 40), ("south", 40), ("east", 20)];
+    let all = all.into_iter().filter(|(name, _)| is_there(name));
+    let all = all.map(|(name, weight)| weighted(name, weight)).collect();
     let input = SnapshotInput {
-        version: u64::from(variant),
+        version: variant as u64,
         accounts: accounts.collect(),
         vendors: vendors.collect(),
         routes: vec![
-            route("1", 10, vec![weighted("north", 40), weighted("south", 40), weighted("east", 20)]),
+            route("1", 10, all),
             route("2", 10, vec![weighted(first, 1)]),
             route("2", 20, vec![weighted(second, 1)]),
             route("3", 10, vec![weighted("north", 1)]),
@@ -211,7 +304,24 @@ fn snapshot(
         limits,
         correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
         records,
+        keywords: keywords(),
+        spool: Some(spool),
         ..SnapshotInput::default()
     };
     Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))
+}
+
+fn numbers_of(scene: &CustomerScene) -> Vec<Box<str>> {
+    let shared = (scene.name == CUSTOMERS[UMBRELLA].name).then_some(UMBRELLAS);
+    [scene.number].into_iter().chain(shared).map(Into::into).collect()
+}
+
+fn keywords() -> Vec<KeywordRule> {
+    let rules = SHARED.iter().filter(|scene| !NO_KEYWORDS.contains(&scene.keyword));
+    let rule = |scene: &SharedScene| {
+        let owner = CUSTOMERS[scene.owner?].name;
+        let account = AccountId::of_name(owner.as_bytes());
+        Some(KeywordRule { number: scene.number.into(), keyword: scene.keyword.into(), account })
+    };
+    rules.filter_map(rule).collect()
 }

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Entries of one page, whatever was asked for: small, so that pages end in the middle of everything.
 const PAGE_MAX: usize = 3;
 
+/// In the name of what is parked and not urgent: it comes after all that is.
+const BULK: u64 = 1 << 63;
+
 /// What became durable, or ceased to be kept, by one operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
@@ -83,7 +86,9 @@ impl Store {
                 }
                 None => (Deed::Nothing, None),
             },
-            StoreOp::Park { delivery, account, pdu, .. } => self.park(now, delivery, account, pdu, up),
+            StoreOp::Park { delivery, account, urgent, pdu } => {
+                self.park(now, delivery, (account, urgent), pdu, up)
+            }
             StoreOp::ParkOrphan { delivery, vendor: _, pdu } => {
                 let deed = if up.is_ok() { Deed::Orphaned(pdu.clone()) } else { Deed::Nothing };
                 (deed, Some(StoreAnswer::OrphanParked { delivery, outcome: up, pdu }))
@@ -131,7 +136,7 @@ impl Store {
         &mut self,
         now: u64,
         delivery: DeliveryKey,
-        account: AccountId,
+        (account, urgent): (AccountId, bool),
         pdu: Vec<u8>,
         up: Result<(), StoreOutage>,
     ) -> (Deed, Option<StoreAnswer>) {
@@ -139,7 +144,7 @@ impl Store {
         let mut deed = Deed::Nothing;
         if outcome.is_ok() {
             self.last += 1;
-            let place = (account, ParkedId(self.last));
+            let place = (account, ParkedId(self.last | if urgent { 0 } else { BULK }));
             self.parked.insert(place, Parked { pdu: pdu.clone(), lent_to: None });
             self.journal.push_back((now, Undo::Park(place)));
             deed = Deed::Parked(place.0, place.1);

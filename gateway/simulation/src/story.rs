@@ -43,6 +43,16 @@ pub struct Story {
     pub ambiguous: u64,
     /// Records of submits.
     pub records: u64,
+    /// Messages that a spool kept.
+    pub spooled: u64,
+    /// Messages and owed receipts that spools handed out again.
+    pub handed_out: u64,
+    /// Receipts that gateways wrote.
+    pub own_receipts: u64,
+    /// MO that customers got as one made of their parts.
+    pub wholes: u64,
+    /// Submits refused because no receipt could be kept.
+    pub no_room: u64,
     /// Misfortunes by kind.
     pub faults: Faults,
 }
@@ -69,6 +79,11 @@ impl Story {
         self.told_by_receipt += other.told_by_receipt;
         self.ambiguous += other.ambiguous;
         self.records += other.records;
+        self.spooled += other.spooled;
+        self.handed_out += other.handed_out;
+        self.own_receipts += other.own_receipts;
+        self.wholes += other.wholes;
+        self.no_room += other.no_room;
         self.faults.add(&other.faults);
     }
 }

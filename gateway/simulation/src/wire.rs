@@ -1,6 +1,7 @@
 //! The PDUs of the stories: a message is told by the number in its text.
 
 use bytes::BytesMut;
+use core::ops::Range;
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
 use smpp::pdu::{DataSm, DeliverSm, Pdu, SubmitSm};
@@ -17,7 +18,7 @@ fn address(digits: &[u8]) -> Address<'_> {
 pub(crate) fn submit(
     number: u32,
     (source, destination): (&[u8], &[u8]),
-    wants_receipt: bool,
+    (wants_receipt, urgent): (bool, bool),
     validity: &[u8],
     out: &mut BytesMut,
 ) {
@@ -26,6 +27,7 @@ pub(crate) fn submit(
         source: address(source),
         destination: address(destination),
         registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
+        priority_flag: u8::from(urgent),
         validity_period: validity,
         short_message: text.as_bytes(),
         ..SubmitSm::default()
@@ -81,6 +83,44 @@ pub(crate) fn mo(upward: u32, destination: &[u8], sequence: u32) -> BytesMut {
     out
 }
 
+/// How a part of an MO is marked.
+#[derive(Clone, Copy)]
+pub(crate) struct Cut {
+    pub(crate) number: u8,
+    pub(crate) total: u8,
+    pub(crate) reference: u8,
+    /// By TLVs, else by a header.
+    pub(crate) in_tlvs: bool,
+}
+
+/// An MO that begins with a keyword, or one of its parts.
+pub(crate) fn part(upward: u32, destination: &[u8], keyword: &str, cut: Cut, sequence: u32) -> BytesMut {
+    let Cut { number, total, reference, in_tlvs } = cut;
+    let (mut text, mut tlvs, mut out) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+    if total > 1 && in_tlvs {
+        write_tlv(&mut tlvs, Tag::SAR_MSG_REF_NUM, &[0, reference]);
+        write_tlv(&mut tlvs, Tag::SAR_TOTAL_SEGMENTS, &[total]);
+        write_tlv(&mut tlvs, Tag::SAR_SEGMENT_SEQNUM, &[number]);
+    } else if total > 1 {
+        text.extend_from_slice(&[5, 0, 3, reference, total, number]);
+    }
+    if number == 1 {
+        text.extend_from_slice(keyword.as_bytes());
+        text.extend_from_slice(b" ");
+    }
+    text.extend_from_slice(format!("u{upward} ").as_bytes());
+    DeliverSm {
+        source: address(b"13125550100"),
+        destination: address(destination),
+        esm_class: EsmClass::default().with_user_data_header(total > 1 && !in_tlvs),
+        short_message: &text,
+        tlvs: Tlvs::new(&tlvs),
+        ..DeliverSm::default()
+    }
+    .encode(CommandStatus::ESME_ROK, sequence, &mut out);
+    out
+}
+
 /// The same message as data_sm: everything that names it stands in TLVs.
 pub(crate) fn as_data(bytes: &[u8]) -> BytesMut {
     let frame = Frame::whole(bytes).unwrap();
@@ -122,8 +162,8 @@ pub(crate) fn as_data(bytes: &[u8]) -> BytesMut {
 /// The text of a message and what it says as a receipt, whichever PDU carries it.
 pub(crate) fn content(bytes: &[u8]) -> Option<(&[u8], Option<ReceiptView<'_>>)> {
     match Pdu::decode(Frame::whole(bytes)?, &Dialect::strict()).ok()? {
-        Pdu::SubmitSm(pdu) => Some((pdu.short_message, None)),
-        Pdu::DeliverSm(pdu) => Some((pdu.short_message, receipt_of(&pdu))),
+        Pdu::SubmitSm(pdu) => Some((pdu.payload(), None)),
+        Pdu::DeliverSm(pdu) => Some((pdu.payload(), receipt_of(&pdu))),
         Pdu::DataSm(pdu) => Some((pdu.payload(), receipt_of_data(&pdu))),
         _ => None,
     }
@@ -132,6 +172,25 @@ pub(crate) fn content(bytes: &[u8]) -> Option<(&[u8], Option<ReceiptView<'_>>)> 
 /// The number behind the last `mark` in a text.
 pub(crate) fn number_in(text: &[u8], mark: u8) -> Option<u32> {
     let at = text.iter().rposition(|octet| *octet == mark)?;
-    let digits = text[at + 1..].iter().take_while(|octet| octet.is_ascii_digit());
+    leading_number(&text[at + 1..])
+}
+
+fn leading_number(text: &[u8]) -> Option<u32> {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit());
     digits.fold(None, |number, digit| Some(number.unwrap_or(0) * 10 + u32::from(digit - b'0')))
+}
+
+/// The numbers behind all `mark`s in a text: the first one, and up to where they go on without a gap; nothing where
+/// there is none, or where they do not follow one another.
+pub(crate) fn numbers_in(text: &[u8], mark: u8) -> Option<Range<u32>> {
+    let mut numbers: Option<Range<u32>> = None;
+    for (at, _) in text.iter().enumerate().filter(|(_, octet)| **octet == mark) {
+        let Some(number) = leading_number(&text[at + 1..]) else { continue };
+        numbers = match numbers {
+            None => Some(number..number + 1),
+            Some(range) if range.end == number => Some(range.start..number + 1),
+            Some(_) => return None,
+        };
+    }
+    numbers
 }

@@ -6,6 +6,7 @@ use crate::ledger::Ledger;
 use crate::mutation::Mutation;
 use crate::random::Random;
 use crate::scene::*;
+use crate::spool::Spool;
 use crate::store::Store;
 use crate::story::Story;
 use crate::trace::Trace;
@@ -24,7 +25,10 @@ mod mail;
 mod misfortune;
 mod node;
 mod outputs;
+mod pages;
+mod parts;
 mod records;
+mod spools;
 mod stores;
 mod vendors;
 
@@ -57,6 +61,8 @@ pub(crate) struct World {
     nodes: Vec<Node>,
     shards: Vec<Shard>,
     stores: Vec<Store>,
+    /// By node.
+    spools: Vec<Spool>,
     /// By link key; links are never used again.
     links: Vec<Link>,
     /// Until when each vendor is away, and until when it throttles.
@@ -99,6 +105,7 @@ impl World {
             nodes: Vec::new(),
             shards: Vec::new(),
             stores: (0..stores).map(|_| Store::default()).collect(),
+            spools: (0..nodes).map(|_| Spool::default()).collect(),
             links: Vec::with_capacity(128),
             vendors: Default::default(),
             ledger: Ledger::default(),
@@ -189,10 +196,10 @@ impl World {
             && self.shards.iter().filter_map(|shard| shard.relay.as_ref()).all(relay::Relay::is_empty)
     }
 
-    /// Nothing is parked any more, or the time is over in which pages are asked for again and again.
+    /// Nothing is parked or in a spool any more, or the time is over in which pages are asked for again and again.
     fn is_patient_no_more(&self, healed: u64) -> bool {
         let is_parked = self.stores.iter().any(|store| store.parked_entries().next().is_some());
-        !is_parked || self.now > healed + PARKED_US_MAX
+        (!is_parked && self.spools_are_empty()) || self.now > healed + PARKED_US_MAX
     }
 
     fn now(&self) -> Instant {
@@ -234,7 +241,7 @@ impl World {
             Event::Emit { upward } => self.emit(upward),
             Event::DeliverArrives { sending } => self.deliver_arrives(sending),
             Event::Acknowledged { sending, status } => self.acknowledged(sending, status),
-            Event::Offered { link, delivery, upward } => self.offered(link, delivery, upward),
+            Event::Offered { link, delivery, upwards } => self.offered(link, delivery, upwards),
             Event::CustomerAnswers { link, delivery, status } => {
                 self.customer_answers(link, delivery, status)
             }
@@ -242,6 +249,9 @@ impl World {
             Event::Mail { from, to, lives, message } => self.mail(from, to, lives, message),
             Event::StoreAsked { shard, life, op } => self.store_asked(shard, life, op),
             Event::StoreSays { shard, life, answer } => self.store_says(shard, life, answer),
+            Event::SpoolAsked { shard, life, ask } => self.spool_asked(shard, life, ask),
+            Event::SpoolSynced { node, life } => self.spool_synced(node, life),
+            Event::SpoolSays { shard, life, answer } => self.spool_says(shard, life, answer),
             Event::StoreReturns { store, life } => self.store_returns(store, life),
             Event::PeerCloses { link } => self.peer_closes(link),
             Event::WeClose { link } => self.we_close(link),
@@ -249,6 +259,7 @@ impl World {
             Event::BindCustomer { account } => self.bind_customer(account),
             Event::Restart { node } => self.restart(node),
             Event::Swap { shard, variant } => self.swap(shard, variant),
+            Event::Leaves { link, until } => self.leaves(link, until),
         }
     }
 }

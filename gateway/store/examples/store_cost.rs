@@ -93,6 +93,7 @@ fn remember(message: u64) -> StoreOp {
         gateway_id: GatewayId(message),
         submitted_at: NOW,
         urgent: false,
+        addresses: None,
     };
     StoreOp::Remember { message: MessageKey::from_u64(message), key: key(message), correlation }
 }

@@ -15,12 +15,19 @@ pub(super) fn key(vendor: u32, number: u64) -> CorrelationKey {
     CorrelationKey { vendor: VendorId(vendor), id: id.unwrap() }
 }
 
+/// Of a message whose route changed them.
+fn own_addresses() -> relay::OwnAddresses {
+    let pdu = [&[0; 16][..], b"\0\x05\0ACME\0\x01\x0112025550123\0"].concat();
+    relay::OwnAddresses::of_pdu(&pdu).expect("two addresses")
+}
+
 pub(super) fn correlation(number: u64) -> Correlation {
     Correlation {
         account: AccountId(number as u32),
         gateway_id: GatewayId(number),
         submitted_at: NOW,
         urgent: number % 2 == 1,
+        addresses: (number % 3 == 1).then(own_addresses),
     }
 }
 

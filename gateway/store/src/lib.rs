@@ -307,8 +307,9 @@ impl Store {
     }
 }
 
-/// First byte of every stored value. Those of version 1 are read too: their correlations have no flags.
-const VERSION: u8 = 2;
+/// First byte of every stored value. Those of earlier versions are read too: correlations of version 1 have no flags, those
+/// of version 2 no addresses.
+const VERSION: u8 = 3;
 
 /// What a commit would have made true, is not.
 fn spoil(answer: &mut StoreAnswer) {

@@ -1,8 +1,8 @@
 //! The newest open correlations in memory: found by vendor and id, given up from the oldest end. A receipt usually
 //! comes within seconds, so its look-up never touches the tree on disk.
 //!
-//! A record is `version, packed correlation (17; 16 in version 1), vendor (4, big-endian), id`: the tail is the key,
-//! the head the value. Its bytes are shared with the tree's own memory, not copied.
+//! A record is `version, packed correlation (17, and addresses where it says so; 16 in version 1), vendor (4,
+//! big-endian), id`: the tail is the key, the head the value. Its bytes are shared with the tree's own memory, not copied.
 
 use super::VERSION;
 use fjall::Slice;
@@ -11,10 +11,10 @@ use hashbrown::HashTable;
 use relay::{Correlation, CorrelationKey};
 use std::hash::BuildHasher;
 
-/// Where the key begins within a record that we write.
-const KEY_AT: usize = 1 + Correlation::PACKED_LENGTH;
+/// Where the key begins at most within a record that we write.
+const KEY_AT_MAX: usize = 1 + Correlation::PACKED_LENGTH_MAX;
 /// Octets of the longest record.
-pub(super) const RECORD_MAX: usize = KEY_AT + KEY_MAX;
+pub(super) const RECORD_MAX: usize = KEY_AT_MAX + KEY_MAX;
 /// Octets of the longest key: vendor and id.
 pub(super) const KEY_MAX: usize = 4 + relay::VendorMessageId::LENGTH_MAX;
 /// Place that is none.
@@ -152,16 +152,22 @@ pub(super) fn pack_key<'a>(key: &CorrelationKey, into: &'a mut [u8; KEY_MAX]) ->
 
 /// The whole record of a correlation.
 pub(super) fn pack_record(key: &[u8], correlation: &Correlation) -> Slice {
+    let mut packed = [0; Correlation::PACKED_LENGTH_MAX];
+    let key_at = 1 + correlation.pack(&mut packed);
     let mut record = [0; RECORD_MAX];
     record[0] = VERSION;
-    record[1..KEY_AT].copy_from_slice(&correlation.to_bytes());
-    record[KEY_AT..KEY_AT + key.len()].copy_from_slice(key);
-    Slice::new(&record[..KEY_AT + key.len()])
+    record[1..key_at].copy_from_slice(&packed[..key_at - 1]);
+    record[key_at..key_at + key.len()].copy_from_slice(key);
+    Slice::new(&record[..key_at + key.len()])
 }
 
-/// Where the key begins: one octet earlier in what version 1 wrote.
+/// Where the key begins: one octet earlier in what version 1 wrote. Behind the end when the record is cut.
 fn key_at(record: &[u8]) -> usize {
-    if record.first() == Some(&1) { KEY_AT - 1 } else { KEY_AT }
+    match record.split_first() {
+        Some((1, _)) => Correlation::PACKED_LENGTH,
+        Some((_, packed)) => 1 + Correlation::packed_length(packed).unwrap_or(packed.len() + 1),
+        None => 1,
+    }
 }
 
 /// The key within a record.
@@ -193,5 +199,21 @@ mod tests {
         let record = pack_record(b"\0\0\0\x07id", &Correlation { urgent: true, ..found });
         assert_eq!(key_of(&record), b"\0\0\0\x07id");
         assert!(correlation_of(&record).unwrap().urgent);
+    }
+
+    #[test]
+    fn a_record_with_addresses_keeps_its_key_apart_and_a_cut_one_has_none() {
+        let with = crate::contract::correlation(1);
+        assert!(with.addresses.is_some());
+        let record = pack_record(b"\0\0\0\x07id", &with);
+        assert_eq!(key_of(&record), b"\0\0\0\x07id");
+        assert_eq!(correlation_of(&record), Some(with));
+        for length in 0..record.len() - 6 {
+            assert_eq!(
+                (correlation_of(&record[..length]), key_of(&record[..length])),
+                (None, &b""[..]),
+                "{length}"
+            );
+        }
     }
 }

@@ -159,6 +159,13 @@ impl Gateway {
         rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
     }
 
+    /// Writes another configuration and has it read: SIGHUP.
+    pub fn reload(&self, directory: &Path, configuration: &Configuration) {
+        configuration.write(directory);
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).expect("it runs");
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -57,7 +57,8 @@ fn snapshot() -> Arc<Snapshot> {
         account: None,
         priority: 1,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1, price: None }],
+        ..Route::default()
     };
     let input = SnapshotInput {
         accounts: vec![Account::new("acme"), Account::new("other")],

@@ -7,9 +7,12 @@ use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
 use super::{Config, Credential};
 use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
-use crate::names::{VendorNames, resolve};
+use crate::names::VendorNames;
 use link::backoff::BackoffOptions;
-use relay::{Account, AccountId, Correlate, KeywordRule, Limits, LimitsInput, Mode, NetworkRule, Snapshot, SnapshotInput, SourceNumber, Sources, SpoolRules, VendorId, WeightedVendor};
+use relay::{
+    Account, AccountId, Correlate, KeywordRule, Limits, LimitsInput, Mode, NetworkRule, Snapshot,
+    SnapshotInput, SourceNumber, Sources, SpoolRules, VendorId, WeightedVendor,
+};
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
 use std::sync::Arc;
@@ -48,7 +51,7 @@ const UNBIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Air above what a message may take on another shard, so that a definite outcome arrives before it is given up.
 const REMOTE_AIR: Duration = Duration::from_secs(5);
 
-/// Compiles a configuration. Resolves the vendors' hosts, which may take seconds where a name server is slow.
+/// Compiles a configuration. Looks up no names: see [`crate::names`].
 ///
 /// # Errors
 /// What the relay's compiler finds, with its place.
@@ -59,9 +62,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     let mut names: Vec<VendorNames> = Vec::with_capacity(config.vendors.len());
     let mut vendors = Vec::with_capacity(config.vendors.len());
     for vendor in &config.vendors {
-        let mut hosts = VendorNames::new(&vendor.name.value, &vendor.addresses);
-        // A name that cannot be resolved now is no mistake: the other vendors shall start.
-        warnings.extend(hosts.look_up(resolve));
+        let hosts = VendorNames::new(&vendor.name.value, &vendor.addresses);
         vendors.push(vendor_options(vendor, hosts.slot()));
         names.push(hosts);
     }
@@ -74,7 +75,12 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     let session = &config.session;
     let mut plan = Plan {
         snapshot: Arc::new(snapshot),
-        customers: config.customers.iter().map(customer_options).collect(),
+        customers: config
+            .customers
+            .iter()
+            .filter(|customer| customer.enabled)
+            .map(customer_options)
+            .collect(),
         vendors,
         customer_timers: Timers {
             bind: session.bind_timeout,
@@ -88,7 +94,8 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     plan.sort();
     let credential = |customer: &super::Customer| {
         let system_id = customer.system_id.value.as_bytes();
-        Some((AccountId::of_name(system_id), system_id.into(), customer.credential.clone()?))
+        let credential = customer.credential.clone().filter(|_| customer.enabled)?;
+        Some((AccountId::of_name(system_id), system_id.into(), credential))
     };
     Ok(Built {
         plan: Arc::new(plan),
@@ -144,24 +151,30 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         when_away: vendor.when_away,
         throttle_pause: vendor.throttle_pause,
         id_rule: vendor.id_rule,
+        encodings: vendor.encodings,
+        error_map: error_rules(config, vendor),
         ..relay::Vendor::new(&vendor.name.value)
     };
     let route = |route: &super::Route| relay::Route {
         prefix: route.prefix.value.as_str().into(),
         account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
+        conditions: route.conditions.clone(),
         priority: route.priority,
         unknown_outcome: route.unknown_outcome,
+        cheapest: route.cheapest,
+        rewrite: route.rewrite.clone(),
         vendors: route
             .vendors
             .iter()
             .map(|vendor| WeightedVendor {
                 vendor: VendorId::of_name(vendor.name.value.as_bytes()),
                 weight: vendor.weight,
+                price: vendor.price,
             })
             .collect(),
     };
     SnapshotInput {
-        version: 1,
+        version: config.version,
         accounts: config.customers.iter().map(account).collect(),
         vendors: config.vendors.iter().map(vendor).collect(),
         routes: config.routes.iter().map(route).collect(),
@@ -169,6 +182,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         carriers: carriers(config),
         networks: config.networks.iter().filter_map(network_rule).collect(),
         limits,
+        circuits: config.relay.circuits,
         correlate: match (config.store.kind, config.store.write_order) {
             (StoreKind::None, _) => Correlate::None,
             (StoreKind::Embedded | StoreKind::Redis, WriteOrder::Strict) => Correlate::Strict,
@@ -240,6 +254,14 @@ fn carriers(config: &Config) -> LimitsInput {
     }
 }
 
+/// The rules of a vendor's error map; none where it names none, or one that is not there, which is a mistake noted
+/// elsewhere.
+fn error_rules(config: &Config, vendor: &Vendor) -> Vec<relay::ErrorRule> {
+    let Some(name) = &vendor.error_map else { return Vec::new() };
+    let found = config.error_maps.iter().find(|map| map.name.value == name.value);
+    found.map(|map| map.rules.clone()).unwrap_or_default()
+}
+
 fn network_rule(network: &super::Network) -> Option<NetworkRule> {
     let (prefix, carrier) = (network.prefix.value.as_str().into(), network.carrier.as_str().into());
     network.code.map(|code| NetworkRule { prefix, code, carrier })
@@ -253,6 +275,7 @@ fn customer_options(customer: &super::Customer) -> CustomerOptions {
         bind_kinds: customer.bind_kinds,
         binds_max: customer.binds_max,
         window: customer.window,
+        networks: customer.networks.clone(),
     }
 }
 
@@ -269,7 +292,8 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
         password: shard::Secret::new(&password.unwrap_or_default()),
         system_type: vendor.system_type.as_str().into(),
         bind_kind: vendor.bind_kind,
-        binds: vendor.binds,
+        // It stays known: routes may name it, and receipts for what it has must find their way.
+        binds: if vendor.enabled { vendor.binds } else { 0 },
         window: vendor.window,
         timers: Timers {
             bind: vendor.bind_timeout,
@@ -419,6 +443,15 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
                     format!("use at most {max}"),
                 );
             }
+            M::PriceMissing { route: at, vendor } => {
+                noted.add(route_vendor(*at, *vendor), "the vendor has no price", "give it one");
+            }
+            M::RewriteInvalid { route: at } => {
+                noted.add(route(*at), "a rewrite is no address", "write up to 20 digits");
+            }
+            M::RewritesTooMany { max } => {
+                noted.add(&Place::Default, "too many different rewrites", format!("use at most {max}"));
+            }
             M::NetworkPrefixInvalid { network: at }
             | M::NetworkPrefixTwice { network: at }
             | M::NetworkCodeInvalid { network: at } => {
@@ -429,7 +462,11 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
             | M::SourceNumberTwice { number: at }
             | M::SourceCampaignUnknown { number: at } => {
                 let place = config.numbers.get(*at).map_or(&Place::Default, |found| &found.number.place);
-                noted.add(place, "the number is none or there twice, or its campaign is not there", "correct it");
+                noted.add(
+                    place,
+                    "the number is none or there twice, or its campaign is not there",
+                    "correct it",
+                );
             }
             M::CampaignInvalid { campaign: at } => {
                 let place = config.campaigns.get(*at).map_or(&Place::Default, |found| &found.name.place);

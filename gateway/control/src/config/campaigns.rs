@@ -23,8 +23,7 @@ pub struct Campaign {
 }
 
 /// AT&T's classes, as they are written.
-const CLASSES: &[&str] =
-    &["A", "B", "C", "D", "E", "F", "G", "K", "N", "P", "S", "T", "W", "X", "Y", "Z"];
+const CLASSES: &[&str] = &["A", "B", "C", "D", "E", "F", "G", "K", "N", "P", "S", "T", "W", "X", "Y", "Z"];
 
 pub(crate) static SECTION: SectionKind = SectionKind {
     name: "campaign",

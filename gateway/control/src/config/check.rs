@@ -14,6 +14,13 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     check_mo_routes(config, &customers, mistakes);
     check_networks(config, mistakes);
     check_carriers(config, &customers, mistakes);
+    let error_maps = once("error_map", config.error_maps.iter().map(|map| &map.name), mistakes);
+    for name in config.vendors.iter().filter_map(|vendor| vendor.error_map.as_ref()) {
+        if !error_maps.contains_key(name.value.as_str()) {
+            let remedy = remedy_for_unknown(&name.value, error_maps.keys().copied());
+            mistakes.add(&name.place, format!("vendor: no error_map \"{}\"", name.value), remedy);
+        }
+    }
     for vendor in config.vendors.iter().filter(|vendor| vendor.response_timeout >= REMOTE_WAIT_MAX) {
         let what =
             format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
@@ -65,6 +72,10 @@ fn check_routes(
             if !vendors.contains_key(name.value.as_str()) {
                 let what = format!("route: no vendor \"{}\"", name.value);
                 mistakes.add(&name.place, what, remedy_for_unknown(&name.value, vendors.keys().copied()));
+            }
+            if route.cheapest && vendor.price.is_none() {
+                let what = format!("route: vendor \"{}\" has no price", name.value);
+                mistakes.add(&name.place, what, "give it a price, or leave cheapest out");
             }
             if route.vendors[..index].iter().any(|earlier| earlier.name.value == name.value) {
                 mistakes.add(

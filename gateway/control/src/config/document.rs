@@ -1,7 +1,7 @@
 //! The reference of all settings, written from the tables that the reader checks against.
 
 use super::setting::{Fallback, SectionKind};
-use super::{SECTIONS, routes};
+use super::{SECTIONS, error_maps, routes};
 use std::fmt::Write;
 
 /// The text of `docs/settings.md`.
@@ -18,13 +18,20 @@ pub fn settings_document() -> String {
         write_section(&mut text, section);
     }
     write_section(&mut text, &routes::VENDOR);
+    write_section(&mut text, &error_maps::STATUS);
     text
 }
+
+/// Sections that may stand there many times.
+const REPEATED: [&str; 9] =
+    ["customer", "vendor", "route", "mo_route", "network", "error_map", "number", "campaign", "brand"];
 
 fn write_section(text: &mut String, section: &SectionKind) {
     let heading = if std::ptr::eq(section, &raw const routes::VENDOR) {
         "`vendors` of a route".to_string()
-    } else if matches!(section.name, "customer" | "vendor" | "route" | "mo_route" | "network" | "number" | "campaign" | "brand") {
+    } else if std::ptr::eq(section, &raw const error_maps::STATUS) {
+        "`statuses` of an error map".to_string()
+    } else if REPEATED.contains(&section.name) {
         format!("`[[{}]]`", section.name)
     } else {
         format!("`[{}]`", section.name)

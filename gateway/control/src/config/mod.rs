@@ -17,6 +17,8 @@ mod check;
 mod customers;
 mod document;
 mod environment;
+mod error_maps;
+mod fixed;
 mod limits;
 mod listen;
 mod mistake;
@@ -47,6 +49,8 @@ pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use error_maps::ErrorMap;
+pub use fixed::keep_fixed;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
@@ -77,6 +81,8 @@ use toml::de::DeTable;
 /// One whole configuration, as plain data.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Grows with every change; 1 as read.
+    pub version: u64,
     /// `[node]`.
     pub node: Node,
     /// `[runtime]`.
@@ -111,6 +117,8 @@ pub struct Config {
     pub campaigns: Vec<Campaign>,
     /// `[[brand]]`.
     pub brands: Vec<Brand>,
+    /// `[[error_map]]`.
+    pub error_maps: Vec<ErrorMap>,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -144,7 +152,9 @@ impl fmt::Display for Report {
 /// All mistakes, in the order of the file, then of the environment.
 pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
     let config = load(path)?;
-    let built = build(&config)?;
+    let mut built = build(&config)?;
+    // A name that cannot be resolved now is no mistake: the other vendors shall start.
+    built.warnings.extend(crate::names::look_up(&mut built.names));
     Ok(Report {
         customers: config.customers.len(),
         vendors: config.vendors.len(),
@@ -202,7 +212,7 @@ pub fn parse(path: &Path, text: &str, variables: &[(String, String)]) -> Result<
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 17] = [
+pub(crate) static SECTIONS: [&SectionKind; 18] = [
     &node::SECTION,
     &runtime::SECTION,
     &listen::SECTION,
@@ -220,6 +230,7 @@ pub(crate) static SECTIONS: [&SectionKind; 17] = [
     &numbers::SECTION,
     &campaigns::SECTION,
     &brands::SECTION,
+    &error_maps::SECTION,
 ];
 
 fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> Config {
@@ -231,6 +242,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
     }
     let entries = |section: &'static SectionKind| reader.entries(root.get(section.name), section, "");
     Config {
+        version: 1,
         node: node::read(&reader.section(root, &node::SECTION), directory),
         runtime: runtime::read(&reader.section(root, &runtime::SECTION)),
         listen: listen::read(&reader.section(root, &listen::SECTION), directory),
@@ -251,5 +263,6 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
         numbers: entries(&numbers::SECTION).iter().map(numbers::read).collect(),
         campaigns: entries(&campaigns::SECTION).iter().map(campaigns::read).collect(),
         brands: entries(&brands::SECTION).iter().map(brands::read).collect(),
+        error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
     }
 }

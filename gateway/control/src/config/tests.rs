@@ -205,7 +205,7 @@ fn policies_for_unknown_outcomes_and_resubmits() {
         let built = build(&config).unwrap();
         let account = AccountId::of_name(b"acme");
         let snapshot = &built.plan.snapshot;
-        let plan = snapshot.routes().find(account, b"12025550100").unwrap();
+        let plan = snapshot.route(&::relay::RouteQuestion::new(account, b"12025550100")).unwrap();
         let found = snapshot.account(account).unwrap();
         let of_route = snapshot.routes().plan(plan)[0].unknown_outcome;
         (found.unknown_outcome, of_route, found.deduplicate, found.deduplicate_window.as_secs())
@@ -282,7 +282,7 @@ fn mistakes_in_entries() {
             "gw.toml:10:21: route: no vendor \"wets\"; did you mean \"west\"?",
             "gw.toml:10:48: route: vendors: unknown key \"wieght\"; did you mean \"weight\"?",
             "gw.toml:10:71: route: vendor \"west\" stands twice; name it once",
-            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1 }`)",
+            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1, price = \"0.0042\" }`)",
             "gw.toml:13:12: route: no customer \"b\"; define it",
         ],
     );

@@ -4,11 +4,13 @@ use super::customers::password;
 use super::limits::{WHEN_AWAY, WHEN_AWAY_HELP, when_away};
 use super::mistake::{At, Place};
 use super::reader::Section;
+use super::routes::{ENCODINGS, encodings};
 use super::secret::Secret;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use super::tls;
 use super::value::HostPort;
 use link::TlsClient;
+use relay::Encodings;
 use relay::WhenAway;
 use smpp::dialect::Dialect;
 use smpp::pdu::BindKind;
@@ -22,6 +24,8 @@ use toml::de::{DeTable, DeValue};
 pub struct Vendor {
     /// Its name everywhere.
     pub name: At<String>,
+    /// Whether binds are kept and messages sent.
+    pub enabled: bool,
     /// Where it is, tried in this order.
     pub addresses: Vec<HostPort>,
     /// Whom to trust and which name to demand where its links are encrypted.
@@ -58,6 +62,10 @@ pub struct Vendor {
     pub enquire_link: Duration,
     /// Pause after ESME_RTHROTTLED.
     pub throttle_pause: Duration,
+    /// What it takes.
+    pub encodings: Encodings,
+    /// What its statuses mean, by the name of an error map.
+    pub error_map: Option<At<String>>,
     /// First pause before another try to connect.
     pub reconnect_first: Duration,
     /// Longest pause.
@@ -80,6 +88,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Text { bytes_max: 64 },
             default: Fallback::Required,
             help: "Its name in routes, metrics and logs. Renaming one loses the correlations of its open messages.",
+        },
+        Setting {
+            key: "enabled",
+            kind: Kind::Flag,
+            default: Fallback::Value("true"),
+            help: "Whether we bind to it. Switched off, it stays known: routes may name it and go past it.",
         },
         Setting {
             key: "addresses",
@@ -210,6 +224,18 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Pause after ESME_RTHROTTLED.",
         },
         Setting {
+            key: "encodings",
+            kind: Kind::Choices(ENCODINGS),
+            default: Fallback::Value("gsm7,latin1,ucs2,binary"),
+            help: "What it takes, by data_coding: gsm7 (0 and 1 and the GSM 7-bit groups), latin1 (3), ucs2 (8), binary (all others). Messages of others are not tried there.",
+        },
+        Setting {
+            key: "error_map",
+            kind: Kind::Text { bytes_max: 64 },
+            default: Fallback::Absent,
+            help: "The `[[error_map]]` that says what its statuses mean. Left out: what SMPP says.",
+        },
+        Setting {
             key: "reconnect_first",
             kind: Kind::Time { min: Duration::from_millis(10), max: Duration::from_secs(300) },
             default: Fallback::Value("500ms"),
@@ -228,6 +254,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
     let addresses = section.hosts("addresses");
     let vendor = Vendor {
         name: section.text_at("name").unwrap_or_else(|| At::new(String::new(), section.place.clone())),
+        enabled: section.flag("enabled"),
         tls: tls::client(section, directory, &addresses),
         addresses,
         system_id: section.text("system_id"),
@@ -260,6 +287,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         bind_timeout: section.time("bind_timeout"),
         enquire_link: section.time("enquire_link"),
         throttle_pause: section.time("throttle_pause"),
+        encodings: encodings(section).unwrap_or(Encodings::ALL),
+        error_map: section.text_at("error_map"),
         reconnect_first: section.time("reconnect_first"),
         reconnect_max: section.time("reconnect_max"),
         place: section.place.clone(),

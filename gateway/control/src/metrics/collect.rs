@@ -4,9 +4,10 @@
 use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use crate::cdr::SinkView;
+use crate::publish::ConfigState;
 use arc_swap::ArcSwap;
 use relay::{LeaseCounters, Refusal, SpoolTraffic, Traffic, VendorTraffic};
-use shard::{Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
+use shard::{BindRefusal, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,10 +27,8 @@ pub struct Sources {
     pub backend: &'static str,
     /// Start of the process, seconds since 1970.
     pub started_at: u64,
-    /// Version of the configuration in use.
-    pub config_version: u64,
-    /// The most memory that it allows.
-    pub memory: shard::limits::MemoryBound,
+    /// The configuration in use.
+    pub config: Arc<ConfigState>,
     /// One slot for each shard, in order.
     pub shards: Vec<ReportSlot>,
     /// The store's counters, where there is one.
@@ -77,9 +76,7 @@ impl Sources {
         totals.put(&n::START_TIME, &[], self.started_at as f64);
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
-        totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
-        totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
-        totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
+        totals.add_config(&self.config);
         totals.count(&n::PANICS, &[], runtime::panics());
         let mut vendors: BTreeMap<Box<str>, VendorReport> = BTreeMap::new();
         for (index, slot) in self.shards.iter().enumerate() {
@@ -152,12 +149,14 @@ impl Totals {
             made_at_ns,
             customers,
             vendors_links,
+            bind_refusals,
             greetings_failed,
             handed_over,
             links,
             relay,
             vendors: _, // put together by name
             backlog,
+            swaps,
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
         } = report;
@@ -170,6 +169,10 @@ impl Totals {
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
         self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
         self.count(&n::HANDED_OVER, &[], *handed_over);
+        for (refusal, count) in BindRefusal::ALL.iter().zip(bind_refusals) {
+            self.count(&n::BINDS_REFUSED, &[refusal.label()], *count);
+        }
+        self.add_latency(&n::CONFIG_SWAP, swaps);
         self.add_tally("customer", customers);
         self.add_tally("vendor", vendors_links);
         self.add_links(links);
@@ -192,6 +195,30 @@ impl Totals {
         self.count(&n::LIMIT_LAPSES, &[], *lapses);
         self.count(&n::LIMITS_LEASED, &[], *limits);
         self.count(&n::LIMITS_ON_FALLBACK, &[], *on_fallback);
+    }
+
+    fn add_config(&mut self, config: &ConfigState) {
+        let ConfigState { version, published, rejected, needs_restart, memory } = config;
+        let memory = memory.load();
+        self.count(&n::MEMORY_BOUND, &["steady"], memory.steady());
+        self.count(&n::MEMORY_BOUND, &["worst"], memory.worst());
+        for (metric, count) in [
+            (&n::CONFIG_VERSION, version),
+            (&n::CONFIG_PUBLISHED, published),
+            (&n::CONFIG_REJECTED, rejected),
+            (&n::CONFIG_NEEDS_RESTART, needs_restart),
+        ] {
+            self.count(metric, &[], count.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Adds to the histogram without labels of other shards.
+    fn add_latency(&mut self, metric: &'static Metric, latency: &Latency) {
+        let samples = self.samples.entry(metric.name).or_default();
+        match samples.first_mut().map(|sample| &mut sample.value) {
+            Some(Value::Latency(sum)) => sum.add(latency),
+            _ => samples.push(Sample { labels: Vec::new(), value: Value::Latency(Box::new(*latency)) }),
+        }
     }
 
     fn add_tally(&mut self, side: &str, tally: &LinkTally) {
@@ -247,7 +274,7 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, unknown_retries, stale_events, queued, queue_full,
+            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
@@ -299,6 +326,7 @@ impl Totals {
             (&n::QUEUE_FULL, queue_full),
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
+            (&n::REWRITES_REFUSED, rewrites_refused),
             (&n::UNKNOWN_RETRIES, unknown_retries),
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
@@ -330,7 +358,7 @@ impl Totals {
     }
 
     fn add_vendor(&mut self, name: &str, vendor: &VendorReport) {
-        let VendorReport { id: _, name: _, links: bound, traffic, round_trip } = vendor;
+        let VendorReport { id: _, name: _, is_configured: _, links: bound, traffic, round_trip } = vendor;
         let VendorTraffic {
             sends,
             accepted,

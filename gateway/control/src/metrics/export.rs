@@ -123,6 +123,8 @@ mod tests {
             made_at_ns: 1_000_000_000,
             customers: tally,
             vendors_links: tally,
+            bind_refusals: [1; 6],
+            swaps: round_trip,
             greetings_failed: 1,
             handed_over: 1,
             backlog: 1,
@@ -158,6 +160,7 @@ mod tests {
                 submits_rejected: 1,
                 submits_refused: 1,
                 submits_unknown: 1,
+                rewrites_refused: 1,
                 submits_abandoned: 1,
                 submits_duplicate: 1,
                 submits_maybe_twice: 1,
@@ -231,7 +234,14 @@ mod tests {
             receipts_lost: 1,
             open: 1,
         };
-        report.vendors = vec![VendorReport { id: None, name: "west".into(), links: 2, traffic, round_trip }];
+        report.vendors = vec![VendorReport {
+            id: None,
+            name: "west".into(),
+            is_configured: true,
+            links: 2,
+            traffic,
+            round_trip,
+        }];
         let slots = (0..shards).map(|_| {
             let slot = report_slot();
             slot.store(Arc::new(report.clone()));
@@ -298,10 +308,15 @@ mod tests {
             node: "gw1".into(),
             backend: "epoll",
             started_at: 1_800_000_000,
-            config_version: 1,
-            memory: shard::limits::MemoryBound {
-                summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
-            },
+            config: Arc::new(crate::publish::ConfigState {
+                version: 1.into(),
+                published: 1.into(),
+                rejected: 1.into(),
+                needs_restart: 1.into(),
+                memory: ArcSwap::from_pointee(shard::limits::MemoryBound {
+                    summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
+                }),
+            }),
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
@@ -314,7 +329,7 @@ mod tests {
     #[test]
     fn every_metric_is_exported_and_moves() {
         let sources = busy_sources(2);
-        sources.authenticator.as_ref().unwrap().ask(b"nobody", b"x", |_| {});
+        sources.authenticator.as_ref().unwrap().ask(b"nobody", b"x", |_, _| {});
         let text = text(&sources.collect(3_000_000_000, true));
         // What only another part of the process can move.
         let elsewhere = ["smppgw_panics_total", "smppgw_auth_hashes_total"];

@@ -55,11 +55,16 @@ metrics! {
     SHARDS "shards" Gauge [] "Data shards.";
     DRAINING "draining" Gauge [] "1 once the node drains.";
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
+    CONFIG_PUBLISHED "config_published" Counter [] "Configurations put into force since the start, the first one not counted.";
+    CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; the old one stayed in force.";
+    CONFIG_NEEDS_RESTART "config_needs_restart" Gauge [] "Settings of the file that differ from what runs and take effect with a restart only.";
+    CONFIG_SWAP "config_swap_seconds" Histogram [] "How long new configurations kept a shard from its links, by uninterrupted pieces of work.";
     MEMORY_BOUND "memory_bound_bytes" Gauge ["case"] "The most memory that the configuration allows: steady (full of messages of 300 octets), worst (every PDU as long as it may be, no peer reads).";
     PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
 
     LINKS "links" Gauge ["side", "state"] "Sessions by side (customer, vendor).";
     BINDS "binds" Counter ["side", "result"] "Binds by side and result.";
+    BINDS_REFUSED "binds_refused" Counter ["reason"] "Binds of customers refused, by reason.";
     LINK_CLOSES "link_closes" Counter ["side"] "Sessions ended, for any reason.";
     LINKS_OPENED "links_opened" Counter [] "Connections, either way round.";
     LINKS_CLOSED "links_closed" Counter [] "Connections ended.";
@@ -81,6 +86,7 @@ metrics! {
     QUEUE_FULL "queue_full" Counter [] "Times a vendor's wait queue was full.";
     REROUTED "rerouted" Counter [] "Messages given to another vendor after a temporary error.";
     UNSENT "unsent" Counter [] "Messages taken back from a lost link, provably unsent.";
+    REWRITES_REFUSED "rewrites_refused" Counter [] "Messages sent with the customer's addresses although their route changes them: they are too long for it.";
     UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's or route's policy allows them.";
     MAYBE_TWICE "maybe_twice" Counter [] "Messages accepted of which another copy may be with a vendor too: possible duplicates.";
     UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: held (the customer waits for a receipt), accepted (of those, a receipt came in time), resolved (a receipt told it, whether or not the customer still waited), forgotten (given up, the table was full).";
@@ -95,7 +101,7 @@ metrics! {
     DELIVERIES_OPEN "deliveries_open" Gauge [] "Receipts and MO on their way.";
     QUEUE_DEPTH "queue_depth" Gauge [] "Messages waiting for a window slot, all vendors.";
 
-    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links, whatever they bound as; 0 from the start for every vendor of the configuration.";
+    VENDOR_LINKS "vendor_links" Gauge ["vendor"] "Bound links, whatever they bound as; 0 from the start for every vendor of the configuration that is not switched off.";
     VENDOR_SUBMIT_LINKS "vendor_submit_links" Gauge ["vendor"] "Of those, the ones that may submit.";
     VENDOR_SENDS "vendor_sends" Counter ["vendor"] "Copies handed to the vendor's links.";
     VENDOR_ANSWERS "vendor_answers" Counter ["vendor", "class"] "Its answers by class of status: ok, throttled, error.";

@@ -3,6 +3,8 @@
 use super::*;
 use crate::auth::AuthOptions;
 use crate::config::{Credential, Secret};
+use crate::names::NamesThread;
+use crate::publish::PublishOptions;
 use relay::AccountId;
 use runtime::{Receiver, Sender, mailbox};
 use shard::{BindAnswer, BindQuestion, Directive, Notice, ShardReport, Ticket, report_slot};
@@ -17,6 +19,7 @@ struct Bench {
     slot: shard::ReportSlot,
     notices: Sender<Notice>,
     directives: Receiver<Directive>,
+    publisher: Publisher,
 }
 
 fn bench(drain_max: Duration) -> Bench {
@@ -25,6 +28,8 @@ fn bench(drain_max: Duration) -> Bench {
     let slot = report_slot();
     let credential = Credential::Plain(Secret::new("secret"));
     let credentials = vec![(AccountId::of_name(b"acme"), Box::from(&b"acme"[..]), credential)];
+    let authenticator = Authenticator::start(credentials, AuthOptions::default()).unwrap().0;
+    let publisher = publisher(&authenticator);
     let stop = Stop::new();
     let options = ControlOptions {
         http: "127.0.0.1:0".parse().unwrap(),
@@ -33,8 +38,7 @@ fn bench(drain_max: Duration) -> Bench {
             node: "gw1".into(),
             backend: "epoll",
             started_at: 1_800_000_000,
-            config_version: 1,
-            memory: shard::limits::MemoryBound::default(),
+            config: Arc::default(),
             shards: vec![slot.clone()],
             store: None,
             spool: None,
@@ -44,12 +48,36 @@ fn bench(drain_max: Duration) -> Bench {
         },
         messages: None,
         desks: vec![ShardDesk { notices: notices_in, directives: directives_out }],
-        authenticator: Authenticator::start(credentials, AuthOptions::default()).unwrap().0,
+        publisher: publisher.clone(),
+        authenticator,
         stop: stop.clone(),
         drain: DrainOptions { pre_stop: Duration::ZERO, drain_max },
         signals: false,
     };
-    Bench { control: start(options).unwrap(), stop, slot, notices, directives }
+    Bench { control: start(options).unwrap(), stop, slot, notices, directives, publisher }
+}
+
+fn publisher(authenticator: &Authenticator) -> Publisher {
+    let plan = shard::Plan {
+        snapshot: Arc::new(relay::Snapshot::compile(relay::SnapshotInput::default()).unwrap()),
+        customers: Vec::new(),
+        vendors: Vec::new(),
+        customer_timers: smpp::session::Timers::default(),
+        pdu_size_max: 65_536,
+    };
+    Publisher::start(PublishOptions {
+        plan: Arc::new(plan),
+        pool: shard::node_pool(1, 0),
+        has_spool: false,
+        shards: 1,
+        links_max: 100,
+        authenticator: authenticator.clone(),
+        names: NamesThread::start(Vec::new()).unwrap(),
+        record_names: crate::cdr::Names::default(),
+        file: None,
+        state: Arc::default(),
+    })
+    .unwrap()
 }
 
 /// Status and body.
@@ -136,4 +164,59 @@ fn a_shard_that_does_not_turn_is_not_alive_and_does_not_hold_up_the_end() {
     assert!(late > crate::http::HEARTBEAT_AGE_MAX);
     bench.stop.request();
     assert_eq!(bench.control.join(), Ok(false), "the time was up");
+}
+
+/// The shard is told of a plan before it is told of passwords that were judged by what came with it, and of none that
+/// was judged by what came before.
+#[test]
+fn plan_and_passwords_are_of_one_configuration() {
+    let mut bench = bench(Duration::from_secs(10));
+    let mut ask = |password: &[u8], index: u64| {
+        let ticket = Ticket { link: link::LinkId::from_bits(index), sequence: 1 };
+        let question = BindQuestion {
+            ticket,
+            account: AccountId::of_name(b"acme"),
+            system_id: Box::from(&b"acme"[..]),
+            password: Box::from(password),
+            peer: "127.0.0.1:1".parse().unwrap(),
+        };
+        bench.notices.push(Notice::Bind(question)).unwrap();
+        bench.notices.ring();
+        ticket
+    };
+    let first = ask(b"secret", 1);
+    let mut told = Vec::new();
+    let mut next = |told: &mut Vec<Directive>| {
+        bench.directives.receive_blocking(told, 1, Duration::from_secs(10)).unwrap();
+        told.pop().expect("within ten seconds")
+    };
+    assert!(matches!(next(&mut told), Directive::Bind(BindAnswer::Right(ticket)) if ticket == first));
+    let text = "[node]\nname = \"gw\"\nid = 1\nstate_directory = \"state\"\n\
+        [[customer]]\nsystem_id = \"acme\"\npassword = \"other\"\n";
+    let config = crate::config::parse(std::path::Path::new("gateway.toml"), text, &[]).unwrap();
+    for version in [2, 3] {
+        bench
+            .publisher
+            .publish(crate::config::build(&crate::config::Config { version, ..config.clone() }).unwrap());
+    }
+    let (old, new) = (ask(b"secret", 2), ask(b"other", 3));
+    let mut versions = Vec::new();
+    let mut answers = Vec::new();
+    while answers.len() < 2 || versions.last() != Some(&3) {
+        match next(&mut told) {
+            Directive::Publish(plan) => versions.push(plan.snapshot.version()),
+            Directive::Bind(answer) => answers.push((versions.len(), answer)),
+            Directive::Drain => panic!("not asked for"),
+        }
+    }
+    assert!(versions == [3] || versions == [2, 3], "the newest wins: {versions:?}");
+    for (plans_before, answer) in answers {
+        let is_before = plans_before == 0;
+        match answer {
+            BindAnswer::Right(ticket) => assert_eq!(ticket, if is_before { old } else { new }),
+            BindAnswer::Wrong(ticket) => assert_eq!(ticket, if is_before { new } else { old }),
+            BindAnswer::Busy(_) => panic!("nobody else asks"),
+        }
+    }
+    bench.stop.request();
 }

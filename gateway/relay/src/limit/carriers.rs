@@ -168,7 +168,10 @@ mod tests {
         assert_eq!(att_rule('E').unwrap().per_minute, 240);
         assert_eq!(att_rule('Z').unwrap().scope, AttScope::Number);
         assert_eq!(att_rule('Q'), None);
-        assert_eq!((tmobile_cap("low"), tmobile_cap("government"), tmobile_cap("x")), (Some(2000), Some(0), None));
+        assert_eq!(
+            (tmobile_cap("low"), tmobile_cap("government"), tmobile_cap("x")),
+            (Some(2000), Some(0), None)
+        );
         for (place, rule) in ATT_RULES.iter().enumerate() {
             assert!(ATT_RULES[place + 1..].iter().all(|other| other.class > rule.class));
         }

@@ -243,7 +243,8 @@ impl Leases {
         if ask.wanted == 0 {
             return; // it only gave back, and was not among those that wait
         }
-        let again_after = if state.is_daily && answer.granted == 0 { DAY_ASK_AGAIN } else { answer.retry_after };
+        let again_after =
+            if state.is_daily && answer.granted == 0 { DAY_ASK_AGAIN } else { answer.retry_after };
         state.ask_at = now + again_after;
         state.is_pending = answer.granted < ask.wanted;
         if state.is_pending {
@@ -255,7 +256,9 @@ impl Leases {
     fn take_shares(&mut self, now: Instant, lapsed_at: Instant, book: &dyn TokenBook) {
         let nodes = u64::from(book.holders().nodes.max(1));
         for slot in &self.pending {
-            let (Some(view), Some(state)) = (book.view(*slot), self.states.get_mut(&slot.0)) else { continue };
+            let (Some(view), Some(state)) = (book.view(*slot), self.states.get_mut(&slot.0)) else {
+                continue;
+            };
             let Measure::PerSecond { rate_milli, .. } = view.measure else { continue };
             let share_milli = match view.when_away {
                 WhenAway::Share => rate_milli / nodes,
@@ -274,7 +277,8 @@ impl Leases {
             let pool = view.measure.sizes(book.holders()).pool;
             let room = u64::from(pool.saturating_sub(view.tokens));
             book.add(*slot, come.min(room) as u32, 0);
-            let until = if come > room { now } else { Instant::from_nanos(from.as_nanos() + come * interval) };
+            let until =
+                if come > room { now } else { Instant::from_nanos(from.as_nanos() + come * interval) };
             state.shared_until = Some(until);
         }
     }

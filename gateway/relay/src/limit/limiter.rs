@@ -1,12 +1,13 @@
 //! A shard's own tokens: one plain cell for each limit, filled in chunks from the node's pool.
 
 use super::node::{LIMITS_MAX, NodeOptions, NodeTokens, PlainWord};
+use super::pacific_day;
 use super::pool::{Slot, Take, TokenPool};
 use super::scope::Scope;
 use super::spec::{Holders, Measure};
 use super::table::NO_LIMIT;
-use super::pacific_day;
 use crate::refusal::Refusal;
+use crate::route::CampaignId;
 use crate::snapshot::Snapshot;
 use smpp::time::Instant;
 use std::rc::Rc;
@@ -55,10 +56,12 @@ pub(crate) struct Charges {
     /// Place of the limit, and tokens.
     all: [(u32, u32); CHARGES_MAX],
     count: usize,
+    /// The campaign of its source, found on the way.
+    pub(crate) campaign: Option<CampaignId>,
 }
 
 impl Charges {
-    pub(crate) const NONE: Self = Self { all: [(NO_LIMIT, 0); CHARGES_MAX], count: 0 };
+    pub(crate) const NONE: Self = Self { all: [(NO_LIMIT, 0); CHARGES_MAX], count: 0, campaign: None };
 
     /// One more limit that the message is under, if it is one.
     #[inline]
@@ -71,7 +74,7 @@ impl Charges {
 
     #[inline]
     fn iter(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
-        let Self { all, count } = *self;
+        let Self { all, count, .. } = *self;
         (0..count).map(move |at| all[at])
     }
 }

@@ -27,7 +27,7 @@ pub use carriers::{
 };
 pub use lease::{ASKS_MAX, Answer, Ask, AskKind, LeaseCounters, Leases};
 pub use node::{
-    LEASE_LIFE, LIMITS_MAX, NodeOptions, NodeTokens, PlainWord, TokenBook, TokenView, Word,
+    LEASE_LIFE, LIMITS_MAX, LIMITS_OCTETS, NodeOptions, NodeTokens, PlainWord, TokenBook, TokenView, Word,
 };
 pub use pacific::pacific_day;
 pub use pool::{Grant, Opened, Slot, Take, TokenPool};
@@ -35,7 +35,8 @@ pub use scope::Scope;
 pub use sources::Sources;
 pub use spec::{Holders, LimitId, LimitSpec, Measure, Sizes, WhenAway};
 pub use table::{
-    Brand, Campaign, LIMITS_CONFIGURED_MAX, LimitShown, LimitTable, LimitsInput, NumberKind, SourceNumber, limits_of,
+    Brand, Campaign, LIMITS_CONFIGURED_MAX, LimitShown, LimitTable, LimitsInput, NumberKind, SourceNumber,
+    limits_of,
 };
 
 pub(crate) use bucket::Bucket;

@@ -62,6 +62,8 @@ pub struct NodeOptions {
 /// Limits that a node's table has room for: 8 MiB when all are used. Those that a configuration no longer has stay, so
 /// that removing and adding one does not fill its bucket.
 pub const LIMITS_MAX: u32 = 1 << 18;
+/// What a node's table takes, octets.
+pub const LIMITS_OCTETS: u64 = LIMITS_MAX as u64 * (size_of::<Entry<u64>>() as u64) + LIMITS_MAX as u64 / 8;
 /// How long a lease holds, from the moment at which it was asked for.
 pub const LEASE_LIFE: Duration = Duration::from_millis(200);
 
@@ -158,7 +160,8 @@ impl<W: Word> NodeTokens<W> {
         let place = (0..PROBES_MAX).map(|step| home.wrapping_add(step) & mask).find(|place| {
             let id = &self.entries[*place as usize].id;
             id.load() == spec.id.0
-                || (id.load() == 0 && id.swap_if(0, spec.id.0).map_or_else(|found| found == spec.id.0, |()| true))
+                || (id.load() == 0
+                    && id.swap_if(0, spec.id.0).map_or_else(|found| found == spec.id.0, |()| true))
         })?;
         let entry = &self.entries[place as usize];
         let (rate_milli, most) = match spec.measure {
@@ -535,9 +538,8 @@ mod tests {
     #[test]
     fn a_full_table_has_no_room() {
         let node = node(0, false);
-        let specs: Vec<_> = (0..100)
-            .map(|n| spec(&n.to_string(), Measure::PerDay { cap: 1 }, WhenAway::Closed))
-            .collect();
+        let specs: Vec<_> =
+            (0..100).map(|n| spec(&n.to_string(), Measure::PerDay { cap: 1 }, WhenAway::Closed)).collect();
         assert_eq!(node.prime(&specs), 36);
         assert_eq!(node.prime(&specs[..64]), 0, "the first are there");
     }

@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn each_alphabet_has_its_limits() {
-        for (coding, whole, part) in [(0, 160, 153), (0xF0, 160, 153), (3, 160, 153), (8, 140, 134), (4, 140, 134)] {
+        for (coding, whole, part) in
+            [(0, 160, 153), (0xF0, 160, 153), (3, 160, 153), (8, 140, 134), (4, 140, 134)]
+        {
             check(coding, b"", 1);
             check(coding, &vec![b'x'; whole], 1);
             check(coding, &vec![b'x'; whole + 1], 2);

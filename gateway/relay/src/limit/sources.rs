@@ -42,7 +42,8 @@ impl Sources {
     }
 
     fn lists(&self, address: &[u8]) -> bool {
-        let is_there = |list: &[Box<[u8]>], key: &[u8]| list.binary_search_by(|entry| (**entry).cmp(key)).is_ok();
+        let is_there =
+            |list: &[Box<[u8]>], key: &[u8]| list.binary_search_by(|entry| (**entry).cmp(key)).is_ok();
         let longest = address.len().min(self.prefix_max);
         is_there(&self.exact, address)
             || (1..=longest).any(|length| is_there(&self.prefixes, &address[..length]))

@@ -151,8 +151,7 @@ mod tests {
         for rate_milli in [1, 250, 1000, 20_000, 3_333_000, 10_000_000_000] {
             for burst in [1, 2, 3, 5, 7, 12, 20, 100, 1000, 10_000_000] {
                 for (shards, nodes) in [(1, 0), (4, 0), (64, 0), (1, 1), (2, 3), (8, 3), (64, 64)] {
-                    let sizes =
-                        Measure::PerSecond { rate_milli, burst }.sizes(Holders { shards, nodes });
+                    let sizes = Measure::PerSecond { rate_milli, burst }.sizes(Holders { shards, nodes });
                     let held = sizes.pool + shards * (sizes.chunk - 1);
                     let whole = if nodes == 0 { held } else { sizes.bucket + nodes * held };
                     let what = format!("{rate_milli} {burst} {shards} {nodes}: {sizes:?}");

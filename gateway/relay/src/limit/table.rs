@@ -3,9 +3,10 @@
 use super::carriers::{AttScope, Carrier, CarrierRules, att_rule, by_minute, tmobile_cap};
 use super::scope::Scope;
 use super::spec::{LimitId, LimitSpec, Measure, WhenAway};
+use crate::message::{AccountId, VendorId};
 use crate::network::{NetworkIndex, Networks};
 use crate::numbers::digits_of;
-use crate::message::{AccountId, VendorId};
+use crate::route::CampaignId;
 use crate::snapshot::{Account, Mistake, NUMBER_LENGTH_MAX, Snapshot, Vendor};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -100,6 +101,8 @@ pub(crate) struct NumberLimits {
     /// Of its brand in a day.
     day: u32,
     counts_unknown: bool,
+    /// The campaign that it belongs to, for routes.
+    pub(crate) campaign: Option<CampaignId>,
 }
 
 impl NumberLimits {
@@ -192,6 +195,11 @@ impl LimitTable {
         self.numbers.get(crate::route::without_plus(source))
     }
 
+    /// The campaign that a source belongs to, where known.
+    pub fn campaign_of(&self, source: &[u8]) -> Option<CampaignId> {
+        self.of_source(source).and_then(|number| number.campaign)
+    }
+
     pub(crate) fn carrier(&self, network: Option<NetworkIndex>) -> Carrier {
         network.map_or(Carrier::Unknown, |network| self.carriers[usize::from(network.0)])
     }
@@ -204,7 +212,8 @@ impl LimitTable {
     }
 
     fn put_numbers(&mut self, input: &LimitsInput, mistakes: &mut Vec<Mistake>) {
-        let days: Vec<(&Brand, u32)> = input.brands.iter().map(|brand| (brand, self.put_day(brand, input))).collect();
+        let days: Vec<(&Brand, u32)> =
+            input.brands.iter().map(|brand| (brand, self.put_day(brand, input))).collect();
         let days: HashMap<&str, (&Brand, u32), FixedState> =
             days.into_iter().map(|(brand, place)| (&*brand.name, (brand, place))).collect();
         let mut campaigns: HashMap<&str, CampaignLimits, FixedState> = HashMap::default();
@@ -259,7 +268,13 @@ impl LimitTable {
             self.put(Scope::Campaign, &name, together, input.when_away)
         };
         let each = measure.filter(|_| scope == AttScope::Number);
-        Some(CampaignLimits { att: place("att"), other: place("other"), each, day, counts_unknown: brand.counts_unknown })
+        Some(CampaignLimits {
+            att: place("att"),
+            other: place("other"),
+            each,
+            day,
+            counts_unknown: brand.counts_unknown,
+        })
     }
 
     fn put_number(
@@ -292,6 +307,7 @@ impl LimitTable {
                 verizon: NO_LIMIT,
                 day: NO_LIMIT,
                 counts_unknown: false,
+                campaign: None,
             };
         };
         let verizon = (rules.verizon_per_minute > 0).then(|| {
@@ -310,6 +326,7 @@ impl LimitTable {
             verizon: put(&format!("{name}/verizon"), Scope::Source, verizon),
             day: campaign.day,
             counts_unknown: campaign.counts_unknown,
+            campaign: Some(CampaignId::of_name(of_campaign.as_bytes())),
         }
     }
 }

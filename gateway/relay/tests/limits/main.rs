@@ -82,9 +82,7 @@ fn slow_limits_are_kept_and_used() {
 #[test]
 fn redis_away_follows_the_policy() {
     let outages = vec![Outage::away(1_000, 3_000)];
-    let with = |when_away, demand| {
-        told(Story { when_away, demand, outages: outages.clone(), ..story(2, 3) })
-    };
+    let with = |when_away, demand| told(Story { when_away, demand, outages: outages.clone(), ..story(2, 3) });
     let away = 1_300..2_900;
     let full = |world: &World| world.used_percent(away.clone());
     let share = with(WhenAway::Share, Demand::Even);

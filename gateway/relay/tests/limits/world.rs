@@ -117,10 +117,8 @@ fn snapshot(story: &Story, slow_milli: Option<u64>) -> Snapshot {
     let north = VendorId::of_name(b"north");
     let route = Route {
         prefix: "1".into(),
-        account: None,
-        priority: 1,
-        unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: north, weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: north, weight: 1, price: None }],
+        ..Route::default()
     };
     let rate = if slow_milli.is_some() { 0 } else { story.rate };
     let number = |rate_milli| SourceNumber {
@@ -191,8 +189,12 @@ impl World {
         };
         let mut pdu = bytes::BytesMut::new();
         let address = |digits| Address { digits, ..Address::default() };
-        let submit =
-            SubmitSm { source: address(SOURCE), destination: address(b"13125550111"), short_message: b"x", ..SubmitSm::default() };
+        let submit = SubmitSm {
+            source: address(SOURCE),
+            destination: address(b"13125550111"),
+            short_message: b"x",
+            ..SubmitSm::default()
+        };
         submit.encode(CommandStatus::ESME_ROK, 1, &mut pdu);
         World {
             nodes: (0..story.nodes).map(node).collect(),
@@ -217,7 +219,10 @@ impl World {
             }
             if at % TICK == 0 {
                 let now = instant(at);
-                self.nodes.iter_mut().flat_map(|node| &mut node.relays).for_each(|relay| relay.handle_tick(now));
+                self.nodes
+                    .iter_mut()
+                    .flat_map(|node| &mut node.relays)
+                    .for_each(|relay| relay.handle_tick(now));
             }
             // Demand in millionths of thousandths, so that nothing is rounded away. A slow limit is always wanted.
             credit += self.rate_milli * step * self.story.demand_tenths / 10;
@@ -265,8 +270,11 @@ impl World {
         node.leases.asks(instant(at), &*node.pool, &mut asks);
         let answers = self.keeper.ask(instant(at + ROUND_TRIP / 2), number as u32, &asks);
         // Stalled, it grants all the same, and nobody hears of it: those tokens are lost.
-        let (ends, answers) =
-            if outage == Some(Kind::Stalled) { (at + EXCHANGE_MAX, None) } else { (at + ROUND_TRIP, Some(answers)) };
+        let (ends, answers) = if outage == Some(Kind::Stalled) {
+            (at + EXCHANGE_MAX, None)
+        } else {
+            (at + ROUND_TRIP, Some(answers))
+        };
         node.open = Some((at, ends, asks, answers));
     }
 
@@ -306,8 +314,11 @@ impl World {
         if self.story.when_away == WhenAway::Open && !self.story.outages.is_empty() {
             return;
         }
-        let envelope = u64::from(self.story.burst)
-            .max(if self.story.nodes_max > 0 { u64::from(self.story.nodes_max) + 1 } else { 1 });
+        let envelope = u64::from(self.story.burst).max(if self.story.nodes_max > 0 {
+            u64::from(self.story.nodes_max) + 1
+        } else {
+            1
+        });
         let (mut least, mut most) = (i128::MAX, 0);
         for (before, at) in self.passed.iter().enumerate() {
             // Thousandths of thousandths of a thousandth of a message.

@@ -279,7 +279,8 @@ impl Node {
             return;
         }
         let answer = match op {
-            StoreOp::Park { delivery, account: owner, pdu, .. } => {
+            StoreOp::Park { delivery, account: owner, urgent, pdu } => {
+                assert!(urgent, "an MO goes before receipts, on whichever shard it was gathered");
                 let name = ACCOUNTS.iter().find(|name| account(name) == owner).expect("a customer");
                 if !self.is_deaf {
                     self.got.push((name, read(&pdu, true)));

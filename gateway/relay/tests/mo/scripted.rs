@@ -151,9 +151,11 @@ fn after_a_no_the_parts_are_gathered_anew() {
         node.answers_to(&sequences)
     };
     assert_eq!(send(&mut node), [Some(LATER); 2]);
+    assert_eq!(node.count(|traffic| traffic.deliveries_refused), 2, "each no of a vendor's bind, once");
     node.store_is_away = false;
     assert_eq!(send(&mut node), [Some(OK); 2]);
     assert_eq!(node.texts("shop"), ["one two"]);
+    assert_eq!(node.count(|traffic| traffic.deliveries_refused), 2);
 }
 
 #[test]
@@ -290,6 +292,16 @@ fn an_absent_customer_finds_the_whole_message_parked() {
     assert!(node.got[0].1.parked);
     assert_eq!(node.answers_to(&[first, second]), [Some(OK); 2]);
     assert_eq!(node.count(|traffic| traffic.parked), 1);
+}
+
+#[test]
+fn parts_that_were_gathered_on_another_shard_are_parked_as_urgent() {
+    let mut node = Node::new(3);
+    let sent = Sent::new("100", udh(1, 2, 1), b"pay one ");
+    for shard in 0..3 {
+        node.send(shard, &Sent { source: ["1", "2", "3"][shard], ..sent.clone() });
+    }
+    assert_eq!(node.count(|traffic| traffic.parked), 3); // that all are urgent is asserted where they are parked
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::ledger::{NONE, Submit};
 use crate::scene::*;
 use crate::wire;
+use core::ops::Range;
 use relay::{Arrival, DeliveryKey, LinkKey};
 use smpp::dialect::Dialect;
 use smpp::field::{CommandId, CommandStatus};
@@ -54,6 +55,13 @@ impl World {
             gateway_id: None,
             last_copy: NONE,
             copies_accepted: 0,
+            urgent: false,
+            no_room: false,
+            came_back: false,
+            taken_back: false,
+            expired: false,
+            settled: false,
+            own_receipt: NONE,
         });
         self.story.messages += 1;
         self.at(due, Event::SubmitArrives { submit: number });
@@ -74,8 +82,11 @@ impl World {
             1 => b"270115080000000+", // the wall's first minute: over for a clock that jumped far enough
             _ => b"",
         };
-        wire::submit(number, (source.as_bytes(), destination), wants_receipt, validity, &mut bytes);
-        if validity.is_empty() && self.random.percent(20) {
+        let as_data = validity.is_empty() && self.random.percent(20);
+        let urgent = !as_data && self.random.percent(20); // data_sm has no priority
+        let addresses = (source.as_bytes(), destination);
+        wire::submit(number, addresses, (wants_receipt, urgent), validity, &mut bytes);
+        if as_data {
             bytes = wire::as_data(&bytes);
         }
         let unix_seconds = self.unix_seconds(self.shards[shard].node);
@@ -83,7 +94,9 @@ impl World {
         let frame = Frame::whole(&bytes).expect("a whole PDU");
         let submit = &mut self.ledger.submits[number as usize];
         (submit.arrived, submit.life) = (Some(self.now), self.shards[shard].life);
-        submit.command = frame.command_id();
+        (submit.command, submit.urgent) = (frame.command_id(), urgent);
+        submit.no_room = wants_receipt && !self.shards[shard].receipts_room;
+        self.shards[shard].tally.no_room += u64::from(submit.no_room);
         self.unanswered.push_back(number);
         self.shards[shard].tally.submits += 1;
         if let Some(relay) = &mut self.shards[shard].relay {
@@ -98,7 +111,7 @@ impl World {
     }
 
     /// A receipt or MO reaches a customer, who takes it, or not now, or never, or does not answer.
-    pub(super) fn offered(&mut self, link: LinkKey, delivery: DeliveryKey, upward: u32) {
+    pub(super) fn offered(&mut self, link: LinkKey, delivery: DeliveryKey, upwards: Range<u32>) {
         if !self.link(link).theirs {
             return;
         }
@@ -111,7 +124,8 @@ impl World {
         };
         let silent = self.strikes(Fault::CustomerSilent, 8);
         if status != CommandStatus::ESME_RX_T_APPN && !(silent && self.random.percent(50)) {
-            self.take(link, upward);
+            self.story.wholes += u64::from(upwards.len() > 1);
+            upwards.for_each(|upward| self.take(link, upward));
         }
         if silent {
             return;
@@ -144,12 +158,12 @@ impl World {
             return;
         }
         let shard = link.shard;
-        let known = link.outstanding.iter().position(|one| one.0 == delivery);
+        let known = link.outstanding.iter().position(|one| *one == delivery);
         if let Some(at) = known {
             link.outstanding.swap_remove(at);
         }
         self.note("customer answers", key.0, u64::from(known.is_some()));
-        let is_elsewhere = |link: &Link| link.outstanding.iter().any(|one| one.0 == delivery);
+        let is_elsewhere = |link: &Link| link.outstanding.iter().any(|one| *one == delivery);
         if known.is_none() && self.links.iter().any(is_elsewhere) {
             return; // a link drops it: it has no such request
         }
@@ -163,7 +177,7 @@ impl World {
 
     pub(super) fn deliver_expires(&mut self, key: LinkKey, delivery: DeliveryKey) {
         let link = self.link(key);
-        let Some(at) = link.outstanding.iter().position(|one| one.0 == delivery) else { return };
+        let Some(at) = link.outstanding.iter().position(|one| *one == delivery) else { return };
         link.outstanding.swap_remove(at);
         let shard = link.shard;
         self.note("deliver expires", key.0, 0);

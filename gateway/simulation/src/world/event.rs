@@ -1,6 +1,8 @@
 //! What can happen, and the order of what is due.
 
-use relay::{DeliveryKey, LinkKey, MessageKey, ShardMessage, StoreAnswer, StoreOp};
+use crate::spool::Ask;
+use core::ops::Range;
+use relay::{DeliveryKey, LinkKey, MessageKey, ShardMessage, SpoolAnswer, StoreAnswer, StoreOp};
 use smpp::field::CommandStatus;
 use std::cmp::Ordering;
 
@@ -58,7 +60,7 @@ pub(super) enum Event {
     Offered {
         link: LinkKey,
         delivery: DeliveryKey,
-        upward: u32,
+        upwards: Range<u32>,
     },
     /// Its answer reaches the gateway.
     CustomerAnswers {
@@ -90,6 +92,23 @@ pub(super) enum Event {
         life: u32,
         answer: StoreAnswer,
     },
+    /// An operation reaches the spool of its node.
+    SpoolAsked {
+        shard: usize,
+        life: u32,
+        ask: Ask,
+    },
+    /// What a spool has written is durable.
+    SpoolSynced {
+        node: usize,
+        life: u32,
+    },
+    /// The spool's answer reaches the shard.
+    SpoolSays {
+        shard: usize,
+        life: u32,
+        answer: SpoolAnswer,
+    },
     /// A store learns that a life has ended.
     StoreReturns {
         store: usize,
@@ -118,6 +137,11 @@ pub(super) enum Event {
     Swap {
         shard: usize,
         variant: usize,
+    },
+    /// A link gets nothing new and closes once all is answered, at this moment at the latest.
+    Leaves {
+        link: LinkKey,
+        until: u64,
     },
 }
 

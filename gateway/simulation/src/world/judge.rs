@@ -4,7 +4,7 @@ use super::World;
 use crate::invariant::must;
 use crate::ledger::Content;
 use crate::scene::*;
-use relay::AccountId;
+use relay::{AccountId, Refusal};
 
 impl World {
     /// What can only be seen by looking: deadlines and bounds.
@@ -23,7 +23,9 @@ impl World {
             let one = &self.ledger.sendings[sending as usize];
             let link = &self.links[one.link.0 as usize];
             let is_done = one.answered || !link.ours;
-            let is_late = one.arrived + ACKNOWLEDGE_DEADLINE_US < self.now;
+            let content = self.ledger.upwards[one.upward as usize].content;
+            let gathers = if matches!(content, Content::Part { .. }) { GATHER_US } else { 0 };
+            let is_late = one.arrived + ACKNOWLEDGE_DEADLINE_US + gathers < self.now;
             must!(is_done || !is_late, Delivered, "upward {} is not answered in time", one.upward);
             if !is_done {
                 break;
@@ -75,6 +77,10 @@ impl World {
             Counted,
             "answers and abandoned do not balance: {traffic:?} {tally:?}"
         );
+        let no_room = Refusal::ALL.iter().position(|refusal| *refusal == Refusal::ReceiptsFull);
+        let no_room = relay.counters().refused[no_room.expect("one of all")];
+        self.story.no_room += no_room;
+        must!(no_room <= tally.no_room, Counted, "{no_room} refused for want of room, {tally:?}");
         must!(traffic.vendor_answers == tally.answers, Counted, "vendors' answers: {traffic:?} {tally:?}");
         must!(traffic.receipts == tally.receipts, Counted, "receipts: {traffic:?} {tally:?}");
         must!(traffic.mo == tally.mo, Counted, "MO: {traffic:?} {tally:?}");
@@ -99,11 +105,12 @@ impl World {
         for store in &self.stores {
             if let Some((owner, lent_to, pdu)) = store.parked_entries().next() {
                 let owner = CUSTOMERS.iter().find(|scene| AccountId::of_name(scene.name.as_bytes()) == owner);
-                let (name, upward) = (owner.map(|scene| scene.name), super::stores::upward_in(pdu));
+                let (name, upward) = (owner.map(|scene| scene.name), self.upwards_in(pdu));
                 must!(false, Delivered, "upward {upward:?} of {name:?} stays parked, lent to {lent_to:?}");
             }
         }
         self.judge_messages();
+        self.judge_spools();
         self.judge_deliveries();
     }
 
@@ -120,10 +127,13 @@ impl World {
 
     fn judge_deliveries(&mut self) {
         for (number, upward) in self.ledger.upwards.iter().enumerate() {
+            if matches!(upward.content, Content::Own { .. }) {
+                continue; // judged with its message
+            }
             must!(upward.acknowledged, Delivered, "upward {number} was never acknowledged: {upward:?}");
             let found = upward.taken > 0 || upward.orphan.is_some() || upward.lost;
             must!(found, Delivered, "upward {number} never reached its customer: {upward:?}");
-            let is_nobodys = upward.content == Content::Mo(None);
+            let is_nobodys = self.ledger.owner(upward.content).is_none();
             if self.plan.faultless && !is_nobodys {
                 let apart = !self.plan.shared_store && self.plan.nodes.len() > 1;
                 // Overtaken by its final one, it finds no correlation any more; that there is none is checked when it

@@ -17,15 +17,19 @@ impl World {
     }
 
     pub(super) fn mail(&mut self, from: usize, to: usize, lives: (u32, u32), message: ShardMessage) {
-        let both_live = self.shards[from].relay.is_some() && self.shards[to].relay.is_some();
-        if lives != (self.shards[from].life, self.shards[to].life) || !both_live {
+        let (from_lives, to_lives) = (self.shards[from].relay.is_some(), self.shards[to].relay.is_some());
+        if lives != (self.shards[from].life, self.shards[to].life) || !from_lives {
             return; // lost with the shard that ended: nothing comes from it once the others are told
+        }
+        let may_come_back = message.may_come_back();
+        if !to_lives && !may_come_back {
+            return;
         }
         self.note("mail", from as u64, to as u64);
         let now = self.now();
         let first = self.nodes[self.shards[from].node].first;
-        let refusable = matches!(message, ShardMessage::Submit { .. } | ShardMessage::Deliver { .. });
-        let (at, is_refused) = match refusable && self.strikes(Fault::MailRefused, 4) {
+        let is_closed = !to_lives;
+        let (at, is_refused) = match is_closed || (may_come_back && self.strikes(Fault::MailRefused, 4)) {
             true => (from, true),
             false => (to, false),
         };

@@ -8,7 +8,7 @@ use crate::scene::*;
 use relay::LinkKey;
 
 /// Misfortunes that come by themselves; the others come with single messages, where these happen.
-const BY_THEMSELVES: [Fault; 19] = [
+const BY_THEMSELVES: [Fault; 23] = [
     Fault::CutVendor,
     Fault::CutCustomer,
     Fault::HalfOpenVendor,
@@ -24,6 +24,10 @@ const BY_THEMSELVES: [Fault; 19] = [
     Fault::StoreFull,
     Fault::StoreLosesTail,
     Fault::StoreLosesAll,
+    Fault::StoreNoRoom,
+    Fault::SpoolStalls,
+    Fault::SpoolFull,
+    Fault::SpoolAway,
     Fault::NodeCrash,
     Fault::ShardGone,
     Fault::ConfigurationSwap,
@@ -31,8 +35,14 @@ const BY_THEMSELVES: [Fault; 19] = [
 ];
 
 /// Rare, because they end much of the story.
-const RARE: [Fault; 5] =
-    [Fault::StoreLosesAll, Fault::NodeCrash, Fault::ShardGone, Fault::Drain, Fault::StoreAway];
+const RARE: [Fault; 6] = [
+    Fault::StoreLosesAll,
+    Fault::NodeCrash,
+    Fault::ShardGone,
+    Fault::Drain,
+    Fault::StoreAway,
+    Fault::SpoolAway,
+];
 
 impl World {
     pub(super) fn misfortune(&mut self) {
@@ -69,6 +79,12 @@ impl World {
                 self.lose_data(store, fault == Fault::StoreLosesAll);
                 None // counted there
             }
+            Fault::StoreNoRoom => {
+                let node = self.any_node();
+                self.say_room(node, !self.nodes[node].receipts_room);
+                Some(())
+            }
+            Fault::SpoolStalls | Fault::SpoolFull | Fault::SpoolAway => self.trouble_spool(fault),
             Fault::NodeCrash => {
                 let node = self.any_node();
                 self.nodes[node].fuse = Some(self.random.below(40) as u32);
@@ -184,7 +200,7 @@ impl World {
 
     /// All shards of a node get another configuration, each at its moment.
     fn swap_node(&mut self) -> Option<()> {
-        let (node, variant) = (self.any_node(), self.random.below(2) as usize);
+        let (node, variant) = (self.any_node(), self.random.below(VARIANTS as u64) as usize);
         for shard in self.shards_of(node) {
             let wait = self.random.below(3_000);
             self.later(wait, Event::Swap { shard, variant });

@@ -6,7 +6,8 @@ use crate::fault::Fault;
 use crate::invariant::must;
 use crate::random::mix;
 use crate::scene::*;
-use relay::{LinkKey, Relay, RelayOptions, ShardIndex};
+use crate::spool::Ask;
+use relay::{AccountId, LinkKey, ParkedId, Relay, RelayOptions, ShardIndex};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ pub(super) struct Node {
     pub(super) wall_ahead: i64,
     /// How far it ever was.
     wall_ahead_most: i64,
+    /// How often it ended without order, or lost a shard.
+    pub(super) crashes: u32,
+    /// Its store keeps correlations.
+    pub(super) receipts_room: bool,
 }
 
 /// One shard.
@@ -39,14 +44,30 @@ pub(super) struct Shard {
     pub(super) node: usize,
     pub(super) relay: Option<Relay>,
     /// It said that nothing is open any more.
-    drained: bool,
+    pub(super) drained: bool,
     /// The life of its node that it belongs to.
     pub(super) life: u32,
     /// When the last operation reaches the store, and when the last answer comes.
     pub(super) ask_lane: u64,
     pub(super) answer_lane: u64,
+    /// The same of the spool.
+    pub(super) spool_lanes: (u64, u64),
+    /// It was not told that no correlation can be kept.
+    pub(super) receipts_room: bool,
+    /// What it was handed out by the store and has neither sent nor given back, in order: whose, which, and whether
+    /// it is urgent.
+    pub(super) page: Vec<Unparked>,
     /// What the world counted of this life, by the relay's words.
     pub(super) tally: Tally,
+}
+
+/// One entry of a page of what was parked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unparked {
+    pub(super) account: AccountId,
+    pub(super) parked: ParkedId,
+    pub(super) upward: u32,
+    pub(super) urgent: bool,
 }
 
 /// The world's own counts of one relay.
@@ -63,6 +84,8 @@ pub(super) struct Tally {
     pub(super) mo: u64,
     pub(super) acknowledged: u64,
     pub(super) not_acknowledged: u64,
+    /// Submits that want a receipt and came while none could be kept.
+    pub(super) no_room: u64,
 }
 
 impl World {
@@ -79,6 +102,8 @@ impl World {
                 fuse: None,
                 wall_ahead: 0,
                 wall_ahead_most: 0,
+                crashes: 0,
+                receipts_room: true,
             });
             for _ in 0..shards {
                 let tally = Tally::default();
@@ -89,6 +114,9 @@ impl World {
                     life: 0,
                     ask_lane: 0,
                     answer_lane: 0,
+                    spool_lanes: (0, 0),
+                    receipts_room: true,
+                    page: Vec::new(),
                     tally,
                 });
             }
@@ -117,6 +145,7 @@ impl World {
         let life = self.lives;
         let this = &mut self.nodes[node];
         (this.life, this.up, this.drains_since, this.fuse) = (life, true, None, None);
+        this.receipts_room = true;
         // Decision 0003: no clock that was set back across a restart.
         this.wall_ahead = this.wall_ahead_most;
         let (first, shards) = (this.first, this.shards);
@@ -133,11 +162,14 @@ impl World {
             let shard = &mut self.shards[first + usize::from(index)];
             (shard.relay, shard.life, shard.tally) = (Some(relay), life, Tally::default());
             (shard.ask_lane, shard.answer_lane, shard.drained) = (0, 0, false);
+            (shard.spool_lanes, shard.receipts_room) = ((0, 0), true);
+            shard.page.clear();
             #[cfg(feature = "mutations")]
             if let (Some(mutation), Some(relay)) = (self.mutation, &mut shard.relay) {
                 relay.mutate(mutation);
             }
         }
+        self.open_spool(node);
     }
 
     pub(super) fn shards_of(&self, node: usize) -> core::ops::Range<usize> {
@@ -170,6 +202,7 @@ impl World {
             self.shards[shard].relay = None;
         }
         self.end_links(|link| link.node == node);
+        self.crash_spool(node);
         self.stores[store].was_in_trouble = true;
         let (learns, restarts) = (self.random.below(300_000), self.random.between(20_000, 300_000));
         self.later(learns, Event::StoreReturns { store, life });
@@ -217,6 +250,8 @@ impl World {
         self.story.faults.count(Fault::ShardGone);
         self.note("shard gone", shard as u64, 0);
         self.shards[shard].relay = None;
+        self.nodes[node].crashes += 1;
+        self.ask_spool(shard, Ask::Gone);
         let (store, life) = (self.nodes[node].store, self.nodes[node].life);
         self.stores[store].was_in_trouble = true;
         self.later(2_000, Event::StoreReturns { store, life });
@@ -247,11 +282,10 @@ impl World {
         }
     }
 
-    /// A shard says that nothing is open; with the last one the process ends in order.
-    pub(super) fn has_drained(&mut self, shard: usize) {
+    /// Every shard has said that nothing is open, and wants nothing more: the process ends in order.
+    pub(super) fn end_if_drained(&mut self, shard: usize) {
         let node = self.shards[shard].node;
-        self.shards[shard].drained = true;
-        if self.have_drained(node) && !self.healing {
+        if self.shards[shard].drained && self.have_drained(node) && !self.healing {
             self.later(self.plan.limits.queue_wait_max.as_micros() as u64, Event::Restart { node });
             self.end_process(node);
         }
@@ -289,12 +323,19 @@ impl World {
         }
     }
 
+    /// A shard gets another configuration; links of vendors that it does not hold end in order.
     pub(super) fn swap(&mut self, shard: usize, variant: usize) {
+        let variant = if self.healing { 0 } else { variant };
         let (now, snapshot) = (self.now(), Arc::clone(&self.plan.snapshots[variant]));
         if let Some(relay) = &mut self.shards[shard].relay {
             relay.apply_snapshot(now, snapshot);
         }
         self.pump(shard);
+        for key in self.links_where(|link| link.shard == shard && link.ours) {
+            if self.shards[shard].relay.as_ref().is_some_and(|relay| relay.is_leaving(key)) {
+                self.leaves(key, self.now + LEAVE_MAX_US);
+            }
+        }
     }
 
     /// No more misfortune: everybody is there, so everything must come to its end.
@@ -307,11 +348,18 @@ impl World {
         }
         self.vendors = Default::default();
         self.links.iter_mut().for_each(super::link::Link::heal);
+        for shard in 0..self.shards.len() {
+            self.swap(shard, 0);
+        }
         for node in 0..self.nodes.len() {
             self.nodes[node].fuse = None;
-            if self.nodes[node].up && self.nodes[node].drains_since.is_some() {
-                self.crash(node); // whoever waits for the end of a drain loses patience
+            let drains = self.nodes[node].drains_since.is_some();
+            let is_lame = self.spools[node].away || self.misses_parts(node);
+            if self.nodes[node].up && (drains || is_lame) {
+                self.crash(node); // whoever waits for the end of a drain, or for a disk, loses patience
             }
+            self.spools[node].full = false;
+            self.say_room(node, true);
             self.restart(node);
             for vendor in 0..VENDORS.len() {
                 self.bind_vendor(vendor, node);

@@ -7,8 +7,9 @@ use crate::fault::Fault;
 use crate::invariant::must;
 use crate::ledger::*;
 use crate::scene::*;
+use crate::spool::Ask;
 use crate::wire;
-use relay::{DeliveryKey, LinkKey, MessageKey, Output, UnknownOutcome};
+use relay::{DeliveryKey, LinkKey, MessageKey, Mode, Output, UnknownOutcome};
 use smpp::field::{CommandId, CommandStatus};
 use smpp::text::message_id::GatewayId;
 use smpp::wire::Frame;
@@ -22,10 +23,13 @@ impl World {
                 self.carry_out(shard, output);
             } else if let Some(op) = relay.poll_store() {
                 self.ask_store(shard, op);
+            } else if let Some(op) = relay.poll_spool() {
+                self.ask_spool(shard, Ask::Op(op));
             } else if let Some((to, message)) = relay.poll_shard() {
                 self.post(shard, to, message);
             } else {
-                return self.draw_records(shard);
+                self.draw_records(shard);
+                return self.end_if_drained(shard);
             }
             if self.burn_fuse(shard) {
                 return;
@@ -60,7 +64,7 @@ impl World {
             Output::AnswerDeliver { link, sequence, status, .. } => {
                 self.answer_deliver(shard, link, sequence, status);
             }
-            Output::Drained => self.has_drained(shard),
+            Output::Drained => self.shards[shard].drained = true,
         }
     }
 
@@ -91,6 +95,8 @@ impl World {
             vendor,
             shard,
             state: CopyState::InFlight,
+            for_good: false,
+            crashes: self.nodes[self.shards[shard].node].crashes,
             id: 0,
             receipts_taken: 0,
             kept: None,
@@ -99,7 +105,8 @@ impl World {
         });
         self.note("send submit", key.0, number.into());
         self.shards[shard].tally.sends += 1;
-        if previous == NONE && self.plan.faultless {
+        let in_order = self.ledger.submits[number as usize].mode() == Mode::Relay;
+        if previous == NONE && self.plan.faultless && in_order {
             self.check_order(key, session, number);
         }
         self.links[key.0 as usize].flights.push(Flight { message, copy, written: false });
@@ -121,22 +128,38 @@ impl World {
         let submit = &self.ledger.submits[number as usize];
         let same_only = submit.policy() == UnknownOutcome::RetrySame;
         let age = self.now - submit.arrived.unwrap_or(self.now);
+        let is_spooled = submit.mode() == Mode::StoreAndForward;
         for copy in self.ledger.copies_of(number) {
             let may_repeat = submit.may_repeat() && (!same_only || copy.vendor == vendor);
             let allowed = match copy.state {
+                // What a process did last is not known to the next one.
+                _ if is_spooled && self.may_be_sent_again(copy) => true,
                 CopyState::Unsent | CopyState::Refused => true,
                 CopyState::Accepted => copy.shard != submit.shard && age >= REMOTE_WAIT_US && may_repeat,
                 CopyState::Unknown => may_repeat,
                 // Another shard has it, and does not say in time what became of it.
                 CopyState::InFlight => copy.shard != shard && age >= REMOTE_WAIT_US && may_repeat,
             };
-            must!(allowed, Copies, "message {number} is sent again after a copy that is {:?}", copy.state);
+            must!(
+                allowed,
+                Copies,
+                "message {number} of {} to {} is sent to {vendor} after a copy at {} that is {:?}",
+                submit.account,
+                submit.destination,
+                copy.vendor,
+                copy.state
+            );
         }
+        let may_be_sent = match submit.mode() {
+            Mode::Relay => submit.verdict.is_none() || submit.session_lost,
+            Mode::StoreAndForward => submit.verdict == Some(Verdict::Accepted) || submit.came_back,
+        };
         must!(
-            submit.verdict.is_none() || submit.session_lost,
+            may_be_sent,
             Copies,
-            "message {number} is sent after its answer"
+            "message {number} is sent after its answer, or before its acknowledgement"
         );
+        must!(!submit.no_room, Bounded, "message {number} is sent, and its receipt cannot be kept");
     }
 
     fn check_order(&mut self, key: LinkKey, session: LinkKey, number: u32) {
@@ -181,6 +204,11 @@ impl World {
         match verdict {
             Verdict::Accepted => {
                 self.story.accepted += 1;
+                if self.ledger.submits[number as usize].mode() == Mode::StoreAndForward {
+                    self.check_durable(shard, number, id);
+                    self.ledger.submits[number as usize].verdict = Some(verdict);
+                    return;
+                }
                 let taken = self.ledger.submits[number as usize].copies_accepted > 0;
                 must!(taken, AcceptedMeansTaken, "message {number} is accepted, and no vendor has it");
                 self.check_told(number);
@@ -265,19 +293,33 @@ impl World {
         let Some(relay) = &mut self.shards[shard].relay else { return };
         let link = &mut self.links[key.0 as usize];
         if !link.ours || refuses {
-            return relay.delivery_failed(now, delivery);
+            let pdu = relay.delivery_bytes(delivery).to_vec();
+            relay.delivery_failed(now, delivery);
+            return self.leave_page(shard, &pdu);
         }
         let (text, receipt) = wire::content(relay.delivery_bytes(delivery)).expect("a whole PDU");
-        let upward = wire::number_in(text, b'u').expect("a receipt or MO of the story");
+        let upwards = wire::numbers_in(text, b'u');
         let id = receipt.map(|view| (view.ids_differ(), view.id.and_then(|id| GatewayId::parse(id.value))));
+        let state = receipt.and_then(|view| view.state).map(|state| state.value);
         must!((link.outstanding.len() as u32) < link.window, Bounded, "a customer's window is exceeded");
         let super::link::Party::Customer(account) = link.party else { return };
         let may_receive = link.may_receive;
-        link.outstanding.push((delivery, upward));
+        link.outstanding.push(delivery);
+        let upwards = match (upwards, id, state) {
+            (Some(upwards), ..) => upwards,
+            (None, Some((false, Some(id))), Some(state)) => {
+                self.story.own_receipts += 1;
+                let upward = self.own_receipt(shard, id, state);
+                upward..upward + 1
+            }
+            other => panic!("neither a receipt nor an MO of the story: {other:?}"),
+        };
+        let upward = upwards.start;
         self.note("send deliver", key.0, upward.into());
         must!(may_receive, Owner, "a delivery on a session that may not receive");
+        self.check_owner(account, &upwards);
+        self.check_page(shard, account, upward);
         let content = self.ledger.upwards[upward as usize].content;
-        must!(self.ledger.owner(content) == Some(account), Owner, "upward {upward} goes to another customer");
         if let Content::Receipt { copy, .. } = content {
             let submit = self.ledger.copies[copy as usize].submit;
             let id = id.filter(|(differ, _)| !differ).and_then(|(_, id)| id);
@@ -286,7 +328,7 @@ impl World {
         }
         self.later(DELIVER_TIMER_US, Event::DeliverExpires { link: key, delivery });
         if let Some(due) = self.reaches_peer(key) {
-            self.at(due, Event::Offered { link: key, delivery, upward });
+            self.at(due, Event::Offered { link: key, delivery, upwards });
         }
     }
 

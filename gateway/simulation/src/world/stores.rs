@@ -2,17 +2,28 @@
 
 use super::World;
 use super::event::Event;
+use super::node::Unparked;
 use crate::fault::Fault;
 use crate::invariant::must;
-use crate::ledger::Content;
+use crate::ledger::{Content, NONE};
 use crate::scene::*;
 use crate::store::{Deed, Loss};
 use crate::wire;
+use core::ops::Range;
 use relay::{AccountId, CorrelationKey, StoreAnswer, StoreOp, VendorId};
+use smpp::text::message_id::GatewayId;
 
 impl World {
     /// An operation leaves its shard; those of one shard stay in order.
     pub(super) fn ask_store(&mut self, shard: usize, op: StoreOp) {
+        match &op {
+            StoreOp::Park { urgent, pdu, .. } => self.check_urgent(shard, *urgent, pdu),
+            StoreOp::Return { account, parked } => {
+                let is_it = |one: &Unparked| (one.account, one.parked) == (*account, *parked);
+                self.shards[shard].page.retain(|one| !is_it(one));
+            }
+            _ => {}
+        }
         let air = self.random.between(20, 2_000);
         let life = self.shards[shard].life;
         let due = (self.now + air).max(self.shards[shard].ask_lane);
@@ -68,9 +79,15 @@ impl World {
             }
             StoreAnswer::ParkedFor { account } => ("parked for", account.0),
             StoreAnswer::AskAgain => ("ask again", 0),
+            StoreAnswer::Room { receipts } => ("room", u32::from(*receipts)),
             _ => ("store says", 0),
         };
         self.note(name, shard as u64, owner.into());
+        match &answer {
+            StoreAnswer::Unparked { account, entries, .. } => self.note_page(shard, *account, entries),
+            StoreAnswer::Room { receipts } => self.shards[shard].receipts_room = *receipts,
+            _ => {}
+        }
         let now = self.now();
         if let Some(relay) = &mut self.shards[shard].relay {
             relay.handle_store_answer(now, answer);
@@ -113,7 +130,7 @@ impl World {
             Deed::Parked(account, parked) => self.was_parked(store, account, parked),
             Deed::Orphaned(pdu) => self.was_orphaned(store, &pdu),
             Deed::Released(pdu) => {
-                if let Some(upward) = upward_in(&pdu) {
+                for upward in self.upwards_in(&pdu).into_iter().flatten() {
                     let upward = &mut self.ledger.upwards[upward as usize];
                     upward.parked = upward.parked.saturating_sub(1);
                     must!(
@@ -128,29 +145,41 @@ impl World {
 
     fn was_parked(&mut self, store: usize, account: AccountId, parked: relay::ParkedId) {
         self.story.parked += 1;
-        let number = upward_in(self.stores[store].parked(account, parked));
-        must!(number.is_some(), Delivered, "parked something that no vendor sent");
-        let Some(number) = number else { return };
-        let content = self.ledger.upwards[number as usize].content;
-        let owner =
-            self.ledger.owner(content).map(|owner| AccountId::of_name(CUSTOMERS[owner].name.as_bytes()));
-        must!(owner == Some(account), Owner, "upward {number} is parked for another customer");
-        self.ledger.upwards[number as usize].parked += 1;
-        if let Content::Receipt { copy, is_final: true } = content {
-            self.ledger.copies[copy as usize].served = true;
+        let upwards = self.upwards_in(self.stores[store].parked(account, parked));
+        must!(upwards.is_some(), Delivered, "parked something that no vendor sent");
+        let Some(upwards) = upwards else { return };
+        let owner = CUSTOMERS.iter().position(|scene| AccountId::of_name(scene.name.as_bytes()) == account);
+        self.check_owner(owner.expect("a customer of the scene"), &upwards);
+        for number in upwards {
+            self.ledger.upwards[number as usize].parked += 1;
+            let content = self.ledger.upwards[number as usize].content;
+            if let Content::Receipt { copy, is_final: true } = content {
+                self.ledger.copies[copy as usize].served = true;
+            }
+            self.note("parked", store as u64, number.into());
         }
-        self.note("parked", store as u64, number.into());
     }
 
     fn was_orphaned(&mut self, store: usize, pdu: &[u8]) {
         self.story.orphans += 1;
-        let Some(number) = upward_in(pdu) else { return };
+        let Some(Range { start: number, .. }) = self.upwards_in(pdu) else { return };
         self.note("orphan", store as u64, number.into());
         self.ledger.upwards[number as usize].orphan = Some(store);
         let upward = &self.ledger.upwards[number as usize];
         match upward.content {
             Content::Mo(owner) => {
                 must!(owner.is_none(), Delivered, "MO {number} has an owner, and is an orphan")
+            }
+            Content::Part { message } => {
+                let is_owned = self.ledger.messages[message as usize].shared.owner.is_some();
+                must!(
+                    !is_owned || !self.plan.faultless,
+                    Delivered,
+                    "part {number} has an owner, and is an orphan"
+                );
+            }
+            Content::Own { submit } => {
+                must!(false, Delivered, "the receipt of ours about message {submit} is an orphan")
             }
             Content::Receipt { copy, .. } => {
                 let copy = &self.ledger.copies[copy as usize];
@@ -239,19 +268,43 @@ impl World {
         for copy in back.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
             self.ledger.copies[copy as usize].kept = Some((store, self.now));
         }
-        for upward in parked.iter().filter_map(|pdu| upward_in(pdu)) {
+        let numbers = |pdus: &[Vec<u8>]| -> Vec<u32> {
+            pdus.iter().filter_map(|pdu| self.upwards_in(pdu)).flatten().collect()
+        };
+        let (parked, parked_back) = (numbers(&parked), numbers(&parked_back));
+        for upward in parked {
             let upward = &mut self.ledger.upwards[upward as usize];
             upward.parked = upward.parked.saturating_sub(1);
             upward.lost = true;
         }
         self.say_ask_again(store);
-        for upward in parked_back.iter().filter_map(|pdu| upward_in(pdu)) {
+        for upward in parked_back {
             self.ledger.upwards[upward as usize].parked += 1;
         }
     }
 }
 
-/// The number of the receipt or MO in a PDU.
-pub(super) fn upward_in(pdu: &[u8]) -> Option<u32> {
-    wire::number_in(wire::content(pdu)?.0, b'u')
+impl World {
+    /// The receipt or MO in a PDU, or all parts of an MO.
+    pub(super) fn upwards_in(&self, pdu: &[u8]) -> Option<Range<u32>> {
+        let (text, receipt) = wire::content(pdu)?;
+        let numbers = wire::numbers_in(text, b'u');
+        if numbers.is_some() {
+            return numbers;
+        }
+        let submit = self.ledger.spooled.get(&GatewayId::parse(receipt?.id?.value)?)?;
+        let own = self.ledger.submits[*submit as usize].own_receipt;
+        (own != NONE).then_some(own..own + 1)
+    }
+
+    /// A node's store says whether it can keep correlations.
+    pub(super) fn say_room(&mut self, node: usize, receipts: bool) {
+        if self.nodes[node].receipts_room == receipts {
+            return;
+        }
+        self.nodes[node].receipts_room = receipts;
+        for shard in self.shards_of(node) {
+            self.say(shard, StoreAnswer::Room { receipts }, 0);
+        }
+    }
 }

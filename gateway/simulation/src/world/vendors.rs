@@ -8,7 +8,7 @@ use crate::invariant::must;
 use crate::ledger::*;
 use crate::scene::*;
 use crate::wire;
-use relay::{Arrival, LinkKey, MessageKey};
+use relay::{Arrival, LinkKey, MessageKey, Mode};
 use smpp::dialect::Dialect;
 use smpp::field::CommandStatus;
 use smpp::pdu::Pdu;
@@ -105,11 +105,16 @@ impl World {
         let submit = &mut self.ledger.submits[submit as usize];
         submit.copies_accepted += 1;
         must!(
-            submit.verdict != Some(Verdict::No),
+            submit.verdict != Some(Verdict::No) || submit.came_back,
             NoMeansNo,
             "message {submit_number} was refused, and is taken"
         );
-        let allowed = if submit.may_repeat() { u32::from(ATTEMPTS_MAX) } else { 1 };
+        let crashes = self.nodes[self.shards[submit.shard].node].crashes;
+        let allowed = match (submit.mode(), submit.may_repeat()) {
+            (Mode::Relay, true) => u32::from(ATTEMPTS_MAX),
+            (Mode::StoreAndForward, repeats) if repeats || crashes > 0 => u32::MAX,
+            _ => 1,
+        };
         must!(submit.copies_accepted <= allowed, Copies, "message {submit_number} has a copy too many");
     }
 
@@ -133,11 +138,12 @@ impl World {
         }
     }
 
-    fn new_upward(&mut self, vendor: usize, content: Content) -> u32 {
+    pub(super) fn new_upward(&mut self, vendor: usize, content: Content) -> u32 {
         self.ledger.upwards.push(Upward {
             vendor,
             content,
             first_seen: None,
+            was_offered: false,
             acknowledged: false,
             taken: 0,
             parked: 0,
@@ -149,15 +155,23 @@ impl World {
 
     /// A handset sends to a customer's number, or to nobody's.
     pub(super) fn mo(&mut self) {
+        if !self.healing && self.random.percent(40) {
+            self.mo_in_parts();
+        } else {
+            self.mo_alone();
+        }
+        if self.now < STORY_US {
+            let gap = self.random.below(2 * 10 * STORY_US / self.plan.messages);
+            self.later(gap, Event::Mo);
+        }
+    }
+
+    fn mo_alone(&mut self) {
         let owner = self.random.below(CUSTOMERS.len() as u64 + 1) as usize;
         let vendor = self.random.below(VENDORS.len() as u64) as usize;
         let upward = self.new_upward(vendor, Content::Mo((owner < CUSTOMERS.len()).then_some(owner)));
         self.story.messages += 1;
         self.later(0, Event::Emit { upward });
-        if self.now < STORY_US {
-            let gap = self.random.below(2 * 10 * STORY_US / self.plan.messages);
-            self.later(gap, Event::Mo);
-        }
     }
 
     pub(super) fn answer_arrives(
@@ -183,7 +197,8 @@ impl World {
                 self.shards[shard].tally.answers += 1;
                 let accepted = status == CommandStatus::ESME_ROK;
                 let state = if accepted { CopyState::Accepted } else { CopyState::Refused };
-                self.ledger.copies[copy as usize].state = state;
+                let copy = &mut self.ledger.copies[copy as usize];
+                (copy.state, copy.for_good) = (state, status == CommandStatus::ESME_RINVDSTADR);
             }
             // A link drops it; should one not, it must not matter.
             None if self.link(key).flights.iter().any(|flight| flight.message == message) => return,
@@ -249,7 +264,11 @@ impl World {
     fn choose_bind(&mut self, vendor: usize, content: Content) -> Option<LinkKey> {
         let open = |link: &super::link::Link| link.party == Party::Vendor(vendor) && link.theirs;
         let all = self.links_where(open);
-        let Content::Receipt { copy, .. } = content else { return self.random.pick(&all) };
+        let copy = match content {
+            Content::Receipt { copy, .. } => copy,
+            Content::Part { message } => return self.bind_for_part(message, &all),
+            Content::Mo(_) | Content::Own { .. } => return self.random.pick(&all),
+        };
         let home = self.ledger.copies[copy as usize].shard;
         let node = self.shards[home].node;
         let other_node = self.links_where(|link| open(link) && link.node != node);
@@ -293,6 +312,11 @@ impl World {
                 let to = owner.map_or("18009999999", |owner| CUSTOMERS[owner].number);
                 wire::mo(number, to.as_bytes(), sending + 1)
             }
+            Content::Part { message } => {
+                self.shards[shard].tally.mo += counts;
+                self.part_pdu(number, message, sending + 1)
+            }
+            Content::Own { .. } => unreachable!("no vendor sends it"),
         };
         if as_data {
             bytes = wire::as_data(&bytes);

@@ -183,7 +183,9 @@ impl Redis {
             plan.add(Call::Nothing, "SADD", vec![self.layout.name("days").into(), member.into()]);
         }
         let name = self.layout.correlations(&key, day);
-        let value = Bytes::copy_from_slice(&correlation.to_bytes());
+        let mut packed = [0; Correlation::PACKED_LENGTH_MAX];
+        let length = correlation.pack(&mut packed);
+        let value = Bytes::copy_from_slice(&packed[..length]);
         let arguments = vec![name.into(), field(&key), value.into()];
         plan.add(Call::Remember { place, key, correlation }, "HSET", arguments);
     }

@@ -1,8 +1,8 @@
 //! Which message is where: lent to a shard, or waiting until it is due. Pure; the messages themselves lie in the log.
 
+use super::note::Note;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use relay::Fate;
 use std::collections::BTreeSet;
 
 /// Since the spool was opened, milliseconds.
@@ -16,8 +16,7 @@ pub(super) struct Row {
     /// When its validity ends, seconds since 1970 UTC.
     pub(super) expires_at: u32,
     pub(super) tries: u16,
-    pub(super) maybe_sent: bool,
-    pub(super) fate: Option<Fate>,
+    pub(super) note: Note,
     place: Place,
 }
 
@@ -63,13 +62,18 @@ impl Book {
         self.waiting.insert((0, id));
     }
 
+    /// What was known of a message found at the opening; false when it is not there.
+    pub(super) fn restore_note(&mut self, id: u64, note: Note) -> bool {
+        self.rows.get_mut(&id).map(|row| row.note = note).is_some()
+    }
+
     /// A message accepted from the shard at `desk`, which keeps it for now.
     pub(super) fn accept(&mut self, id: u64, octets: u32, expires_at: u32, desk: u8) {
         self.insert(id, octets, expires_at, Place::Lent(desk));
     }
 
     fn insert(&mut self, id: u64, octets: u32, expires_at: u32, place: Place) {
-        let row = Row { octets, expires_at, tries: 0, maybe_sent: false, fate: None, place };
+        let row = Row { octets, expires_at, tries: 0, note: Note::default(), place };
         let before = self.rows.insert(id, row);
         debug_assert!(before.is_none(), "ids are never given twice");
         self.octets += u64::from(octets);
@@ -91,21 +95,14 @@ impl Book {
         }
     }
 
-    /// A lent message waits from now on. False when it is not there or not lent.
-    pub(super) fn defer(
-        &mut self,
-        id: u64,
-        due: Millis,
-        tries: u16,
-        maybe_sent: bool,
-        fate: Option<Fate>,
-    ) -> bool {
+    /// A lent message waits from now on. False when it is not there or not lent. That a vendor may have it stays true.
+    pub(super) fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note) -> bool {
         if !self.is_lent(id) {
             return false;
         }
         let Some(row) = self.rows.get_mut(&id) else { return false };
-        (row.tries, row.fate, row.place) = (tries, fate, Place::Waiting);
-        row.maybe_sent |= maybe_sent;
+        (row.tries, row.place) = (tries, Place::Waiting);
+        row.note = Note { maybe_sent: row.note.maybe_sent || note.maybe_sent, ..note };
         self.waiting.insert((due, id));
         true
     }
@@ -150,7 +147,7 @@ impl Book {
     pub(super) fn take_back(&mut self, desk: u8) {
         for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.place == Place::Lent(desk)) {
             row.place = Place::Waiting;
-            row.maybe_sent = true; // what a shard did last is not known
+            row.note.maybe_sent = true; // what a shard did last is not known
             self.waiting.insert((0, *id));
         }
     }
@@ -159,6 +156,8 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAYBE_SENT: Note = Note { maybe_sent: true, only: None, fate: None };
 
     fn due(book: &mut Book, now: Millis) -> Vec<u64> {
         std::iter::from_fn(|| book.lend_due(now, 1)).map(|(id, _)| id).collect()
@@ -171,12 +170,12 @@ mod tests {
             book.restore(id, 10, 0);
         }
         assert_eq!(due(&mut book, 0), [1, 2, 3], "in the order of acceptance");
-        assert!(book.defer(2, 50, 1, false, None));
-        assert!(!book.defer(2, 60, 2, false, None), "it is not lent");
-        assert!(book.defer(1, 70, 1, true, None));
+        assert!(book.defer(2, 50, 1, Note::default()));
+        assert!(!book.defer(2, 60, 2, Note::default()), "it is not lent");
+        assert!(book.defer(1, 70, 1, MAYBE_SENT));
         assert_eq!(due(&mut book, 49), [] as [u64; 0]);
         assert_eq!(due(&mut book, 80), [2, 1]);
-        assert!(book.row(1).unwrap().maybe_sent && !book.row(2).unwrap().maybe_sent);
+        assert!(book.row(1).unwrap().note.maybe_sent && !book.row(2).unwrap().note.maybe_sent);
         assert!(book.settle(3) && !book.settle(3));
         assert_eq!((book.len(), book.octets(), book.waiting()), (2, 20, 0));
     }
@@ -186,12 +185,12 @@ mod tests {
         let mut book = Book::default();
         for id in 1..=3 {
             book.accept(id, 1, 0, 0);
-            assert!(book.defer(id, 1_000 - id, 1, false, None));
+            assert!(book.defer(id, 1_000 - id, 1, Note::default()));
         }
         book.hasten();
         assert!(book.has_due(0));
         assert_eq!(book.lend_due(0, 0).unwrap().0, 3);
-        assert!(book.defer(3, 2_000, 2, false, None));
+        assert!(book.defer(3, 2_000, 2, Note::default()));
         assert_eq!(due(&mut book, 0), [2, 1], "what was deferred since waits");
         assert!(!book.has_due(1_999) && book.has_due(2_000));
     }

@@ -4,6 +4,7 @@
 //! written once and removed once; how often it was deferred is not written, since a restart makes everything due anyway.
 
 use super::book::{Book, Millis};
+use super::note::Note;
 use super::{SpoolCounters, SpoolOptions};
 use crate::{OpenError, open_error};
 use fjall::config::{CompressionPolicy, FilterPolicy};
@@ -44,6 +45,8 @@ pub(super) struct Batch {
 pub(super) struct Log {
     database: Database,
     rows: Keyspace,
+    /// [`Note`]s by the names of their messages; of few.
+    notes: Keyspace,
     options: SpoolOptions,
     book: Book,
     counters: SpoolCounters,
@@ -82,6 +85,7 @@ impl Log {
             .open()
             .map_err(broken)?;
         let rows = database.keyspace("messages", keyspace_options).map_err(broken)?;
+        let notes = database.keyspace("notes", keyspace_options).map_err(broken)?;
         let mut book = Book::default();
         for row in rows.iter() {
             let (key, value) = row.into_inner().map_err(broken)?;
@@ -89,11 +93,18 @@ impl Log {
                 let found = value.first().copied().unwrap_or(0);
                 return Err(OpenError::Version { directory: options.directory.clone(), found });
             };
-            let key: [u8; 8] = key.as_ref().try_into().unwrap_or_default();
-            book.restore(u64::from_be_bytes(key), row.pdu.len() as u32, row.expires_at);
+            book.restore(id_of(&key), row.pdu.len() as u32, row.expires_at);
+        }
+        for note in notes.iter() {
+            let (key, value) = note.into_inner().map_err(broken)?;
+            let known = Note::read(&value).is_some_and(|note| book.restore_note(id_of(&key), note));
+            if !known {
+                notes.remove(key).map_err(broken)?; // its message is settled, or another version wrote it
+            }
         }
         Ok(Log {
             rows,
+            notes,
             options: options.clone(),
             book,
             counters: SpoolCounters::default(),
@@ -176,17 +187,21 @@ impl Log {
                 answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome: room, pdu });
             }
             SpoolOp::Settle { gateway_id } => {
+                let has_note = self.book.row(gateway_id.0).is_some_and(|row| !row.note.is_empty());
                 if self.book.settle(gateway_id.0) {
                     self.turn.batch.remove(&self.rows, gateway_id.0.to_be_bytes());
+                    if has_note {
+                        self.turn.batch.remove(&self.notes, gateway_id.0.to_be_bytes());
+                    }
                     self.counters.settled += 1;
                 }
             }
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate } => {
                 let left = self.left(unix, gateway_id.0);
                 // Its end is told when it comes; a receipt that is owed has no end of that kind.
                 let after = if fate.is_some() { after } else { after.min(left) };
                 let due = now + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.book.defer(gateway_id.0, due, tries, maybe_sent, fate);
+                self.defer(gateway_id, due, tries, Note { maybe_sent, only, fate });
             }
             SpoolOp::Due { count_max } => {
                 let entries = self.hand_out(now, unix, desk, count_max);
@@ -199,6 +214,17 @@ impl Log {
                     self.book.hasten();
                 }
             }
+        }
+    }
+
+    /// Most messages that wait have nothing to be noted: an hour without vendors writes nothing.
+    fn defer(&mut self, id: GatewayId, due: Millis, tries: u16, note: Note) {
+        let before = self.book.row(id.0).map(|row| row.note);
+        if self.book.defer(id.0, due, tries, note)
+            && let Some(row) = self.book.row(id.0)
+            && Some(row.note) != before
+        {
+            self.turn.batch.insert(&self.notes, id.0.to_be_bytes(), row.note.write());
         }
     }
 
@@ -244,8 +270,9 @@ impl Log {
                 accepted_at: stored.accepted_at,
                 left: self.left(unix, id),
                 tries: row.tries,
-                maybe_sent: row.maybe_sent,
-                fate: row.fate,
+                maybe_sent: row.note.maybe_sent,
+                only: row.note.only,
+                fate: row.note.fate,
                 pdu: stored.pdu.to_vec(),
             });
         }
@@ -278,6 +305,10 @@ impl Log {
         self.away = true;
         SpoolOutage::Away
     }
+}
+
+fn id_of(key: &[u8]) -> u64 {
+    u64::from_be_bytes(key.try_into().unwrap_or_default())
 }
 
 /// A row.

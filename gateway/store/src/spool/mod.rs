@@ -13,11 +13,13 @@
 //!   the disk honours a sync.
 //! * It is dropped by `Settle` alone. A settlement is handed to the operating system and not synced: a power cut may
 //!   bring a settled message back, kill -9 may not.
-//! * Opened again, it hands out every message that was not settled, in the order of acceptance.
+//! * Opened again, it hands out every message that was not settled, in the order of acceptance, with what was said of it:
+//!   that a vendor may have a copy, or its fate. That, too, survives kill -9 and not always a power cut.
 //! * Never more than [`SpoolOptions`] allows: what is over it is refused with `Full`.
 
 mod book;
 mod log;
+mod note;
 mod service;
 
 #[cfg(test)]

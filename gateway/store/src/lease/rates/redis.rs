@@ -104,7 +104,10 @@ impl RatesRedis {
                 AskKind::Day { cap, .. } => ("d", u64::from(cap), u64::from(ask.back)),
             };
             arguments.push(Value::from(kind));
-            arguments.extend([most, second, ask.wanted.into(), ask.empty_first.into()].map(|number| Value::from(number as i64)));
+            arguments.extend(
+                [most, second, ask.wanted.into(), ask.empty_first.into()]
+                    .map(|number| Value::from(number as i64)),
+            );
         }
         let command = CustomCommand::new_static("EVALSHA", ClusterHash::FirstKey, false);
         let client = &up.client;

@@ -66,7 +66,11 @@ fn a_node_that_went_by_its_share_empties_the_bucket() {
     let emptied = Ask { empty_first: true, ..rate(1, 1_000_000, 50, 50) };
     assert_eq!(one(&mut redis, emptied).granted, 0);
     server.ask("FLUSHALL");
-    assert_eq!(one(&mut redis, rate(1, 1_000_000, 50, 50)).granted, 0, "what Redis lost is not granted again");
+    assert_eq!(
+        one(&mut redis, rate(1, 1_000_000, 50, 50)).granted,
+        0,
+        "what Redis lost is not granted again"
+    );
 }
 
 #[test]
