@@ -294,7 +294,7 @@ impl World {
         }
         let submit = self.ledger.spooled.get(&GatewayId::parse(receipt?.id?.value)?)?;
         let own = self.ledger.submits[*submit as usize].own_receipt;
-        (own != NONE).then_some(own..own + 1)
+        (own != NONE).then(|| own..own + 1)
     }
 
     /// A node's store says whether it can keep correlations.
