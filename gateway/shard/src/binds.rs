@@ -133,7 +133,7 @@ pub(crate) async fn adjust<R: Runtime>(hub: &Hub<R, ShardApp>) {
             return; // there is a newer one, and the next round is for it
         }
     }
-    let kept: Vec<_> = hub.with(|app, _| app.binds.kept.iter().map(|(_, bind)| bind.clone()).collect());
+    let kept: Vec<_> = hub.with(|app, _| app.binds.kept.values().cloned().collect());
     for slice in kept.chunks(SLICE) {
         let began = runtime::monotonic_nanos();
         for bind in slice.iter().filter(|bind| bind.round.get() != round) {
