@@ -6,7 +6,12 @@ mod support;
 use redis_server::RedisServer;
 use smpp::field::CommandStatus;
 use smpp::pdu::BindKind;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use support::bulk::Bulk;
 use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
@@ -16,10 +21,65 @@ const ALLOWED: u64 = 2;
 /// A simulated vendor notices at once that a process is dead.
 const SHORT_GRACE: &str = "slot_grace = \"1s\"";
 
+/// A node's way to Redis. Cut, it takes octets and passes none on, as a partition does; what it has goes on when it is whole
+/// again. Its threads end with the connections, and with the test's process.
+struct Way {
+    address: SocketAddr,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Way {
+    fn to(url: &str) -> Way {
+        let server: SocketAddr = url.trim_start_matches("redis://").parse().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let told = is_cut.clone();
+        std::thread::spawn(move || {
+            while let Ok((node, _)) = listener.accept() {
+                // Where there is no Redis the node's connection ends.
+                let Ok(redis) = TcpStream::connect(server) else { continue };
+                let ends = [(node.try_clone(), redis.try_clone()), (Ok(redis), Ok(node))];
+                for (from, to) in ends {
+                    let (from, to, is_cut) = (from.expect("ours"), to.expect("ours"), told.clone());
+                    std::thread::spawn(move || pass_on(from, to, &is_cut));
+                }
+            }
+        });
+        Way { address, is_cut }
+    }
+
+    fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::Relaxed);
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
+    let mut octets = [0; 4096];
+    from.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    loop {
+        let read = match from.read(&mut octets) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Ok(read) if read > 0 => read,
+            _ => break,
+        };
+        while is_cut.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if to.write_all(&octets[..read]).is_err() {
+            break;
+        }
+    }
+    // The other direction ends with it; it may be gone already.
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
 /// Everything of one test.
 struct Cluster {
     directory: tempfile::TempDir,
     redis: RedisServer,
+    /// By node.
+    ways: Vec<Way>,
     sim: sim_smsc::Running,
     nodes: Vec<Gateway>,
 }
@@ -30,7 +90,8 @@ impl Cluster {
         let redis = RedisServer::start()?;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let sim = sites(directory.path(), &["Chicago"], "fast", "max = 2");
-        let mut cluster = Cluster { directory, redis, sim, nodes: Vec::new() };
+        let ways = (1..=3).map(|_| Way::to(&redis.url())).collect();
+        let mut cluster = Cluster { directory, redis, ways, sim, nodes: Vec::new() };
         for id in 1..=3 {
             let node = cluster.node(id, more);
             cluster.nodes.push(node);
@@ -42,7 +103,8 @@ impl Cluster {
     fn node(&self, id: u8, more: &str) -> Gateway {
         let folder = self.directory.path().join(format!("node-{id}"));
         std::fs::create_dir_all(&folder).expect("writable");
-        let (url, address) = (self.redis.url(), self.sim.address("Chicago").expect("a site"));
+        let address = self.sim.address("Chicago").expect("a site");
+        let url = format!("redis://{}", self.ways[usize::from(id) - 1].address);
         let vendor = format!("binds_total = {ALLOWED}\nresponse_timeout = \"2s\"\nenquire_link = \"1s\"");
         // Of two shards, so that some links between nodes cross from the shard that listens to another.
         let configuration = Configuration::node("auto", 2, id)
@@ -171,6 +233,26 @@ fn a_redis_that_stands_still_costs_the_binds_and_brings_them_back_but_never_a_th
     wait_until("it was asked again and again", || rounds() > before + 12.0);
     assert_eq!(cluster.bound(), 2.0);
     assert_eq!((taken("taken"), taken("lost")), (taken_before, lost_before));
+    cluster.assert_quota();
+}
+
+#[test]
+fn a_node_that_is_cut_off_from_redis_lets_go_before_another_takes_over() {
+    let Some(cluster) = Cluster::start(SHORT_GRACE) else { return };
+    wait_until("both are bound", || cluster.bound() == 2.0);
+    let place = cluster.nodes.iter().position(|node| held(node) > 0.0).expect("there is one");
+    let (lonely, way) = (&cluster.nodes[place], &cluster.ways[place]);
+    way.cut(true);
+    wait_until("it has let go", || bound(lonely) == 0.0);
+    wait_until("another has its slot", || cluster.bound() == 2.0);
+    assert_eq!(bound(lonely), 0.0);
+    way.cut(false);
+    let rounds = || lonely.metric("smppgw_slot_rounds_total", &["answered"]);
+    let before = rounds();
+    wait_until("it asks again", || rounds() > before + 3.0);
+    wait_until("all have what they shall have", || {
+        cluster.held() == [0.0, 1.0, 1.0] && cluster.bound() == 2.0
+    });
     cluster.assert_quota();
 }
 

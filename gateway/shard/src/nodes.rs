@@ -211,6 +211,9 @@ impl ShardApp {
     ) {
         peer.gone.ring();
         if !peer.bound {
+            if closed.reason == CloseReason::BindRefused {
+                tracing::warn!("another node refuses our bind: it ends, or secrets, clocks or ids of nodes do not fit");
+            }
             return;
         }
         if let Some(slots) = &mut self.slots {
@@ -365,10 +368,7 @@ impl ShardApp {
 /// Keeps the link of one slot to the node that holds it, for as long as another one does.
 async fn keep_node<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, node: Rc<KeptNode>) {
     let mut pause = Backoff::new(RECONNECT, u64::from(key.0.0) << 32 | u64::from(key.1));
-    loop {
-        let Some((to, address)) = node.target.get().filter(|_| hub.with(|app, _| !app.draining)) else {
-            break;
-        };
+    while let Some((to, address)) = node.target.get().filter(|_| hub.with(|app, _| !app.draining)) {
         match connect(&hub, key, &node, to, address).await {
             Ok(gone) => {
                 gone.rung().await;

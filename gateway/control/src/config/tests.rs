@@ -468,3 +468,44 @@ fn networks_are_read_and_their_mistakes_told() {
         ],
     );
 }
+
+const SHARED: &str = "[[vendor]]\nname = \"east\"\naddresses = [\"10.0.0.1:2775\"]\nsystem_id = \"gw\"\npassword = \"p\"\n\
+    binds = 7\nbinds_total = 2\n";
+
+#[test]
+fn binds_that_nodes_share_need_what_nodes_share_them_by() {
+    check(
+        &format!(
+            "{SHARED}[[customer]]\nsystem_id = \"~node\"\npassword = \"p\"\n\
+             [cluster]\nsecret = \"short\"\naddress = \"10.0.0.9:2775\"\n"
+        ),
+        &[
+            "gw.toml:1:1: vendor \"east\": binds_total needs Redis; set [store] kind = \"redis\", or write binds instead",
+            "gw.toml:9:13: customer: \"~node\" is what nodes bind as; choose another system_id",
+            "gw.toml:12:10: cluster: the secret is too short or too long; use 16 to 256 random bytes",
+        ],
+    );
+    check(
+        &format!("{SHARED}[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1\"\n"),
+        &[
+            "gw.toml:1:1: vendor \"east\": binds_total needs [cluster] secret; give all nodes one secret or secret_file",
+            "gw.toml:1:1: vendor \"east\": binds_total needs an address that other nodes reach this one at; \
+             set [cluster] address",
+        ],
+    );
+}
+
+#[test]
+fn binds_of_all_nodes_take_the_place_of_those_of_one() {
+    let text = format!(
+        "{SHARED}[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1\"\n\
+         [cluster]\nsecret = \"sixteen bytes or more\"\naddress = \"10.0.0.9:2775\"\nslot_lease = \"3s\"\n"
+    );
+    let config = parse_with(&text, &[]).unwrap();
+    assert_eq!(config.cluster.slot_lease, std::time::Duration::from_secs(3));
+    let built = build(&config).unwrap();
+    let vendor = &built.plan.vendors[0];
+    assert_eq!((vendor.binds, vendor.is_shared), (2, true));
+    let alone = build(&parse_with(GOOD, &[]).unwrap()).unwrap();
+    assert!(alone.plan.vendors.iter().all(|vendor| !vendor.is_shared));
+}
