@@ -361,7 +361,7 @@ impl Relay {
             let message = &mut self.messages[key];
             message.step(MessageEvent::Resolve);
             self.counters.traffic.unknowns_accepted += 1;
-            if message.attempts() > 1 {
+            if message.maybe_twice {
                 self.counters.traffic.submits_maybe_twice += 1;
                 self.records.maybe_twice(key);
             }
