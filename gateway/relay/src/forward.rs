@@ -167,7 +167,8 @@ impl Relay {
     ) {
         self.counters.traffic.remote_served += 1;
         let place = self.vendors.place(&self.snapshot, vendor);
-        let (Some(vendor), Some((key, message))) = (place, self.messages.insert()) else {
+        let slot = if place.is_some() { self.messages.insert() } else { None };
+        let (Some(vendor), Some((key, message))) = (place, slot) else {
             let done = ShardMessage::SubmitDone { message: asked, outcome: SubmitOutcome::Unsent, pdu };
             self.shard_messages.push_back((from, done));
             return;
