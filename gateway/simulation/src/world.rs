@@ -137,7 +137,7 @@ impl World {
         self.heal();
         let healed = self.now;
         while !(self.is_quiet() && self.now >= healed + HEALED_US_MIN && self.is_patient_no_more(healed)) {
-            must!(self.now < healed + HEALING_US, Bounded, "no end: {:?}", self.events.peek());
+            must!(self.now < healed + HEALING_US, Bounded, "no end: {}", self.what_is_open());
             self.turn(if self.events.is_empty() { IDLE_TICK_US } else { TICK_US });
         }
         self.drain_all();
@@ -194,6 +194,16 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.events.is_empty()
             && self.shards.iter().filter_map(|shard| shard.relay.as_ref()).all(relay::Relay::is_empty)
+    }
+
+    fn what_is_open(&self) -> String {
+        let open = |relay: &relay::Relay| {
+            let traffic = relay.counters().traffic;
+            let waits = relay.vendor_counters().map(|(_, vendor)| (vendor.queue_length, vendor.in_flight));
+            (traffic.messages_open, traffic.deliveries_open, traffic.held_open, waits.collect::<Vec<_>>())
+        };
+        let open: Vec<_> = self.shards.iter().map(|shard| shard.relay.as_ref().map(open)).collect();
+        format!("messages and deliveries {open:?}, next {:?}", self.events.peek())
     }
 
     /// Nothing is parked or in a spool any more, or the time is over in which pages are asked for again and again.
