@@ -43,8 +43,8 @@ const IDLE_TICK_US: u64 = 50_000;
 /// Healed, everything is given so long at least: what could not be handed out is tried again after a second.
 const HEALED_US_MIN: u64 = 2_500_000;
 /// Healed, everything parked has found its customer after so long: a page that finds no room waits a second, and
-/// early receipts that take the room need two to become orphans.
-const PARKED_US_MAX: u64 = 15_000_000;
+/// early receipts that take the room need two to become orphans; parts of MO take it for ten, some after others.
+const PARKED_US_MAX: u64 = 60_000_000;
 
 pub(crate) struct World {
     pub(crate) seed: u64,
