@@ -138,7 +138,7 @@ pub struct SubmitRecord {
     pub state: MessageState,
     /// Why we said no, where it was us.
     pub refusal: Option<Refusal>,
-    /// Another copy was sent while a first one may have arrived.
+    /// Vendors may have two copies: of two the outcome is unknown, or of one, and another was accepted.
     pub possible_duplicate: bool,
     /// No vendor answered: a receipt told that one has it.
     pub by_receipt: bool,
@@ -260,7 +260,7 @@ pub struct SettledRecord {
     pub tries: u16,
     /// Why no vendor has it for certain; none when one took it.
     pub fate: Option<NetworkState>,
-    /// Another copy was sent while a first one may have arrived.
+    /// Vendors may have two copies: of two the outcome is unknown, or of one, and another was accepted.
     pub possible_duplicate: bool,
     /// When that was certain.
     pub ended_after: Duration,

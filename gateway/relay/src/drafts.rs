@@ -74,11 +74,10 @@ impl Records {
     }
 
     #[inline]
-    pub(crate) fn handed(&mut self, now: Instant, key: Key, vendor: VendorId, maybe_sent: bool) {
+    pub(crate) fn handed(&mut self, now: Instant, key: Key, vendor: VendorId) {
         if let Some(draft) = draft(&mut self.submits, key) {
             draft.record.handed(vendor);
             draft.record.sent_after = Some(now.saturating_since(draft.began));
-            draft.record.possible_duplicate |= maybe_sent;
         }
     }
 

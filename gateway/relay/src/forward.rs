@@ -224,7 +224,8 @@ impl Relay {
     ) {
         self.counters.traffic.remote_served += 1;
         let place = self.vendors.place(&self.snapshot, vendor);
-        let (Some(vendor), Some((key, message))) = (place, self.messages.insert()) else {
+        let slot = if place.is_some() { self.messages.insert() } else { None };
+        let (Some(vendor), Some((key, message))) = (place, slot) else {
             let done = ShardMessage::SubmitDone { message: asked, outcome: SubmitOutcome::Unsent, pdu };
             self.shard_messages.push_back((from, done));
             return;
@@ -341,7 +342,7 @@ impl Relay {
     #[inline]
     fn hand(&mut self, now: Instant, key: Key, vendor: u16, link: Key) {
         let message = &mut self.messages[key];
-        self.records.handed(now, key, self.vendors[vendor].id, message.maybe_sent);
+        self.records.handed(now, key, self.vendors[vendor].id);
         message.step(MessageEvent::Hand);
         message.place = Place::Link;
         message.vendor = vendor;
@@ -384,7 +385,7 @@ impl Relay {
         state.elsewhere_mut(shard).open += 1;
         let id = state.id;
         let message = &mut self.messages[key];
-        self.records.handed(now, key, id, message.maybe_sent);
+        self.records.handed(now, key, id);
         message.step(MessageEvent::Hand);
         message.place = Place::Shard(shard);
         message.vendor = vendor;
@@ -525,7 +526,11 @@ impl Relay {
         message.place = Place::Hands;
         let vendor = message.vendor;
         message.remember_try(vendor);
-        message.maybe_sent = true;
+        let is_second = core::mem::replace(&mut message.maybe_sent, true);
+        message.maybe_twice |= is_second;
+        if is_second {
+            self.records.maybe_twice(key);
+        }
         self.vendors[vendor].traffic.unknown += 1;
         self.counters.traffic.vendor_unknown += 1;
         self.follow_policy(now, key);

@@ -71,6 +71,8 @@ pub(crate) struct Message {
     pub(crate) urgent: bool,
     /// A copy may be with a vendor although another is tried: a later no is not definite.
     pub(crate) maybe_sent: bool,
+    /// Vendors may have two copies of which none is answered.
+    pub(crate) maybe_twice: bool,
     pub(crate) tries: u8,
     /// The first `tries` are vendors that had it.
     pub(crate) tried: [u16; TRIES_MAX],
@@ -160,6 +162,7 @@ impl Default for Message {
             wants_receipt: false,
             urgent: false,
             maybe_sent: false,
+            maybe_twice: false,
             tries: 0,
             tried: [0; TRIES_MAX],
             returns: 0,

@@ -12,6 +12,7 @@
 //! ```
 
 use crate::arena::List;
+use crate::in_flight::addresses;
 use crate::message::{AccountId, Key, MessageEvent, MessageKey, MessageState};
 use crate::mutation::mutated;
 use crate::open::{DeliveryPlace, Origin, Place, Sender};
@@ -19,7 +20,7 @@ use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::Relay;
 use crate::route::{RouteQuestion, mix};
-use crate::snapshot::{SpoolRules, UnknownOutcome};
+use crate::snapshot::{Correlate, SpoolRules, UnknownOutcome};
 use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use crate::spool_pdu;
 use core::time::Duration;
@@ -222,6 +223,7 @@ impl Relay {
         };
         let (command, wants_receipt) = (view.command, view.wants_receipt);
         let (encoding, urgent) = (view.encoding, view.urgent);
+        let addresses = addresses(view.source.digits, view.destination.digits);
         let plan = self.snapshot.route(&RouteQuestion {
             account: entry.account,
             source: view.source.digits,
@@ -244,6 +246,9 @@ impl Relay {
         message.command = command;
         message.wants_receipt = wants_receipt;
         message.urgent = urgent;
+        if wants_receipt && self.snapshot.correlate() != Correlate::None {
+            message.addresses = addresses;
+        }
         message.maybe_sent = entry.maybe_sent;
         if let Some(vendor) = only {
             (message.stays, message.vendor) = (true, vendor);

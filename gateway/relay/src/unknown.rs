@@ -42,6 +42,8 @@ impl Relay {
 
     /// The customer has its answer already: another vendor at once where the policy allows one, else the spool decides.
     fn spooled_unknown(&mut self, now: Instant, key: Key) {
+        // Its receipt must not be taken for one about a message whose customer waits.
+        self.note_unresolved(now, key);
         if self.policy(key) != UnknownOutcome::RetryOther || !self.copy_unknown(now, key, false) {
             self.spooled_lost(now, key);
         }
@@ -361,7 +363,7 @@ impl Relay {
             let message = &mut self.messages[key];
             message.step(MessageEvent::Resolve);
             self.counters.traffic.unknowns_accepted += 1;
-            if message.attempts() > 1 {
+            if message.maybe_twice {
                 self.counters.traffic.submits_maybe_twice += 1;
                 self.records.maybe_twice(key);
             }

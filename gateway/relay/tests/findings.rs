@@ -233,6 +233,18 @@ fn without_room_for_correlations_only_submits_without_receipt_enter() {
     assert_eq!(sends(&mut relay).len(), 1);
 }
 
+/// Another shard has an older configuration, with a vendor that this one does not know any more.
+#[test]
+fn a_submit_for_a_vendor_that_is_gone_goes_back_and_leaves_nothing() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    let (vendor, message, pdu) = (VendorId::of_name(b"gone"), MessageKey::from_u64(7), vec![0; 16]);
+    let submit = ShardMessage::Submit { message, vendor, addresses: 0, pdu: pdu.clone() };
+    relay.handle_shard_message(START, ShardIndex(1), submit);
+    let done = ShardMessage::SubmitDone { message, outcome: SubmitOutcome::Unsent, pdu };
+    assert_eq!(relay.poll_shard(), Some((ShardIndex(1), done)));
+    assert_eq!(relay.counters().traffic.messages_open, 0);
+}
+
 fn other_shard_has(relay: &mut Relay, shard: u8, vendor: &str, window: u32) {
     let vendor = VendorId::of_name(vendor.as_bytes());
     let message = ShardMessage::VendorState { vendor, links: 1, window };

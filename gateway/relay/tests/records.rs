@@ -391,6 +391,25 @@ fn an_unknown_outcome_and_a_second_copy_are_marked() {
 }
 
 #[test]
+fn a_second_copy_that_was_refused_or_never_left_is_no_duplicate() {
+    let after_an_unknown_copy = |ends: fn(&mut World, (LinkKey, MessageKey))| {
+        let mut world = World::new(|input| input.accounts[0].unknown_outcome = UnknownOutcome::RetryOther);
+        world.submit();
+        let (_, message) = world.sent();
+        world.relay.handle_expired(world.now, message);
+        let sent = world.sent();
+        ends(&mut world, sent);
+        world.submit_record()
+    };
+    let refused = |world: &mut World, sent| world.answer(sent, CommandStatus::ESME_RINVDSTADR, b"");
+    let record = after_an_unknown_copy(refused);
+    assert_eq!((record.state, record.copies, record.possible_duplicate), (MessageState::Nacked, 2, false));
+    let lost = |world: &mut World, (_, message)| world.relay.handle_expired(world.now, message);
+    let record = after_an_unknown_copy(lost);
+    assert_eq!((record.state, record.copies, record.possible_duplicate), (MessageState::Unknown, 2, true));
+}
+
+#[test]
 fn a_copy_that_never_left_is_no_copy() {
     let mut world = World::new(|_| {});
     world.submit();

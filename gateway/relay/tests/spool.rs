@@ -608,6 +608,28 @@ fn a_second_copy_to_the_same_vendor_stays_with_it_through_the_spool() {
     assert!(world.is_settled());
 }
 
+/// Else a receipt about it could tell a customer, who is held for another message of these addresses, a wrong yes.
+#[test]
+fn an_unknown_outcome_of_a_spooled_message_is_remembered_on_every_way() {
+    for policy in [UnknownOutcome::Fail, UnknownOutcome::RetryOther] {
+        let mut world = World::with(policy, Limits::default(), Correlate::Strict);
+        world.bind("west", BIND);
+        world.submit(1, b"", 1);
+        world.submit(2, b"", 1);
+        world.answer(CommandStatus::ESME_RSYSERR);
+        let lose = |world: &mut World| {
+            let (_, message) = world.sends.pop_front().unwrap();
+            world.relay.handle_expired(world.now, message);
+            world.pump();
+        };
+        lose(&mut world);
+        assert_eq!(world.relay.counters().traffic.unresolved_open, 1, "on its first way");
+        world.pass(Duration::from_secs(8));
+        lose(&mut world);
+        assert_eq!(world.relay.counters().traffic.unresolved_open, 2, "and after the spool");
+    }
+}
+
 #[test]
 fn priority_outlives_the_spool() {
     for priority in [0, 1] {

@@ -665,6 +665,23 @@ fn retry_other_is_as_it_was() {
     assert_eq!(node.traffic().submits_maybe_twice, 1);
 }
 
+/// A definite no, followed by another vendor, left nothing behind: what was held is with one vendor.
+#[test]
+fn a_definite_no_before_an_unknown_outcome_is_no_copy() {
+    let mut node = Node::new(&Setting { policy: UnknownOutcome::Hold, ..Setting::default() });
+    node.bind(0, "west", 10);
+    let east = node.bind(0, "east", 20);
+    let one = node.submit(TEXT);
+    assert_eq!(node.sent_on(), [10]);
+    node.answer(CommandStatus::ESME_RSYSERR, "");
+    assert_eq!(node.sent_on(), [20]);
+    node.expire();
+    node.receipt(0, east, TEXT, "77");
+    node.wait(100);
+    assert_eq!(node.statuses(), [(one, OK)]);
+    assert_eq!((node.traffic().unknowns_accepted, node.traffic().submits_maybe_twice), (1, 0));
+}
+
 #[test]
 fn the_policy_of_the_route_wins() {
     let of_route = Some(UnknownOutcome::Fail);

@@ -43,8 +43,8 @@ const IDLE_TICK_US: u64 = 50_000;
 /// Healed, everything is given so long at least: what could not be handed out is tried again after a second.
 const HEALED_US_MIN: u64 = 2_500_000;
 /// Healed, everything parked has found its customer after so long: a page that finds no room waits a second, and
-/// early receipts that take the room need two to become orphans.
-const PARKED_US_MAX: u64 = 15_000_000;
+/// early receipts that take the room need two to become orphans; parts of MO take it for ten, some after others.
+const PARKED_US_MAX: u64 = 60_000_000;
 
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -137,7 +137,7 @@ impl World {
         self.heal();
         let healed = self.now;
         while !(self.is_quiet() && self.now >= healed + HEALED_US_MIN && self.is_patient_no_more(healed)) {
-            must!(self.now < healed + HEALING_US, Bounded, "no end: {:?}", self.events.peek());
+            must!(self.now < healed + HEALING_US, Bounded, "no end: {}", self.what_is_open());
             self.turn(if self.events.is_empty() { IDLE_TICK_US } else { TICK_US });
         }
         self.drain_all();
@@ -194,6 +194,16 @@ impl World {
     fn is_quiet(&self) -> bool {
         self.events.is_empty()
             && self.shards.iter().filter_map(|shard| shard.relay.as_ref()).all(relay::Relay::is_empty)
+    }
+
+    fn what_is_open(&self) -> String {
+        let open = |relay: &relay::Relay| {
+            let traffic = relay.counters().traffic;
+            let waits = relay.vendor_counters().map(|(_, vendor)| (vendor.queue_length, vendor.in_flight));
+            (traffic.messages_open, traffic.deliveries_open, traffic.held_open, waits.collect::<Vec<_>>())
+        };
+        let open: Vec<_> = self.shards.iter().map(|shard| shard.relay.as_ref().map(open)).collect();
+        format!("messages and deliveries {open:?}, next {:?}", self.events.peek())
     }
 
     /// Nothing is parked or in a spool any more, or the time is over in which pages are asked for again and again.

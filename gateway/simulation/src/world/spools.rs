@@ -1,7 +1,7 @@
 //! The way to the spools and back, and what must hold of messages in store and forward.
 
 use super::World;
-use super::event::Event;
+use super::event::{Entry, Event};
 use crate::fault::Fault;
 use crate::invariant::must;
 use crate::ledger::{Content, Copy, CopyState, NONE, Verdict};
@@ -202,10 +202,14 @@ impl World {
     /// A node's process begins: its spool is opened, and what is in it is owed.
     pub(super) fn open_spool(&mut self, node: usize) {
         let life = self.nodes[node].life;
+        self.finish_asking(node);
         while let Some((shard, _, ask)) = self.spools[node].queue.pop_front() {
             // The last process ended in order: what it asked last is done.
             let unix = self.unix_seconds(node) as u32;
-            let (deed, _) = self.spools[node].run(self.now, unix, shard, ask);
+            let (deed, answer) = self.spools[node].run(self.now, unix, shard, ask);
+            if let Some(answer) = answer {
+                self.learn_of_spool(&answer);
+            }
             self.judge_spool(node, deed);
         }
         self.spools[node].answers.clear();
@@ -216,6 +220,21 @@ impl World {
         self.spools[node].life = life;
         let ids: Vec<GatewayId> = self.spools[node].ids().collect();
         ids.into_iter().for_each(|id| self.comes_back(id));
+    }
+
+    /// The last process of a node ended in order, which waits for its spool: what is on its way there arrives.
+    fn finish_asking(&mut self, node: usize) {
+        let (last, shards) = (self.spools[node].life, self.shards_of(node));
+        let is_its = |event: &Event| matches!(event, Event::SpoolAsked { shard, life, .. } if *life == last && shards.contains(shard));
+        let (mut its, others): (Vec<Entry>, Vec<Entry>) =
+            core::mem::take(&mut self.events).into_iter().partition(|entry| is_its(&entry.event));
+        self.events = others.into();
+        its.sort_by_key(|entry| (entry.due, entry.order));
+        for entry in its {
+            if let Event::SpoolAsked { shard, life, ask } = entry.event {
+                self.spools[node].queue.push_back((shard, life, ask));
+            }
+        }
     }
 
     /// It is owed from now on whether or not its customer was told so.
