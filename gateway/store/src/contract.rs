@@ -43,7 +43,7 @@ pub(super) fn find(vendor: u32, number: u64) -> StoreOp {
     StoreOp::Find { delivery: DeliveryKey::from_u64(number), key: key(vendor, number) }
 }
 
-fn forget(vendor: u32, number: u64) -> StoreOp {
+pub(crate) fn forget(vendor: u32, number: u64) -> StoreOp {
     StoreOp::Forget { key: key(vendor, number), submitted_at: NOW }
 }
 

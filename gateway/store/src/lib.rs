@@ -216,6 +216,11 @@ pub struct StoreCounters {
     pub round_trips_micros: u64,
     /// Gauge: correlations that wait for Redis in memory.
     pub ring: u64,
+    /// Redis: correlations that stay in it until they are too old: they were to be dropped while it was away, and the
+    /// memory for that was used up.
+    pub forgets_lost: u64,
+    /// Pages of parked deliveries handed out at once because too many waited for their pace.
+    pub unpaced: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
 }

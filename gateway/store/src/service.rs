@@ -160,14 +160,15 @@ impl Service {
         };
         let mut turns_left = LAST_TURNS;
         while turns_left > 0 && self.wait(ending) {
-            self.pace.hold(&mut self.batches);
-            self.pace.release(Instant::now(), &mut self.batches);
+            let now = Instant::now();
+            self.pace.hold(now, &mut self.batches);
+            self.pace.release(now, &mut self.batches);
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
             if taken > 0 {
                 self.store.turn(unix_seconds(), &mut self.batches);
                 self.pace.charge(Instant::now(), &self.batches);
-                self.hand_out();
             }
+            self.hand_out();
             self.tell_all();
             self.look_after();
             if ending.load(Ordering::Acquire) {
@@ -179,7 +180,7 @@ impl Service {
         if let Store::Redis(store) = &mut self.store {
             store.finish();
         }
-        self.report.store(Arc::new(self.store.counters()));
+        self.report.store(Arc::new(self.counters()));
     }
 
     /// Takes what is queued, waiting for it if there is nothing and it is not to end; false when no shard is left.
@@ -255,8 +256,12 @@ impl Service {
         }
         if now - self.reported_at >= REPORT_EVERY {
             self.reported_at = now;
-            self.report.store(Arc::new(self.store.counters()));
+            self.report.store(Arc::new(self.counters()));
         }
+    }
+
+    fn counters(&self) -> StoreCounters {
+        StoreCounters { unpaced: self.pace.unpaced(), ..self.store.counters() }
     }
 }
 

@@ -473,7 +473,7 @@ impl Totals {
         let StoreCounters {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
-            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full,
+            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced,
             reconnects, hints, round_trips_micros, ring, lent,
         } = counters;
         for (operation, count) in [
@@ -508,6 +508,8 @@ impl Totals {
         self.count(&n::STORE_RING, &["kept"], *ring_kept);
         self.count(&n::STORE_RING, &["flushed"], *ring_flushed);
         self.count(&n::STORE_RING, &["lost"], *ring_full);
+        self.count(&n::STORE_RING, &["forget_lost"], *forgets_lost);
+        self.count(&n::STORE_UNPACED, &[], *unpaced);
         self.count(&n::STORE_CONNECTS, &[], *reconnects);
         self.count(&n::STORE_HINTS, &[], *hints);
         self.put(&n::STORE_ROUND_TRIP, &[], *round_trips_micros as f64 / 1e6);

@@ -289,6 +289,8 @@ mod tests {
             ring_kept: 1,
             ring_flushed: 1,
             ring_full: 1,
+            forgets_lost: 1,
+            unpaced: 1,
             reconnects: 1,
             hints: 1,
             round_trips_micros: 1,

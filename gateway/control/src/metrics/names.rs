@@ -154,7 +154,8 @@ metrics! {
     STORE_ERRORS "store_errors" Counter [] "Operations that failed because the store does not work.";
     STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, orphans.";
     STORE_AWAY "store_away" Gauge [] "1 when the store does not work: restart the node if it is the embedded one; Redis is tried again.";
-    STORE_RING "store_ring" Counter ["event"] "Correlations kept in memory while Redis is away: kept, flushed to it later, lost for want of room.";
+    STORE_RING "store_ring" Counter ["event"] "Correlations kept in memory while Redis is away: kept, flushed to it later, lost for want of room; forget_lost: not dropped from it.";
+    STORE_UNPACED "store_unpaced" Counter [] "Pages of parked deliveries handed out at once because too many waited for their pace.";
     STORE_CONNECTS "store_connects" Counter [] "Connections to Redis made.";
     STORE_HINTS "store_hints" Counter [] "Accounts of which another node said that something was parked.";
     STORE_ROUND_TRIP "store_round_trip_seconds" Counter [] "Time spent waiting for Redis; by commits, the mean of a turn.";

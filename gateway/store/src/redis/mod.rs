@@ -226,9 +226,9 @@ impl Redis {
             self.turn(crate::desk::unix_seconds(), &mut []);
             self.connection.wait(Duration::from_millis(5));
         }
-        if self.ring.len() > 0 {
+        if self.ring.keeps() > 0 {
             tracing::error!(
-                correlations = self.ring.len(),
+                correlations = self.ring.keeps(),
                 "Redis is away at the end: these receipts become orphans"
             );
         }

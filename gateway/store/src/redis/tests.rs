@@ -1,6 +1,6 @@
 //! What only this store has: several nodes, Redis that is away, and days that are over.
 
-use crate::contract::{correlation, find, found, key, park, remember, turn, unpark};
+use crate::contract::{correlation, find, forget, found, key, park, remember, turn, unpark};
 use crate::redis::{RedisOptions, WhenFull, Word};
 use crate::{Batch, Store, StoreOptions};
 use redis_server::RedisServer;
@@ -125,6 +125,27 @@ fn kill_9_of_redis_loses_nothing_that_was_answered() {
     let answers = turn(&mut store, all);
     assert_eq!(found(&answers).iter().flatten().count(), 600);
     assert_eq!(texts(&answers), "x");
+}
+
+#[test]
+fn what_is_dropped_while_redis_is_away_is_dropped_from_it_later() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let mut store = node(&server);
+    assert_eq!(kept(&turn(&mut store, (0..10).map(|number| remember(1, number)).collect())), 10);
+    server.kill();
+    let ops = (0..4).map(|number| forget(1, number)).chain([find(1, 0), find(1, 9), remember(1, 3)]);
+    let answers = turn(&mut store, ops.collect());
+    assert!(matches!(&answers[0], StoreAnswer::Found { outcome: Ok(None), .. }), "{answers:?}");
+    assert!(matches!(&answers[1], StoreAnswer::Found { outcome: Err(StoreOutage::Away), .. }));
+    assert_eq!(store.counters().ring, 4, "three to drop, one to keep");
+    server.run();
+    run_until(&mut store, "the ring is flushed", |store, _| is_up(store, &[]) && store.counters().ring == 0);
+    let counters = store.counters();
+    assert_eq!((counters.forgotten, counters.ring_flushed, counters.forgets_lost), (3, 1, 0));
+    let all = (0..10).map(|number| find(1, number)).collect();
+    let found = found(&turn(&mut node(&server), all));
+    let there = |number: &u64| found[*number as usize].is_some();
+    assert_eq!((0..10).filter(there).collect::<Vec<u64>>(), [3, 4, 5, 6, 7, 8, 9]);
 }
 
 #[test]

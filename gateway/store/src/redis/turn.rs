@@ -3,6 +3,7 @@
 use super::Redis;
 use super::connection::Request;
 use super::layout::{DAY_SPAN_MAX, StreamId, day_member, day_of, stream_id};
+use super::ring::Due;
 use super::scripts::Script;
 use crate::Batch;
 use crate::shelf::{BULK, CLASSES, ShelfName, class_of};
@@ -32,7 +33,7 @@ type Place = (usize, usize);
 enum Call {
     Remember { place: Option<Place>, key: CorrelationKey, correlation: Correlation },
     Find { place: Place, key: CorrelationKey },
-    Forget,
+    Forget { key: CorrelationKey, submitted_at: u32 },
     Park { places: Vec<Place> },
     Orphan { places: Vec<Place> },
     Unpark { place: Place, account: AccountId, count_max: u32 },
@@ -109,15 +110,11 @@ impl Redis {
                 answers.push(StoreAnswer::Remembered { message, outcome });
             }
             StoreOp::Find { delivery, key } => {
-                let found = self.ring.find(&key);
-                self.counters.found += u64::from(found.is_some());
-                self.counters.outages += u64::from(found.is_none());
-                let outcome = found.map(Some).ok_or(StoreOutage::Away);
+                let outcome = self.find_in_ring(&key).ok_or(StoreOutage::Away);
+                self.counters.outages += u64::from(outcome.is_err());
                 answers.push(StoreAnswer::Found { delivery, outcome });
             }
-            StoreOp::Forget { key, .. } => {
-                self.counters.forgotten += u64::from(self.ring.remove(&key));
-            }
+            StoreOp::Forget { key, submitted_at } => self.forget_in_ring(key, submitted_at),
             StoreOp::Release { parked, .. } => self.release(parked),
             StoreOp::Return { parked, .. } => self.give_back(parked),
             other => {
@@ -136,10 +133,8 @@ impl Redis {
                 self.remember(plan, Some(place), key, correlation);
             }
             StoreOp::Find { delivery, key } => {
-                let found = self.ring.find(&key);
-                self.counters.found += u64::from(found.is_some());
-                let outcome = found.map(Some).ok_or(away);
-                if found.is_none() {
+                let outcome = self.find_in_ring(&key).ok_or(away);
+                if outcome.is_err() {
                     let name = self.layout.correlations(&key, day_of(now));
                     plan.add(Call::Find { place, key }, "HGET", vec![name.into(), field(&key)]);
                 }
@@ -148,7 +143,8 @@ impl Redis {
             StoreOp::Forget { key, submitted_at } => {
                 self.ring.remove(&key);
                 let name = self.layout.correlations(&key, day_of(submitted_at));
-                plan.add(Call::Forget, "HDEL", vec![name.into(), field(&key)]);
+                let call = Call::Forget { key, submitted_at };
+                plan.add(call, "HDEL", vec![name.into(), field(&key)]);
             }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 let bytes = Bytes::copy_from_slice(&pdu);
@@ -192,13 +188,45 @@ impl Redis {
 
     fn flush_ring(&mut self, plan: &mut Plan) {
         let oldest: Vec<_> = self.ring.oldest(FLUSH_MAX).copied().collect();
-        for (key, correlation) in oldest {
-            self.remember(plan, None, key, correlation);
+        for (key, due) in oldest {
+            match due {
+                Due::Keep(correlation) => self.remember(plan, None, key, correlation),
+                Due::Forget(submitted_at) => {
+                    let name = self.layout.correlations(&key, day_of(submitted_at));
+                    let call = Call::Forget { key, submitted_at };
+                    plan.add(call, "HDEL", vec![name.into(), field(&key)]);
+                }
+            }
+        }
+    }
+
+    /// What the ring knows of a correlation: that it is, that it is to be dropped, or nothing.
+    fn find_in_ring(&mut self, key: &CorrelationKey) -> Option<Option<Correlation>> {
+        match self.ring.find(key)? {
+            Due::Keep(correlation) => {
+                self.counters.found += 1;
+                Some(Some(correlation))
+            }
+            Due::Forget(_) => {
+                self.counters.missed += 1;
+                Some(None)
+            }
+        }
+    }
+
+    /// One that only the ring has is dropped with its place; else Redis is told when it is back.
+    fn forget_in_ring(&mut self, key: CorrelationKey, submitted_at: u32) {
+        match self.ring.remove(&key) {
+            Some(Due::Keep(_)) => self.counters.forgotten += 1,
+            _ => {
+                let has_place = self.ring.push(key, Due::Forget(submitted_at));
+                self.counters.forgets_lost += u64::from(!has_place);
+            }
         }
     }
 
     fn keep_in_ring(&mut self, key: CorrelationKey, correlation: Correlation) -> Result<(), StoreOutage> {
-        if self.ring.push(key, correlation) {
+        if self.ring.push(key, Due::Keep(correlation)) {
             self.counters.remembered += 1;
             self.counters.ring_kept += 1;
             return Ok(());
@@ -311,7 +339,8 @@ impl Redis {
                 }
                 None => {
                     // Only if no newer one was written in this turn, which took it out.
-                    let flushed = self.ring.find(&key) == Some(correlation) && self.ring.remove(&key);
+                    let is_it = self.ring.find(&key) == Some(Due::Keep(correlation));
+                    let flushed = is_it && self.ring.remove(&key).is_some();
                     self.counters.ring_flushed += u64::from(flushed);
                 }
             },
@@ -323,7 +352,12 @@ impl Redis {
             }
             (Call::Find { place, key }, Some(Value::Null)) => misses.push((place, key)),
             (Call::Find { place, .. }, Some(value)) => self.found(now, place, &value, batches),
-            (Call::Forget, Some(Value::Integer(count))) => self.counters.forgotten += count as u64,
+            (Call::Forget { key, submitted_at }, Some(reply)) => {
+                self.counters.forgotten += integer(&reply);
+                if self.ring.find(&key) == Some(Due::Forget(submitted_at)) {
+                    self.ring.remove(&key);
+                }
+            }
             (Call::Park { places }, Some(reply)) => {
                 let (taken, total) = pair(&reply);
                 self.counters.parked_now = total;
@@ -352,7 +386,8 @@ impl Redis {
             (Call::Return { name, ids }, None) => {
                 self.lent.returned.entry(name).or_default().extend(ids);
             }
-            (Call::Nothing | Call::Forget, _) => {}
+            (Call::Forget { key, submitted_at }, None) => self.forget_in_ring(key, submitted_at),
+            (Call::Nothing, _) => {}
             (_, None) => self.counters.outages += 1, // its answer says `Away` already
         }
     }
