@@ -134,6 +134,7 @@ create table vendors (
     system_type text not null default '' check (octet_length(system_type) <= 12),
     bind_kind text not null default 'transceiver' check (bind_kind in ('transmitter', 'receiver', 'transceiver')),
     binds integer not null default 1 check (binds between 1 and 1000),
+    binds_total integer check (binds_total between 1 and 1000),
     "window" integer not null default 100 check ("window" between 1 and 10000),
     rate_per_bind integer not null default 0 check (rate_per_bind between 0 and 1000000),
     encodings text[] not null default '{gsm7,latin1,ucs2,binary}' check (
@@ -165,6 +166,7 @@ comment on column vendors.password_file is 'File on each node that holds the pas
 comment on column vendors.system_type is 'Asked for by some';
 comment on column vendors.bind_kind is 'What we bind as';
 comment on column vendors.binds is 'Binds of each node, spread over its shards';
+comment on column vendors.binds_total is 'Binds of all nodes together, which lease them; takes the place of binds';
 comment on column vendors."window" is 'Unanswered requests of one bind';
 comment on column vendors.rate_per_bind is 'Messages in a second and bind; 0 = unlimited';
 comment on column vendors.encodings is 'What it takes, by data_coding; messages of others are not tried there';

@@ -2,7 +2,10 @@
 //! `cargo bench -p benches --bench routing`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use relay::{Account, AccountId, Route, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor};
+use relay::{
+    Account, AccountId, Conditions, Rewrite, Route, RouteQuestion, Snapshot, SnapshotInput, Vendor, VendorId,
+    WeightedVendor,
+};
 use std::hint::black_box;
 
 const ROUTES: u64 = 100_000;
@@ -22,9 +25,12 @@ fn snapshot() -> Snapshot {
     let routes = (0..ROUTES).map(|number| Route {
         prefix: prefix(number).into(),
         account: number.is_multiple_of(10).then(|| AccountId::of_name(account(number / 10).as_bytes())),
+        conditions: Conditions::default(),
         priority: 1,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1 }],
+        cheapest: false,
+        rewrite: Rewrite::default(),
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1, price: None }],
     });
     let input = SnapshotInput {
         accounts: (0..ACCOUNTS).map(|number| Account::new(&account(number))).collect(),
@@ -51,7 +57,7 @@ fn find(criterion: &mut Criterion) {
         bencher.iter(|| {
             at = (at + 1) % questions.len();
             let (account, destination) = &questions[at];
-            black_box(snapshot.routes().find(*account, destination.as_bytes()))
+            black_box(snapshot.route(&RouteQuestion::new(*account, destination.as_bytes())))
         });
     });
     group.finish();

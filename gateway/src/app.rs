@@ -1,10 +1,12 @@
 //! The wiring, as a list: store, records, boxes between shards, shards, control.
 
 use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
 use control::auth::{AuthOptions, Authenticator};
 use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
 use control::names::NamesThread;
+use control::slots::{SlotsOptions, SlotsThread};
 use control::source::Loaded;
 use control::{
     ConfigState, ControlOptions, ControlThread, DrainOptions, Messages, PublishOptions, Publisher, ShardDesk,
@@ -13,13 +15,16 @@ use control::{
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
+use shard::{NodeSecret, SlotTable, SlotsPort};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
 use store::StoreThread;
+use store::lease::slots::SlotRules;
 use store::spool::SpoolThread;
+use store::{RedisOptions, StoreOptions};
 
 /// Runs the gateway until it was told to stop and has drained.
 ///
@@ -42,6 +47,7 @@ struct Node {
     spool: Option<SpoolThread>,
     records: Option<RecordsThread>,
     shards: Vec<ShardThread>,
+    slots: Option<SlotsThread>,
     control: ControlThread,
     smpp: SocketAddr,
     smpp_tls: Option<SocketAddr>,
@@ -84,6 +90,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.unwrap_or_default().into_iter();
     let mut spool_ports = spool_ports.unwrap_or_default().into_iter();
+    let slot_table = Arc::new(ArcSwap::from_pointee(SlotTable::default()));
     let mut desks = Vec::new();
     let mut reports = Vec::new();
     let mut shards = Vec::new();
@@ -95,6 +102,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
         parts.spool = spool_ports.next().map(|port| (port.ops, port.answers));
         parts.records = record_ports.next();
+        parts.slots = slots_port(config, &slot_table);
         // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
         parts.listen = std::mem::take(&mut listen);
         let name = format!("shard-{index}");
@@ -107,6 +115,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
     let state = Arc::new(ConfigState::new(built.plan.snapshot.version(), memory));
+    let plan = built.plan.clone();
     let publisher = Publisher::start(PublishOptions {
         plan: built.plan,
         has_spool: spool.is_some(),
@@ -121,6 +130,16 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         state: state.clone(),
     })
     .context("no thread to publish configurations")?;
+    let stop = Stop::new();
+    let slots = slots_options(config, built.store.as_ref(), smpp).map(|(rules, redis)| {
+        let (reports, publisher, stop) = (reports.clone(), publisher.clone(), stop.clone());
+        control::slots::start(
+            SlotsOptions { rules, redis, publisher, reports, table: slot_table, stop },
+            &plan,
+        )
+    });
+    drop(plan);
+    let slots = slots.transpose().context("no thread for bind slots")?;
     let sources = Sources {
         version: env!("CARGO_PKG_VERSION"),
         node: config.node.name.clone(),
@@ -131,6 +150,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         spool: spool.as_ref().map(SpoolThread::report),
+        slots: slots.as_ref().map(SlotsThread::state),
         sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
     };
@@ -142,12 +162,12 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         desks,
         authenticator,
         publisher,
-        stop: Stop::new(),
+        stop,
         drain: DrainOptions::default(),
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls })
+    Ok(Node { store, spool, records, shards, slots, control, smpp, smpp_tls })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -164,6 +184,38 @@ fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> 
         system_id: config.node.name.bytes().take(SYSTEM_ID_MAX).collect(),
         report,
     }
+}
+
+/// What a shard needs where nodes share binds; none where this node has nothing to do with others.
+fn slots_port(config: &Config, table: &Arc<ArcSwap<SlotTable>>) -> Option<SlotsPort> {
+    let secret = config.cluster.secret.as_ref()?;
+    Some(SlotsPort {
+        table: table.clone(),
+        grace: config.cluster.slot_grace,
+        secret: NodeSecret::new(secret.expose()),
+    })
+}
+
+/// How slots are leased and where; none without a secret or Redis.
+fn slots_options(
+    config: &Config,
+    store: Option<&StoreOptions>,
+    smpp: SocketAddr,
+) -> Option<(SlotRules, RedisOptions)> {
+    let redis = store?.redis.clone()?;
+    let cluster = &config.cluster;
+    cluster.secret.as_ref()?;
+    let started = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as u64;
+    let rules = SlotRules {
+        node: config.node.id,
+        life_tag: started ^ u64::from(std::process::id()) << 40,
+        address: cluster.address.unwrap_or(smpp).to_string(),
+        life: cluster.slot_lease,
+        grace: cluster.slot_grace,
+        patience: cluster.hand_over_after,
+        when_away: cluster.when_redis_is_away,
+    };
+    Some((rules, redis))
 }
 
 /// Octets of a system_id without its NUL (SMPP 3.4 §5.2.1).
@@ -185,6 +237,7 @@ fn shard_parts(
         store: None,
         spool: None,
         records: None,
+        slots: None,
         control: (notices, directives),
         listen: Vec::new(),
     }
@@ -249,6 +302,9 @@ fn backend_label(backend: Backend) -> &'static str {
 /// they were asked.
 fn end(node: Node) -> anyhow::Result<()> {
     let ended = end_shards(node.control, node.shards);
+    if let Some(slots) = node.slots {
+        slots.end(ended.is_ok()).map_err(anyhow::Error::msg)?;
+    }
     if let Some(store) = node.store {
         let store_ended = if ended.is_ok() { store.join() } else { store.end() };
         store_ended.map_err(anyhow::Error::msg)?;

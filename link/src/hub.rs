@@ -141,8 +141,25 @@ impl<R: Runtime, A: App> Hub<R, A> {
         bind: &Bind<'_>,
         tls: Option<&TlsClient>,
     ) -> io::Result<LinkId> {
+        self.connect_if(address, deadline, config, (kind, bind), tls, |_| true).await
+    }
+
+    /// [`Hub::connect`] for a program that may have changed its mind once the connection stands: where `may_bind` says no,
+    /// nothing is said on it, and it is an error.
+    pub async fn connect_if(
+        &self,
+        address: SocketAddr,
+        deadline: Duration,
+        config: SessionConfig,
+        (kind, bind): (BindKind, &Bind<'_>),
+        tls: Option<&TlsClient>,
+        may_bind: impl FnOnce(&mut A) -> bool,
+    ) -> io::Result<LinkId> {
         let tls = tls.map(Tls::client).transpose().map_err(io::Error::other)?;
         let stream = R::connect(address, deadline).await?;
+        if !self.with(|app, _| may_bind(app)) {
+            return Err(io::Error::other("the bind is not wanted any more"));
+        }
         let id = self
             .attach_tls(stream, config, &[], tls.map(Box::new))
             .map_err(|_| io::Error::other("as many links stand as are allowed"))?;

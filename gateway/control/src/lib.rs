@@ -30,6 +30,7 @@ pub mod names;
 pub mod publish;
 mod schema;
 mod signals;
+pub mod slots;
 pub mod source;
 mod thread;
 

@@ -2,12 +2,22 @@
 
 use crate::config::Built;
 use relay::Limits;
+use shard::VendorOptions;
 use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
 use store::spool::{SPOOL_MAILBOX_LENGTH, SpoolOptions};
 use store::{STORE_MAILBOX_LENGTH, StoreOptions};
 
 /// Passwords: 1,024 that wait, 20 MiB while one is hashed, and the memory of those that were right, octets.
 const PASSWORDS_OCTETS: u64 = 32 << 20;
+
+/// Sessions of other nodes counted for each slot of a vendor that shares its binds; each comes with a link of ours or of
+/// the vendor's. Larger clusters take some KiB more for each.
+const NODES_COUNTED: u64 = 8;
+
+/// Links that a vendor costs.
+fn links_of(vendor: &VendorOptions) -> u64 {
+    u64::from(vendor.binds) * if vendor.is_shared { 1 + NODES_COUNTED } else { 1 }
+}
 
 /// The bound for so many shards and customers' links.
 pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
@@ -19,8 +29,8 @@ pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
         // Each shard rounds its part up.
         links_max: u64::from(links_max) + shards,
         window_max: customers.iter().map(|customer| u64::from(customer.window)).max().unwrap_or(0),
-        vendor_binds: vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
-        vendor_windows: vendors.iter().map(|vendor| u64::from(vendor.binds) * u64::from(vendor.window)).sum(),
+        vendor_binds: vendors.iter().map(links_of).sum(),
+        vendor_windows: vendors.iter().map(|vendor| links_of(vendor) * u64::from(vendor.window)).sum(),
         limits: *limits,
         store_octets: built.store.as_ref().map_or(0, StoreOptions::octets_max),
         store_mailbox: STORE_MAILBOX_LENGTH as u64,

@@ -137,6 +137,11 @@ impl Publisher {
         self.0.0.bell.notify_one();
     }
 
+    /// The newest plan that was published; none before the first.
+    pub(crate) fn newest_plan(&self) -> Option<Arc<Plan>> {
+        self.0.0.published.borrow().plan.clone()
+    }
+
     /// The newest plan, for a desk.
     pub(crate) fn plans(&self) -> watch::Receiver<Published> {
         self.0.0.published.subscribe()

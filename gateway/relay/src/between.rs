@@ -30,6 +30,14 @@ impl Relay {
                     let other = self.vendors[place].elsewhere_mut(from);
                     other.links = links;
                     other.window = window;
+                    other.through_nodes = false;
+                }
+            }
+            ShardMessage::NodeState { vendor, links, window } => {
+                if let Some(place) = self.vendors.place_any(vendor) {
+                    self.vendors[place].knows_nodes = true;
+                    let other = self.vendors[place].elsewhere_mut(from);
+                    (other.links, other.window, other.through_nodes) = (links, window, true);
                 }
             }
             ShardMessage::AccountState { account, receivers } => {
@@ -110,6 +118,9 @@ impl Relay {
         let vendor = &self.vendors[place];
         let window = vendor.links.iter().map(|link| self.vendor_links[*link].window).sum();
         let (vendor, links) = (vendor.id, vendor.links.len() as u32);
+        if self.vendors[place].through_nodes {
+            return self.announce(|| ShardMessage::NodeState { vendor, links, window });
+        }
         self.announce(|| ShardMessage::VendorState { vendor, links, window });
     }
 

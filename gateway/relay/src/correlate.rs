@@ -4,6 +4,7 @@ use crate::circuit::Outcome;
 use crate::forward::Choice;
 use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
 use crate::mutation::mutated;
+use crate::node::NodeAnswer;
 use crate::open::{Origin, Place, trim};
 use crate::output::Output;
 use crate::refusal::Refusal;
@@ -41,7 +42,7 @@ impl Relay {
             }
             StatusClass::Temporary | StatusClass::Permanent => traffic.rejected += 1,
         }
-        if let Origin::Shard { .. } = self.messages[key].origin {
+        if self.messages[key].origin.is_served() {
             let event =
                 if status == CommandStatus::ESME_ROK { MessageEvent::Accept } else { MessageEvent::Refuse };
             self.messages[key].step(event);
@@ -300,7 +301,7 @@ impl Relay {
 
     fn say_no(&mut self, key: Key, refusal: Refusal) {
         let message = &self.messages[key];
-        if let Origin::Shard { .. } = message.origin {
+        if message.origin.is_served() {
             return self.finish_served(key, SubmitOutcome::Unsent);
         }
         if self.is_spooled(key) {
@@ -323,7 +324,7 @@ impl Relay {
     /// Nobody knows: the one status that says so.
     pub(crate) fn answer_unknown(&mut self, key: Key) {
         let message = &self.messages[key];
-        if let Origin::Shard { .. } = message.origin {
+        if message.origin.is_served() {
             return self.finish_served(key, SubmitOutcome::Unknown);
         }
         self.counters.traffic.submits_unknown += 1;
@@ -352,9 +353,16 @@ impl Relay {
 
     fn finish_served(&mut self, key: Key, outcome: SubmitOutcome) {
         let open = &mut self.messages[key];
-        if let Origin::Shard { shard, message } = open.origin {
-            let pdu = core::mem::take(&mut open.pdu);
-            self.shard_messages.push_back((shard, ShardMessage::SubmitDone { message, outcome, pdu }));
+        match open.origin {
+            Origin::Shard { shard, message } => {
+                let pdu = core::mem::take(&mut open.pdu);
+                self.shard_messages.push_back((shard, ShardMessage::SubmitDone { message, outcome, pdu }));
+            }
+            Origin::Node { link, sequence } => {
+                let command = open.command.response();
+                self.node_answers.push_back(NodeAnswer { link, sequence, command, outcome });
+            }
+            Origin::Customer { .. } | Origin::Spool { .. } => {}
         }
         self.close_message(key);
     }

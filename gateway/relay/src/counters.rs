@@ -84,6 +84,12 @@ counters! {
         remote_served,
         /// Questions to another shard that were never answered.
         remote_expired,
+        /// Messages handed to other nodes, which have binds of their vendor.
+        node_forwards,
+        /// Of those, sent back unsent.
+        node_unsent,
+        /// Messages of other nodes.
+        node_served,
         /// Correlations written.
         correlations,
         /// Accepted messages whose receipt cannot be matched: no usable id, or the store failed.

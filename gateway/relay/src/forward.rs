@@ -201,8 +201,12 @@ impl Relay {
         let Self { snapshot, vendors, vendor_links, messages, health, .. } = self;
         let message = &messages[key];
         let queue_max = snapshot.limits().queue_max;
-        if let Origin::Shard { .. } = message.origin {
-            return match vendors[message.vendor].way_of(now, vendor_links, queue_max, message.vendor, false) {
+        if message.origin.is_served() {
+            let vendor = &mut vendors[message.vendor];
+            if vendor.through_nodes && matches!(message.origin, Origin::Node { .. }) {
+                return Choice::Down; // another node's message never goes to a third
+            }
+            return match vendor.way_of(now, vendor_links, queue_max, message.vendor, false) {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
@@ -242,7 +246,7 @@ impl Relay {
     pub(crate) fn route_again(&mut self, key: Key) {
         let message = &mut self.messages[key];
         message.epoch = self.epoch;
-        if let Origin::Shard { .. } = message.origin {
+        if message.origin.is_served() {
             return;
         }
         let (source, destination) = addresses_in(&message.pdu);
@@ -289,6 +293,7 @@ impl Relay {
         self.note_sent(now, key);
         self.rewrite_addresses(key);
         let bind = &self.vendor_links[link];
+        self.counters.traffic.node_forwards += u64::from(bind.leads_to_node);
         self.vendors[vendor].traffic.sends += 1;
         self.counters.traffic.vendor_sends += 1;
         self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
@@ -361,6 +366,7 @@ impl Relay {
         match self.messages[key].origin {
             Origin::Customer { session, .. } => self.sessions.get(session).is_none(),
             Origin::Shard { .. } | Origin::Spool { .. } => false,
+            Origin::Node { link, .. } => !self.parties.contains_key(&link),
         }
     }
 
@@ -519,6 +525,7 @@ impl Relay {
                 }
             }
         }
+        self.evacuate_for_nodes(now, vendor);
         for key in written {
             if is_ours(self, key) {
                 in_flight = in_flight.saturating_sub(1);

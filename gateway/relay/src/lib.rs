@@ -53,6 +53,7 @@ mod message;
 mod mo;
 mod mutation;
 mod network;
+mod node;
 mod numbers;
 mod open;
 mod output;
@@ -92,6 +93,7 @@ pub use message::{
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
 pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
+pub use node::NodeAnswer;
 pub use numbers::{KeywordRule, NumberOwners};
 pub use output::Output;
 pub use own_addresses::OwnAddresses;

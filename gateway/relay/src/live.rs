@@ -19,6 +19,7 @@ impl Relay {
         let vendor = self.vendor_links[key].vendor;
         if self.vendors[vendor].drop_link(key) {
             self.recall(now, key);
+            self.evacuate_for_nodes(now, vendor);
             self.dispatch(now, vendor);
             self.evacuate_some(now, vendor);
             self.announce_vendor(vendor);

@@ -28,6 +28,16 @@ pub(crate) enum Origin {
     /// Nobody: the customer has its answer, and the spool the message. `tries` is how often it was deferred, `again`
     /// whether the spool handed it out.
     Spool { tries: u16, again: bool },
+    /// Another node, on its session, by this sequence number.
+    Node { link: LinkKey, sequence: u32 },
+}
+
+impl Origin {
+    /// Whether somebody else decides about the message, and this shard only sends it.
+    #[inline]
+    pub(crate) const fn is_served(&self) -> bool {
+        matches!(self, Self::Shard { .. } | Self::Node { .. })
+    }
 }
 
 /// Where a message waits.

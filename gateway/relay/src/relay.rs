@@ -12,6 +12,7 @@ use crate::in_flight::InFlight;
 use crate::input::Arrival;
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::mutation::mutated;
+use crate::node::NodeAnswer;
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
 use crate::receipt::EARLY_WAITS;
@@ -115,6 +116,7 @@ pub struct Relay {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) store_ops: VecDeque<StoreOp>,
     pub(crate) shard_messages: VecDeque<(ShardIndex, ShardMessage)>,
+    pub(crate) node_answers: VecDeque<NodeAnswer>,
     pub(crate) records: Records,
     pub(crate) counters: Counters,
     #[cfg(feature = "mutations")]
@@ -126,8 +128,10 @@ pub struct Relay {
 pub(crate) enum Party {
     /// A customer's session.
     Customer(Key),
-    /// A bind of ours.
+    /// A bind of ours, or a link to a node that has one.
     Vendor(Key),
+    /// Another node's session, for the binds of this vendor that we have.
+    Node(VendorId),
 }
 
 /// Links that one shard's relay knows at once, customers' and vendors' each. The shard's own bound is lower; this one
@@ -177,6 +181,7 @@ impl Relay {
             outputs: VecDeque::new(),
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
+            node_answers: VecDeque::new(),
             records,
             counters: Counters::default(),
             #[cfg(feature = "mutations")]
@@ -206,7 +211,7 @@ impl Relay {
                 continue;
             };
             let rate = self.snapshot.vendors()[usize::from(at)].rate_per_bind;
-            for link in &vendor.links {
+            for link in vendor.links.iter().filter(|_| !vendor.through_nodes) {
                 set_pace(&mut self.vendor_links[*link].pace, rate);
             }
             self.dispatch(now, place);
@@ -284,15 +289,14 @@ impl Relay {
             link,
             vendor: place,
             may_submit: kind.may_submit() && window > 0,
-            leaving: false,
             window,
-            in_flight: 0,
-            blocked: false,
             pace: pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind),
+            ..VendorLink::default()
         };
         let may_submit = bind.may_submit;
         self.parties.insert(link, Party::Vendor(key));
         if may_submit {
+            self.vendors[place].put_nodes_back();
             self.vendors[place].links.push(key);
             if self.vendors[place].links.len() == 1 {
                 self.hasten_spool();
@@ -443,7 +447,8 @@ impl Relay {
     fn vendor_tick(&mut self, now: Instant, place: u16) {
         for at in 0..self.vendors[place].links.len() {
             let link = self.vendors[place].links[at];
-            self.vendor_links[link].blocked = false;
+            let link = &mut self.vendor_links[link];
+            link.blocked = now < link.rests_until;
         }
         for other in &mut self.vendors[place].elsewhere {
             other.blocked = false;
@@ -535,11 +540,12 @@ impl Relay {
     /// The same by vendor, in the order in which the vendors were first seen.
     pub fn vendor_counters(&self) -> impl Iterator<Item = (VendorId, VendorTraffic)> + '_ {
         self.vendors.iter().map(|vendor| {
-            let in_flight = vendor.links.iter().map(|link| u64::from(self.vendor_links[*link].in_flight));
+            let links = vendor.links.iter().chain(&vendor.nodes);
+            let in_flight = links.map(|link| u64::from(self.vendor_links[*link].in_flight));
             let traffic = VendorTraffic {
                 queue_length: u64::from(vendor.queue.len()),
                 in_flight: in_flight.sum(),
-                links: vendor.links.len() as u64,
+                links: if vendor.through_nodes { 0 } else { vendor.links.len() as u64 },
                 ..vendor.traffic
             };
             (vendor.id, traffic)

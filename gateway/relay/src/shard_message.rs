@@ -83,6 +83,16 @@ pub enum ShardMessage {
         /// Their window slots together.
         window: u32,
     },
+    /// The same of links to other nodes that have binds for a vendor; said instead of `VendorState` while the sender has
+    /// such links and no binds.
+    NodeState {
+        /// The vendor.
+        vendor: VendorId,
+        /// Links.
+        links: u32,
+        /// Their window slots together.
+        window: u32,
+    },
     /// How many sessions that may receive the sender has for an account.
     AccountState {
         /// The account.

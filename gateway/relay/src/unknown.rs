@@ -12,7 +12,7 @@ use crate::forward::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
 use crate::message::{DeliveryKey, Key, MessageEvent, ShardIndex, VendorId};
 use crate::mutation::mutated;
-use crate::open::{Origin, Place};
+use crate::open::Place;
 use crate::relay::Relay;
 use crate::seen::receipt_number;
 use crate::shard_message::ShardMessage;
@@ -25,7 +25,7 @@ use smpp::time::Instant;
 impl Relay {
     /// A message is in state Unknown: what now?
     pub(crate) fn follow_policy(&mut self, now: Instant, key: Key) {
-        if let Origin::Shard { .. } = self.messages[key].origin {
+        if self.messages[key].origin.is_served() {
             return self.answer_unknown(key);
         }
         if self.is_spooled(key) {

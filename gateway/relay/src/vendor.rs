@@ -35,6 +35,10 @@ pub(crate) struct VendorLink {
     /// The link refused a request: nothing more until it answers one or the next tick.
     pub(crate) blocked: bool,
     pub(crate) pace: Bucket,
+    /// It leads to another node, which has binds of this vendor.
+    pub(crate) leads_to_node: bool,
+    /// Nothing more before this time: that node sent a message back.
+    pub(crate) rests_until: Instant,
 }
 
 impl Default for VendorLink {
@@ -48,6 +52,8 @@ impl Default for VendorLink {
             in_flight: 0,
             blocked: false,
             pace: Bucket::default(),
+            leads_to_node: false,
+            rests_until: Instant::default(),
         }
     }
 }
@@ -62,6 +68,8 @@ pub(crate) struct Elsewhere {
     pub(crate) open: u32,
     /// It did not take a message, or gave it back: nothing more until the next tick.
     pub(crate) blocked: bool,
+    /// Its links lead to other nodes.
+    pub(crate) through_nodes: bool,
 }
 
 /// One vendor.
@@ -72,8 +80,14 @@ pub(crate) struct VendorState {
     pub(crate) snapshot_place: Option<u16>,
     /// What the last snapshot that held it said of it, while the one in force does not: by that its messages finish.
     last: Option<Box<Vendor>>,
-    /// Binds here that may submit, in the order of binding.
+    /// Binds here that may submit, in the order of binding; without any, links to nodes that have some.
     pub(crate) links: Vec<Key>,
+    /// `links` are links to other nodes.
+    pub(crate) through_nodes: bool,
+    /// Links to other nodes that are not used, since there are binds here.
+    pub(crate) nodes: Vec<Key>,
+    /// Links to other nodes were ever heard of: where that is not so, nothing is asked about them.
+    pub(crate) knows_nodes: bool,
     /// Where the round over `links` goes on.
     turn: usize,
     /// Nothing is sent before this time.
@@ -158,6 +172,9 @@ impl VendorState {
     ) -> (bool, Choice) {
         let waiting = self.queue.len();
         let way = match waiting {
+            _ if self.knows_nodes && roams && self.through_nodes && self.is_bound_elsewhere() => {
+                self.way_elsewhere() // our own bind on another shard comes before another node
+            }
             0 => self.way(now, links),
             _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
             _ if self.queue_paced => Way::Paced,                // nobody overtakes those who wait
@@ -195,10 +212,11 @@ impl VendorState {
         let count = self.elsewhere.len();
         let mut full = None;
         let mut none = Way::Down;
+        let only_binds = self.knows_nodes && self.is_bound_elsewhere();
         for step in 1..=count {
             let place = (self.turn_elsewhere + step) % count;
             let other = &self.elsewhere[place];
-            if other.links == 0 {
+            if other.links == 0 || other.through_nodes && only_binds {
                 continue;
             }
             if other.blocked {
@@ -224,7 +242,14 @@ impl VendorState {
         let place = match self.elsewhere.iter().position(|other| other.shard == shard) {
             Some(place) => place,
             None => {
-                self.elsewhere.push(Elsewhere { shard, links: 0, window: 0, open: 0, blocked: false });
+                self.elsewhere.push(Elsewhere {
+                    shard,
+                    links: 0,
+                    window: 0,
+                    open: 0,
+                    blocked: false,
+                    through_nodes: false,
+                });
                 self.elsewhere.len() - 1
             }
         };
@@ -233,14 +258,45 @@ impl VendorState {
 
     pub(crate) fn take_links(&mut self) -> Vec<Key> {
         self.turn = 0;
-        core::mem::take(&mut self.links)
+        self.through_nodes = false;
+        let mut links = core::mem::take(&mut self.links);
+        links.append(&mut self.nodes);
+        links
     }
 
     pub(crate) fn drop_link(&mut self, link: Key) -> bool {
         let before = self.links.len();
         self.links.retain(|key| *key != link);
+        self.nodes.retain(|key| *key != link);
         self.turn = 0;
-        self.links.len() < before
+        let was_used = self.links.len() < before;
+        if self.links.is_empty() {
+            core::mem::swap(&mut self.links, &mut self.nodes);
+            self.through_nodes = !self.links.is_empty();
+        }
+        was_used
+    }
+
+    /// A link to another node; true when it is used from now on, for there is no bind here.
+    pub(crate) fn add_node(&mut self, link: Key) -> bool {
+        self.knows_nodes = true;
+        let is_used = self.through_nodes || self.links.is_empty();
+        self.through_nodes = is_used;
+        if is_used { &mut self.links } else { &mut self.nodes }.push(link);
+        is_used
+    }
+
+    /// A bind comes: links to other nodes are used no more.
+    pub(crate) fn put_nodes_back(&mut self) {
+        if core::mem::take(&mut self.through_nodes) {
+            core::mem::swap(&mut self.links, &mut self.nodes);
+            self.turn = 0;
+        }
+    }
+
+    /// Whether another shard has binds of this vendor.
+    fn is_bound_elsewhere(&self) -> bool {
+        self.elsewhere.iter().any(|other| other.links > 0 && !other.through_nodes)
     }
 }
 
@@ -334,6 +390,9 @@ fn new_state(id: VendorId) -> VendorState {
         snapshot_place: None,
         last: None,
         links: Vec::new(),
+        through_nodes: false,
+        nodes: Vec::new(),
+        knows_nodes: false,
         turn: 0,
         paused_until: Instant::default(),
         queue: List::default(),

@@ -7,9 +7,11 @@ use crate::directive::Notice;
 use crate::egress::{Answer, VendorPeer};
 use crate::ingress::{BindRefusal, CustomerPeer};
 use crate::mail::Mail;
+use crate::nodes::{NodePeer, NodeSession};
 use crate::options::{Plan, ShardOptions};
 use crate::records::RecordLine;
 use crate::report::{Latency, LinkTally, VendorReport};
+use crate::slots::Slots;
 use link::{App, Bell, Closed, Event, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, SpoolOp, StoreOp, VendorId};
 use std::collections::HashMap;
@@ -31,6 +33,10 @@ pub(crate) enum Peer {
     Customer(CustomerPeer),
     /// A vendor's, bound or about to be.
     Vendor(VendorPeer),
+    /// Another node, which holds a slot of a vendor.
+    Node(NodePeer),
+    /// Another node's session.
+    NodeSession(NodeSession),
 }
 
 /// Everything that one shard owns beside its links.
@@ -47,6 +53,8 @@ pub(crate) struct ShardApp {
     pub(crate) spool: Option<Outgoing<SpoolOp>>,
     /// To the thread of records, where records are made.
     pub(crate) records: Option<RecordLine>,
+    /// Slots of vendors that several nodes share, where there may be some.
+    pub(crate) slots: Option<Slots>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) customers: LinkTally,
     pub(crate) vendors_links: LinkTally,
@@ -81,6 +89,7 @@ pub(crate) struct Lines {
     pub(crate) store: Option<Outgoing<StoreOp>>,
     pub(crate) spool: Option<Outgoing<SpoolOp>>,
     pub(crate) records: Option<RecordLine>,
+    pub(crate) slots: Option<Slots>,
     pub(crate) control: Outgoing<Notice>,
     pub(crate) drained: Rc<Bell>,
 }
@@ -104,6 +113,7 @@ impl ShardApp {
             store: lines.store,
             spool: lines.spool,
             records: lines.records,
+            slots: lines.slots,
             control: lines.control,
             customers: LinkTally::default(),
             vendors_links: LinkTally::default(),
@@ -145,13 +155,13 @@ impl ShardApp {
         if self.peers.len() <= id.index() {
             self.peers.resize_with(id.index() + 1, || None);
         }
-        self.vendors_open += usize::from(matches!(peer, Peer::Vendor(_)));
+        self.vendors_open += usize::from(!matches!(peer, Peer::Customer(_)));
         self.peers[id.index()] = Some(peer);
     }
 
     pub(crate) fn take_peer(&mut self, id: LinkId) -> Option<Peer> {
         let peer = self.peers.get_mut(id.index())?.take()?;
-        self.vendors_open -= usize::from(matches!(peer, Peer::Vendor(_)));
+        self.vendors_open -= usize::from(!matches!(peer, Peer::Customer(_)));
         Some(peer)
     }
 
@@ -198,6 +208,8 @@ impl App for ShardApp {
                 match self.peer(id) {
                     Some(Peer::Customer(_)) => self.on_customer_request(links, arrival, frame, &pdu),
                     Some(Peer::Vendor(_)) => self.on_vendor_request(links, arrival, frame, &pdu),
+                    Some(Peer::NodeSession(_)) => self.on_node_request(links, arrival, frame, &pdu),
+                    Some(Peer::Node(_)) => crate::ingress::answer_unsupported(links, arrival, frame),
                     None => {}
                 }
             }
@@ -227,6 +239,8 @@ impl App for ShardApp {
         match self.take_peer(id) {
             Some(Peer::Customer(peer)) => self.on_customer_closed(links, id, &peer, &closed),
             Some(Peer::Vendor(peer)) => self.on_vendor_closed(links, id, &peer, &closed),
+            Some(Peer::Node(peer)) => self.on_node_closed(links, id, &peer, &closed),
+            Some(Peer::NodeSession(session)) => self.on_node_session_closed(id, &session),
             None => {}
         }
         self.carry_out(links);
@@ -234,6 +248,7 @@ impl App for ShardApp {
 
     fn on_tick(&mut self, links: &mut Links<Token>) {
         self.unix_seconds = unix_seconds();
+        self.look_after_slots(links);
         self.relay.handle_tick(links.now());
         self.carry_out(links);
         self.look_after_records(links);

@@ -9,6 +9,7 @@ use crate::egress::keep_bound;
 use crate::live::end_in_order;
 use crate::options::{Plan, VendorOptions};
 use crate::placement::bind_shard;
+use crate::slots::NODE_LINKS_MAX;
 use link::{Bell, Hub, LinkId, Links};
 use relay::VendorId;
 use runtime::Runtime;
@@ -25,15 +26,15 @@ const SLICE: usize = 64;
 pub(crate) type BindKey = (VendorId, u32);
 
 /// Which binds this node may hold of the vendors whose binds several nodes share.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct BindSlots {
-    /// By vendor; one that is not in it is this node's alone.
+    /// By vendor.
     pub held: BTreeMap<VendorId, Vec<u32>>,
 }
 
 impl BindSlots {
     fn holds(&self, (vendor, bind): BindKey) -> bool {
-        self.held.get(&vendor).is_none_or(|binds| binds.contains(&bind))
+        self.held.get(&vendor).is_some_and(|binds| binds.contains(&bind))
     }
 }
 
@@ -69,7 +70,7 @@ impl KeptBind {
 #[derive(Default)]
 pub(crate) struct Binds {
     kept: BTreeMap<BindKey, Rc<KeptBind>>,
-    /// Which binds of shared vendors this node holds; none = all.
+    /// Which binds of shared vendors this node holds; none = none.
     pub(crate) slots: Option<Arc<BindSlots>>,
     round: u64,
     /// Rung when the plan or the slots are others.
@@ -77,13 +78,19 @@ pub(crate) struct Binds {
 }
 
 impl Binds {
+    /// Links of binds that several nodes share.
+    pub(crate) fn shared_links(&self) -> impl Iterator<Item = (BindKey, LinkId)> + '_ {
+        let shared = self.kept.iter().filter(|(_, bind)| bind.options.borrow().is_shared);
+        shared.filter_map(|(key, bind)| Some((*key, bind.link.get()?)))
+    }
+
     /// Its task ends.
     pub(crate) fn forget(&mut self, key: BindKey) {
         self.kept.remove(&key);
     }
 }
 
-/// The binds that a shard is to keep by this plan, of those that the node holds (`slots`; none = all).
+/// The binds that a shard is to keep by this plan: of vendors that several nodes share, those that the node holds.
 pub(crate) fn wanted<'a>(
     plan: &'a Plan,
     (index, shards): (u8, u8),
@@ -93,7 +100,7 @@ pub(crate) fn wanted<'a>(
     binds
         .filter(move |(vendor, bind)| bind_shard(vendor.id, *bind, shards) == index)
         .map(|(vendor, bind)| ((vendor.id, bind), vendor))
-        .filter(move |(key, _)| slots.is_none_or(|slots| slots.holds(*key)))
+        .filter(move |(key, vendor)| !vendor.is_shared || slots.is_some_and(|slots| slots.holds(*key)))
 }
 
 /// Brings what runs to what is wanted, some binds at a time.
@@ -127,7 +134,7 @@ pub(crate) async fn adjust<R: Runtime>(hub: &Hub<R, ShardApp>) {
         hub.with(|app, _| app.note_swap(began));
         R::yield_now().await;
     }
-    hub.with(|app, links| links.set_links_max(app.options.links_max + app.binds.kept.len()));
+    hub.with(|app, links| links.set_links_max(app.links_max()));
 }
 
 /// A bind is wanted with these options, for the first time or still.
@@ -143,7 +150,7 @@ fn want<R: Runtime>(hub: &Hub<R, ShardApp>, key: BindKey, options: Rc<VendorOpti
         });
         hub.with(|app, links| {
             app.binds.kept.insert(key, bind.clone());
-            links.set_links_max(app.options.links_max + app.binds.kept.len());
+            links.set_links_max(app.links_max());
         });
         return R::spawn(keep_bound::<R>(hub.clone(), key, bind));
     };
@@ -194,6 +201,12 @@ fn end_bind<R: Runtime>(hub: &Hub<R, ShardApp>, bind: &KeptBind, bound: Duration
 }
 
 impl ShardApp {
+    /// Links that may stand: customers', vendors' binds, and those between nodes where there are several.
+    pub(crate) fn links_max(&self) -> usize {
+        let nodes = if self.slots.is_some() { NODE_LINKS_MAX } else { 0 };
+        self.options.links_max + self.binds.kept.len() + nodes
+    }
+
     /// Another window for a bind that stands.
     fn change_window(&mut self, links: &mut Links<Token>, id: LinkId, window: u32) {
         let Some(Peer::Vendor(peer)) = self.peer(id).filter(|_| links.is_open(id)) else { return };

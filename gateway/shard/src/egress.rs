@@ -37,6 +37,8 @@ pub(crate) struct Answer<'a> {
 /// A vendor's link.
 pub(crate) struct VendorPeer {
     pub(crate) vendor: VendorId,
+    /// The number of the bind.
+    bind: u32,
     /// Where the vendor is counted.
     report: usize,
     pub(crate) window: u32,
@@ -58,7 +60,7 @@ struct End {
 
 impl ShardApp {
     pub(crate) fn on_vendor_bound(&mut self, links: &mut Links<Token>, id: LinkId, kind: BindKind) {
-        let Some(Peer::Vendor(peer)) = self.peer(id) else { return };
+        let Some(Peer::Vendor(peer)) = self.peer(id) else { return self.on_node_bound(links, id) };
         peer.bound = true;
         peer.bound_at = Some(links.now());
         let (vendor, window, report, is_leaving) = (peer.vendor, peer.window, peer.report, peer.is_leaving);
@@ -107,12 +109,16 @@ impl ShardApp {
         answer: Answer<'_>,
     ) {
         let now = links.now();
-        if let Some(Peer::Vendor(peer)) = self.peer(id) {
-            let report = peer.report;
-            self.vendors[report].round_trip.record(now.saturating_since(answer.sent_at));
-        }
         // The id ends at its NUL; an error answer may have no body at all.
         let message_id = answer.frame.body().split(|octet| *octet == 0).next().unwrap_or_default();
+        match self.peer(id) {
+            Some(Peer::Vendor(peer)) => {
+                let report = peer.report;
+                self.vendors[report].round_trip.record(now.saturating_since(answer.sent_at));
+            }
+            Some(Peer::Node(_)) => return self.on_node_answer(links, id, message, answer.status, message_id),
+            _ => {}
+        }
         self.relay.handle_answer(now, key_of(id), message, answer.status, message_id);
     }
 
@@ -125,6 +131,11 @@ impl ShardApp {
     ) {
         peer.end.stood.set(peer.bound_at.is_some_and(|at| links.now().saturating_since(at) >= STEADY));
         peer.end.gone.ring();
+        let in_order = matches!(
+            closed.reason,
+            CloseReason::Unbound | CloseReason::PeerClosed | CloseReason::BindRefused
+        );
+        self.slot_closed((peer.vendor, peer.bind), links.now(), in_order);
         self.vendors_links.closed += 1;
         let (written, unsent) = (messages(&closed.written), messages(&closed.unsent));
         let (vendor, reason) = (&self.vendors[peer.report].name, closed.reason.label());
@@ -142,7 +153,7 @@ impl ShardApp {
     }
 }
 
-fn messages(tokens: &[Token]) -> Vec<MessageKey> {
+pub(crate) fn messages(tokens: &[Token]) -> Vec<MessageKey> {
     let message_of = |token: &Token| match token {
         Token::Message(message) => Some(*message),
         Token::Delivery(_) => None,
@@ -161,11 +172,11 @@ pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, 
         let pause = backoff.get_or_insert_with(|| Backoff::new(vendor.reconnect, seed));
         let Some(address) = address_of(&vendor.addresses.load(), attempt) else {
             tracing::warn!(vendor = %vendor.name, "no address: its name cannot be resolved");
-            sleep_or_wake::<R>(pause.next_wait(), &bind).await;
+            sleep_or_wake::<R>(pause.next_wait(), &bind.wake).await;
             continue;
         };
         attempt += 1;
-        match connect(&hub, &vendor, address, &bind).await {
+        match connect(&hub, &vendor, key.1, address, &bind).await {
             Ok(end) => {
                 end.gone.rung().await;
                 bind.link.set(None);
@@ -179,7 +190,7 @@ pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, 
             }
             Err(error) => tracing::warn!(vendor = %vendor.name, %address, %error, "cannot connect"),
         }
-        if sleep_or_wake::<R>(pause.next_wait(), &bind).await {
+        if sleep_or_wake::<R>(pause.next_wait(), &bind.wake).await {
             (backoff, attempt) = (None, 0); // there are other options
         }
     }
@@ -197,8 +208,8 @@ impl ShardApp {
 }
 
 /// Pauses, unless woken before; says whether it was.
-async fn sleep_or_wake<R: Runtime>(pause: Duration, bind: &KeptBind) -> bool {
-    let (mut slept, mut woken) = (pin!(R::sleep(pause)), pin!(bind.wake.rung()));
+pub(crate) async fn sleep_or_wake<R: Runtime>(pause: Duration, wake: &Bell) -> bool {
+    let (mut slept, mut woken) = (pin!(R::sleep(pause)), pin!(wake.rung()));
     poll_fn(|context| match woken.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending => slept.as_mut().poll(context).map(|()| false),
@@ -214,6 +225,7 @@ fn address_of(addresses: &[SocketAddr], attempt: usize) -> Option<SocketAddr> {
 async fn connect<R: Runtime>(
     hub: &Hub<R, ShardApp>,
     vendor: &VendorOptions,
+    number: u32,
     address: SocketAddr,
     kept: &KeptBind,
 ) -> std::io::Result<Rc<End>> {
@@ -229,13 +241,19 @@ async fn connect<R: Runtime>(
         interface_version: smpp::limits::INTERFACE_VERSION,
         ..Bind::default()
     };
-    let id = hub.connect(address, CONNECT_MAX, config, vendor.bind_kind, &bind, vendor.tls.as_ref()).await?;
+    let bind = (vendor.bind_kind, &bind);
+    let may_bind = |app: &mut ShardApp| {
+        let now = Instant::from_nanos(runtime::monotonic_nanos());
+        kept.is_still(vendor) && (!vendor.is_shared || app.holds_slot((vendor.id, number), now))
+    };
+    let id = hub.connect_if(address, CONNECT_MAX, config, bind, vendor.tls.as_ref(), may_bind).await?;
     let end = Rc::new(End::default());
     let told = end.clone();
     hub.with(|app, links| {
         let report = app.vendor_report(vendor.id, &vendor.name);
         let peer = VendorPeer {
             vendor: vendor.id,
+            bind: number,
             report,
             window: vendor.window,
             bound: false,

@@ -2,6 +2,7 @@
 
 use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::directive::{BindAnswer, BindQuestion, Notice, Ticket};
+use crate::node_proof::NODE_SYSTEM_ID;
 use crate::options::CustomerOptions;
 use link::{CloseReason, Closed, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey};
@@ -98,6 +99,9 @@ impl ShardApp {
         bind: &Bind<'_>,
         sequence: u32,
     ) {
+        if bind.system_id == NODE_SYSTEM_ID.as_bytes() {
+            return self.on_node_bind(links, id, kind, bind, sequence);
+        }
         let account = AccountId::of_name(bind.system_id);
         let Some(peer) = links.peer_address(id) else { return };
         if let Err(refusal) = self.may_bind(account, kind, bind.system_id, peer.ip()) {

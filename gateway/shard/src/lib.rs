@@ -27,17 +27,22 @@ pub mod limits;
 mod listen;
 mod live;
 mod mail;
+mod node_proof;
+mod nodes;
 mod options;
 mod outputs;
 mod placement;
 mod records;
 mod report;
 mod shard;
+mod slots;
 
 pub use binds::BindSlots;
 pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
 pub use ingress::BindRefusal;
 pub use mail::{Mail, Post, mesh};
+pub use node_proof::{NODE_SYSTEM_ID, NodeSecret};
+pub use nodes::{NODE_UNKNOWN, NODE_UNSENT};
 pub use options::{
     AddressSlot, BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions, address_slot,
 };
@@ -49,3 +54,4 @@ pub use report::{
     LATENCY_BOUNDS_US, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport, report_slot,
 };
 pub use shard::{Listening, ShardParts, run_shard};
+pub use slots::{SlotHolder, SlotLease, SlotTable, SlotsPort, SlotsReport};

@@ -3,6 +3,7 @@
 
 use crate::app::ShardApp;
 use crate::mail::Mail;
+use crate::nodes::{is_node, node_shard};
 use crate::placement::home_shard;
 use link::accept::{Greeting, greet};
 use link::{Hub, SessionConfig, Tls, TlsServer};
@@ -68,8 +69,11 @@ async fn place<R: Runtime>(hub: Hub<R, ShardApp>, stream: R::Stream, tls: Option
         }
     };
     let Greeting { stream, octets, system_id, tls } = greeting;
-    let (here, home) = hub
-        .with(|app, _| (app.options.index, home_shard(AccountId::of_name(&system_id), app.options.shards)));
+    let (here, home) = hub.with(|app, _| {
+        let shards = app.options.shards;
+        let home = node_shard(&system_id, &octets, shards);
+        (app.options.index, home.unwrap_or_else(|| home_shard(AccountId::of_name(&system_id), shards)))
+    });
     if here == home {
         return take::<R>(&hub, stream, &octets, tls);
     }
@@ -95,6 +99,9 @@ pub(crate) fn take<R: Runtime>(
     tls: Option<Box<Tls>>,
 ) {
     let config = hub.with(|app, links| {
+        if is_node(octets) {
+            return app.node_session_config();
+        }
         if !app.has_room_for_customer(links) {
             app.customers_refused += 1;
             return None;

@@ -3,6 +3,7 @@
 
 use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::binds::adjust;
+use crate::nodes::reconcile_nodes;
 use crate::options::Plan;
 use link::{Hub, LinkId, Links};
 use runtime::Runtime;
@@ -41,6 +42,7 @@ pub(crate) async fn follow_plan<R: Runtime>(hub: Hub<R, ShardApp>) {
             return; // every link ends anyway
         }
         adjust(&hub).await;
+        reconcile_nodes(&hub).await;
         review_customers(&hub).await;
     }
 }

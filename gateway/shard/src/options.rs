@@ -147,6 +147,8 @@ pub struct VendorOptions {
     pub bind_kind: BindKind,
     /// Binds over all shards of the node; 0 for a vendor that is switched off.
     pub binds: u32,
+    /// Whether `binds` are those of all nodes together, so that this one keeps those whose slots it holds.
+    pub is_shared: bool,
     /// Requests that may be unanswered on one bind.
     pub window: u32,
     /// Timers of its sessions.

@@ -16,6 +16,9 @@ impl ShardApp {
             while let Some(output) = self.relay.poll() {
                 self.carry_out_one(links, output);
             }
+            while let Some(answer) = self.relay.poll_node() {
+                self.answer_node(links, answer);
+            }
             while let Some(op) = self.relay.poll_store() {
                 self.ask_store(links, op);
             }

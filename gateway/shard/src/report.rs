@@ -1,6 +1,7 @@
 //! What a shard shows of itself: an immutable copy of its counters, a few times a second.
 
 use crate::ingress::BindRefusal;
+use crate::slots::SlotsReport;
 use arc_swap::ArcSwap;
 use relay::VendorId;
 use std::sync::Arc;
@@ -94,6 +95,8 @@ pub struct ShardReport {
     pub swaps: Latency,
     /// What it did with records.
     pub records: RecordTally,
+    /// Slots of vendors that several nodes share.
+    pub slots: SlotsReport,
     /// Time spent at work since start, nanoseconds.
     pub busy_ns: u64,
 }

@@ -10,6 +10,7 @@ use crate::mail::{MAILBOX_BATCH, Mail, Post};
 use crate::options::{Plan, ShardOptions};
 use crate::records::{QueryAnswer, RecordLine, RecordPort};
 use crate::report::ShardReport;
+use crate::slots::{Slots, SlotsPort};
 use link::{Bell, Hub, HubOptions, Links, TlsServer};
 use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
@@ -39,6 +40,8 @@ pub struct ShardParts {
     pub spool: Option<(Sender<SpoolOp>, Receiver<SpoolAnswer>)>,
     /// Its lines to and from the thread of records, where records are made.
     pub records: Option<RecordPort>,
+    /// The slots of vendors that several nodes share, where there may be some.
+    pub slots: Option<SlotsPort>,
     /// Its lines to and from control.
     pub control: (Sender<Notice>, Receiver<Directive>),
     /// Where to listen: one shard of a node does, on one port or two.
@@ -57,7 +60,7 @@ pub struct Listening {
 
 /// Runs one shard until it is told to drain and has. To be the main future of an executor.
 pub async fn run_shard<R: Runtime>(parts: ShardParts) {
-    let ShardParts { options, plan, post, store, spool, records, control, listen } = parts;
+    let ShardParts { options, plan, post, store, spool, records, slots, control, listen } = parts;
     let drained = Rc::new(Bell::default());
     let (store_ops, store_answers) = store.unzip();
     let (spool_ops, spool_answers) = spool.unzip();
@@ -67,6 +70,7 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
         store: store_ops.map(Outgoing::new),
         spool: spool_ops.map(Outgoing::new),
         records,
+        slots: slots.map(Slots::new),
         control: Outgoing::new(control.0),
         drained: drained.clone(),
     };
@@ -215,6 +219,7 @@ impl ShardApp {
             swaps: self.swaps,
             backlog: self.waiting() as u64,
             records: self.records.as_ref().map(RecordLine::tally).unwrap_or_default(),
+            slots: self.slots_report(links.now()),
             busy_ns: runtime::thread_cpu_nanos(),
         }
     }

@@ -19,6 +19,7 @@
 
 mod desk;
 mod embedded;
+pub mod lease;
 mod memory;
 mod pace;
 mod recent;

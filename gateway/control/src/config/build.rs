@@ -106,6 +106,9 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
 fn snapshot_input(config: &Config) -> SnapshotInput {
     let slowest_vendor =
         config.vendors.iter().map(|vendor| vendor.response_timeout).max().unwrap_or_default();
+    let is_shared = config.vendors.iter().any(|vendor| vendor.binds_total.is_some());
+    // On its way through another node a message may wait there once more.
+    let node_wait = if is_shared { config.relay.queue_wait_max + REMOTE_AIR } else { Duration::ZERO };
     let defaults = Limits::default();
     let limits = Limits {
         queue_max: config.relay.queue_max,
@@ -116,7 +119,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         unknown_window: config.relay.unknown_window,
         remote_wait_max: defaults
             .remote_wait_max
-            .max(slowest_vendor + config.relay.queue_wait_max + REMOTE_AIR),
+            .max(slowest_vendor + config.relay.queue_wait_max + node_wait + REMOTE_AIR),
         pdu_size_max: config.session.pdu_size_max,
         ..defaults
     };
@@ -230,7 +233,8 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
         system_type: vendor.system_type.as_str().into(),
         bind_kind: vendor.bind_kind,
         // It stays known: routes may name it, and receipts for what it has must find their way.
-        binds: if vendor.enabled { vendor.binds } else { 0 },
+        binds: if vendor.enabled { vendor.binds_max() } else { 0 },
+        is_shared: vendor.binds_total.is_some(),
         window: vendor.window,
         timers: Timers {
             bind: vendor.bind_timeout,

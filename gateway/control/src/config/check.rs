@@ -1,8 +1,8 @@
 //! What no single section can see: names that nothing defines, things defined twice.
 
-use super::Config;
 use super::mistake::{At, Mistakes, Place};
 use super::reader::remedy_for_unknown;
+use super::{Config, StoreKind};
 use std::collections::BTreeMap;
 
 /// Notes every contradiction between the parts of a configuration, whatever its source.
@@ -11,6 +11,7 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     let vendors = once("vendor", config.vendors.iter().map(|vendor| &vendor.name), mistakes);
     check_routes(config, &customers, &vendors, mistakes);
     check_numbers(config, mistakes);
+    check_cluster(config, mistakes);
     check_mo_routes(config, &customers, mistakes);
     check_networks(config, mistakes);
     let error_maps = once("error_map", config.error_maps.iter().map(|map| &map.name), mistakes);
@@ -84,6 +85,30 @@ fn check_routes(
                 );
             }
         }
+    }
+}
+
+/// Binds that nodes share need what nodes share them by.
+fn check_cluster(config: &Config, mistakes: &Mistakes) {
+    let is_node = |customer: &&super::Customer| customer.system_id.value == shard::NODE_SYSTEM_ID;
+    if let Some(customer) = config.customers.iter().find(is_node) {
+        let what = format!("customer: \"{}\" is what nodes bind as", shard::NODE_SYSTEM_ID);
+        mistakes.add(&customer.system_id.place, what, "choose another system_id");
+    }
+    let Some(vendor) = config.vendors.iter().find(|vendor| vendor.binds_total.is_some()) else { return };
+    let name = &vendor.name.value;
+    if config.store.kind != StoreKind::Redis {
+        let what = format!("vendor \"{name}\": binds_total needs Redis");
+        mistakes.add(&vendor.place, what, "set [store] kind = \"redis\", or write binds instead");
+    }
+    if config.cluster.secret.is_none() {
+        let what = format!("vendor \"{name}\": binds_total needs [cluster] secret");
+        mistakes.add(&vendor.place, what, "give all nodes one secret or secret_file");
+    }
+    if config.cluster.address.is_none() && config.listen.smpp.ip().is_unspecified() {
+        let what =
+            format!("vendor \"{name}\": binds_total needs an address that other nodes reach this one at");
+        mistakes.add(&vendor.place, what, "set [cluster] address");
     }
 }
 

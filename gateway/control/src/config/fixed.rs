@@ -20,6 +20,8 @@ pub fn keep_fixed(config: &mut Config, running: &Config) -> Vec<String> {
     keep!(session: "links_max" links_max);
     keep!(store: "kind" kind, "durability" sync_to_disk, "time_to_live" time_to_live, "parked_max" parked_max);
     keep!(store: "release_rate" release_rate, "recent_max" recent_max, "redis" redis);
+    keep!(cluster: "address" address, "secret" secret, "slot_lease" slot_lease, "slot_grace" slot_grace);
+    keep!(cluster: "hand_over_after" hand_over_after, "when_redis_is_away" when_redis_is_away);
     keep!(spool: "max" entries_max, "octets_max" octets_max);
     // How records are made, queued and written is the work of threads that are started once.
     keep!(cdr: "sinks" to_file, "sinks" to_postgres, "when_full" when_full, "queue_max" queue_max);

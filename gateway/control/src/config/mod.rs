@@ -12,6 +12,7 @@
 mod build;
 mod cdr;
 mod check;
+mod cluster;
 mod customers;
 mod document;
 mod environment;
@@ -42,6 +43,7 @@ mod vendors;
 
 pub use build::{Built, build};
 pub use cdr::Cdr;
+pub use cluster::Cluster;
 pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
@@ -112,6 +114,8 @@ pub struct Config {
     pub networks: Vec<Network>,
     /// `[[error_map]]`.
     pub error_maps: Vec<ErrorMap>,
+    /// `[cluster]`.
+    pub cluster: Cluster,
 }
 
 /// What a good configuration amounts to, for `gateway check-config`.
@@ -135,7 +139,7 @@ impl Report {
         Report {
             customers: config.customers.len(),
             vendors: config.vendors.len(),
-            binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds)).sum(),
+            binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds_max())).sum(),
             routes: config.routes.len(),
             warnings: built.warnings.clone(),
         }
@@ -293,7 +297,7 @@ struct Document<'a> {
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 15] = [
+pub(crate) static SECTIONS: [&SectionKind; 16] = [
     &node::SECTION,
     &source::SECTION,
     &runtime::SECTION,
@@ -309,6 +313,7 @@ pub(crate) static SECTIONS: [&SectionKind; 15] = [
     &mo_routes::SECTION,
     &networks::SECTION,
     &error_maps::SECTION,
+    &cluster::SECTION,
 ];
 
 fn read<'a>(
@@ -352,6 +357,7 @@ fn read<'a>(
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
         networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
         error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
+        cluster: cluster::read(&reader.section(root, &cluster::SECTION), directory),
         node,
         source,
     }

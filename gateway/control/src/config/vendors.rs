@@ -38,6 +38,8 @@ pub struct Vendor {
     pub bind_kind: BindKind,
     /// Binds of this node, over all shards.
     pub binds: u32,
+    /// Binds of all nodes together, where they share them.
+    pub binds_total: Option<u32>,
     /// Unanswered requests of one bind.
     pub window: u32,
     /// Messages in a second and bind; 0 = unlimited.
@@ -64,6 +66,13 @@ pub struct Vendor {
     pub reconnect_max: Duration,
     /// Where it is written.
     pub place: Place,
+}
+
+impl Vendor {
+    /// Binds that this node may have at most.
+    pub fn binds_max(&self) -> u32 {
+        self.binds_total.unwrap_or(self.binds)
+    }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -144,6 +153,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Whole { min: 1, max: 1000 },
             default: Fallback::Value("1"),
             help: "Binds of this node, spread over its shards. Vendors limit them: more are refused.",
+        },
+        Setting {
+            key: "binds_total",
+            kind: Kind::Whole { min: 1, max: 1000 },
+            default: Fallback::Absent,
+            help: "Binds of all nodes together, for a vendor that limits them: nodes lease them from Redis, and one without a bind sends through one that has. Takes the place of binds. Needs `[store] kind = \"redis\"` and `[cluster] secret`.",
         },
         Setting {
             key: "window",
@@ -238,6 +253,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
             _ => BindKind::Transceiver,
         },
         binds: section.whole_u32("binds"),
+        binds_total: section.has("binds_total").then(|| section.whole_u32("binds_total")),
         window: section.whole_u32("window"),
         rate_per_bind: section.whole_u32("rate_per_bind"),
         dialect: dialect(section, directory),

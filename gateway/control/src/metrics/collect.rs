@@ -5,6 +5,7 @@ use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use crate::cdr::SinkView;
 use crate::publish::ConfigState;
+use crate::slots::SlotsState;
 use crate::source::{Origin, Standing, StandingView};
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::StoreCounters;
+use store::lease::slots::KeeperCounters;
 use store::spool::SpoolCounters;
 
 /// Where the figures come from.
@@ -37,6 +39,8 @@ pub struct Sources {
     pub store: Option<Arc<ArcSwap<StoreCounters>>>,
     /// The spool's counters, where there is one.
     pub spool: Option<Arc<ArcSwap<SpoolCounters>>>,
+    /// Bind slots, where there may be some.
+    pub slots: Option<Arc<ArcSwap<SlotsState>>>,
     /// The sinks of records, by label.
     pub sinks: Vec<(&'static str, SinkView)>,
     /// The pool that checks passwords.
@@ -92,6 +96,9 @@ impl Sources {
         }
         if let Some(store) = &self.store {
             totals.add_store(&store.load());
+        }
+        if let Some(slots) = &self.slots {
+            totals.add_slots(&slots.load(), now_ns);
         }
         if let Some(spool) = &self.spool {
             totals.add_spool(&spool.load());
@@ -152,6 +159,24 @@ impl Totals {
         self.put(metric, labels, value as f64);
     }
 
+    fn add_slots(&mut self, state: &SlotsState, now_ns: u64) {
+        let SlotsState { vendors, renewed_at_ns, rounds, rounds_failed, slots } = state;
+        let KeeperCounters { taken, given_back, lapsed, lost } = slots;
+        for (name, held, total) in vendors {
+            self.count(&n::SLOTS, &[name, "held"], u64::from(*held));
+            self.count(&n::SLOTS, &[name, "total"], u64::from(*total));
+        }
+        if *renewed_at_ns > 0 {
+            self.put(&n::SLOT_LEASE_AGE, &[], now_ns.saturating_sub(*renewed_at_ns) as f64 / 1e9);
+        }
+        self.count(&n::SLOT_ROUNDS, &["answered"], *rounds);
+        self.count(&n::SLOT_ROUNDS, &["failed"], *rounds_failed);
+        let events = [("taken", taken), ("given_back", given_back), ("lapsed", lapsed), ("lost", lost)];
+        for (event, count) in events {
+            self.count(&n::SLOT_EVENTS, &[event], *count);
+        }
+    }
+
     fn add_shard(&mut self, report: &ShardReport, shard: &str, now_ns: u64) {
         let ShardReport {
             made_at_ns,
@@ -165,9 +190,12 @@ impl Totals {
             vendors: _, // put together by name
             backlog,
             swaps,
+            slots: shard::SlotsReport { version: _, open: _, node_links, node_sessions },
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
         } = report;
+        self.count(&n::NODE_LINKS, &["out"], *node_links);
+        self.count(&n::NODE_LINKS, &["in"], *node_sessions);
         self.count(&n::CDR_QUEUE_DEPTH, &["shard"], *waiting);
         self.count(&n::CDR_DROPPED, &["shard"], *dropped);
         self.count(&n::QUERIES, &["answered"], *queries_answered);
@@ -273,7 +301,7 @@ impl Totals {
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
-            records_lost,
+            records_lost, node_forwards, node_unsent, node_served,
             messages_open, deliveries_open, queue_length,
             submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
@@ -313,6 +341,10 @@ impl Totals {
             ("delivery", remote_deliveries),
         ] {
             self.count(&n::REMOTE, &[kind], *count);
+        }
+        let node_messages = [("forwarded", node_forwards), ("unsent", node_unsent), ("served", node_served)];
+        for (kind, count) in node_messages {
+            self.count(&n::NODE_MESSAGES, &[kind], *count);
         }
         for (metric, count) in [
             (&n::QUEUED, queued),

@@ -99,6 +99,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
     use store::StoreCounters;
+    use store::lease::slots::KeeperCounters;
     use store::spool::SpoolCounters;
 
     #[test]
@@ -128,6 +129,7 @@ mod tests {
             handed_over: 1,
             backlog: 1,
             busy_ns: 1_500_000_000,
+            slots: shard::SlotsReport { version: 1, open: Vec::new(), node_links: 1, node_sessions: 1 },
             records: shard::RecordTally { waiting: 1, dropped: 1, queries_answered: 1, queries_failed: 1 },
             ..ShardReport::default()
         };
@@ -159,6 +161,9 @@ mod tests {
                 submits_refused: 1,
                 submits_unknown: 1,
                 rewrites_refused: 1,
+                node_forwards: 1,
+                node_served: 1,
+                node_unsent: 1,
                 submits_abandoned: 1,
                 submits_duplicate: 1,
                 submits_maybe_twice: 1,
@@ -291,6 +296,13 @@ mod tests {
             waiting: 1,
             away: 1,
         };
+        let slots_state = crate::slots::SlotsState {
+            vendors: vec![("west".into(), 1, 2)],
+            renewed_at_ns: 1_000_000_000,
+            rounds: 1,
+            rounds_failed: 1,
+            slots: KeeperCounters { taken: 1, given_back: 1, lapsed: 1, lost: 1 },
+        };
         Sources {
             version: "0.1.0",
             node: "gw1".into(),
@@ -308,6 +320,7 @@ mod tests {
             shards: slots.collect(),
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
+            slots: Some(Arc::new(ArcSwap::from_pointee(slots_state))),
             sinks: vec![("file", crate::cdr::SinkView::busy())],
             authenticator: Some(Authenticator::start(Vec::new(), AuthOptions::default()).unwrap().0),
         }

@@ -115,6 +115,13 @@ metrics! {
     VENDOR_IN_FLIGHT "vendor_in_flight" Gauge ["vendor"] "Messages it has not answered.";
     VENDOR_ROUND_TRIP "vendor_round_trip_seconds" Histogram ["vendor"] "From handing a message to its link to its answer.";
 
+    SLOTS "slots" Gauge ["vendor", "state"] "Bind slots of vendors whose binds the nodes share: held by this node, total.";
+    SLOT_EVENTS "slot_events" Counter ["event"] "What became of bind slots: taken, given_back, lapsed (Redis could not be asked in time), lost (another node had one that this one had not given up).";
+    SLOT_ROUNDS "slot_rounds" Counter ["result"] "Questions to Redis about bind slots: answered, failed.";
+    SLOT_LEASE_AGE "slot_lease_age_seconds" Gauge [] "Since the leases of bind slots were last renewed; at two thirds of slot_lease their binds are closed.";
+    NODE_LINKS "node_links" Gauge ["side"] "Bound links between nodes: out (to those that hold slots), in (from those that want ours).";
+    NODE_MESSAGES "node_messages" Counter ["kind"] "Messages between nodes: forwarded (to a node that holds a bind of their vendor), unsent (of those, sent back), served (of other nodes).";
+
     RECEIPTS "receipts" Counter [] "Receipts from vendors.";
     RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";
     RECEIPTS_UNCORRELATED "receipts_uncorrelated" Counter [] "Receipts dropped because there is no store.";

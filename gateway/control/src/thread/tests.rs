@@ -43,6 +43,7 @@ fn bench(drain_max: Duration) -> Bench {
             shards: vec![slot.clone()],
             store: None,
             spool: None,
+            slots: None,
             sinks: Vec::new(),
             authenticator: None,
         },

@@ -233,7 +233,7 @@ impl Connection {
 }
 
 /// An address; the reason names no part of it that may be secret.
-pub(super) fn parse(url: &str) -> Result<Config, String> {
+pub(crate) fn parse(url: &str) -> Result<Config, String> {
     if !url.starts_with("redis://") && !url.starts_with("rediss://") {
         return Err("it begins with neither redis:// nor rediss://".into());
     }

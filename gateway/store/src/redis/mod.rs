@@ -18,6 +18,7 @@ mod turn;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use connection::parse as parse_address;
 pub(crate) use ring::RING_ENTRY_OCTETS;
 
 use crate::{OpenError, StoreCounters, StoreOptions};

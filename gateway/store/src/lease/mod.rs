@@ -1,0 +1,3 @@
+//! What the nodes of one gateway share in portions, leased from Redis.
+
+pub mod slots;
