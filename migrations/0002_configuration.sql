@@ -166,7 +166,7 @@ comment on column vendors.password_file is 'File on each node that holds the pas
 comment on column vendors.system_type is 'Asked for by some';
 comment on column vendors.bind_kind is 'What we bind as';
 comment on column vendors.binds is 'Binds of each node, spread over its shards';
-comment on column vendors.binds_total is 'Binds of all nodes together, which lease them; takes the place of binds';
+comment on column vendors.binds_total is 'Binds of all nodes together, leased from Redis; NULL = binds counts for each node';
 comment on column vendors."window" is 'Unanswered requests of one bind';
 comment on column vendors.rate_per_bind is 'Messages in a second and bind; 0 = unlimited';
 comment on column vendors.encodings is 'What it takes, by data_coding; messages of others are not tried there';

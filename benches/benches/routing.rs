@@ -3,8 +3,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use relay::{
-    Account, AccountId, Conditions, Rewrite, Route, RouteQuestion, Snapshot, SnapshotInput, Vendor, VendorId,
-    WeightedVendor,
+    Account, AccountId, Route, RouteQuestion, Snapshot, SnapshotInput, Vendor, VendorId, WeightedVendor,
 };
 use std::hint::black_box;
 
@@ -25,12 +24,10 @@ fn snapshot() -> Snapshot {
     let routes = (0..ROUTES).map(|number| Route {
         prefix: prefix(number).into(),
         account: number.is_multiple_of(10).then(|| AccountId::of_name(account(number / 10).as_bytes())),
-        conditions: Conditions::default(),
         priority: 1,
         unknown_outcome: None,
-        cheapest: false,
-        rewrite: Rewrite::default(),
         vendors: vec![WeightedVendor { vendor: VendorId::of_name(b"west"), weight: 1, price: None }],
+        ..Route::default()
     });
     let input = SnapshotInput {
         accounts: (0..ACCOUNTS).map(|number| Account::new(&account(number))).collect(),

@@ -14,14 +14,17 @@ use control::{
 };
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
-use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
-use shard::{NodeSecret, SlotTable, SlotsPort};
+use shard::{
+    Listening, NodePool, NodeSecret, Plan, Post, ReportSlot, ShardOptions, ShardParts, SlotTable, SlotsPort,
+    mesh, node_pool, report_slot, run_shard,
+};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
 use store::StoreThread;
+use store::lease::rates::{self, RatesThread};
 use store::lease::slots::SlotRules;
 use store::spool::SpoolThread;
 use store::{RedisOptions, StoreOptions};
@@ -45,6 +48,7 @@ pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<Mem
 struct Node {
     store: Option<StoreThread>,
     spool: Option<SpoolThread>,
+    rates: RatesThread,
     records: Option<RecordsThread>,
     shards: Vec<ShardThread>,
     slots: Option<SlotsThread>,
@@ -80,6 +84,9 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let (store, store_ports) = store.transpose().context("the store")?.unzip();
     let spool = built.spool.as_ref().map(|options| store::spool::start(options, count));
     let (spool, spool_ports) = spool.transpose().context("the spool")?.unzip();
+    let pool = node_pool(count, built.nodes_max);
+    pool.prime(built.plan.snapshot.limit_table().specs());
+    let rates = rates::start(&built.rates, pool.clone()).context("the limits")?;
     let names = Names::of(&built.plan.snapshot);
     let records = built.cdr.as_ref().map(|options| cdr::start(options, names.clone(), count));
     let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
@@ -98,7 +105,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         let report = report_slot();
         reports.push(report.clone());
         let options = shard_options(config, index as u8, placements.len() as u8, report);
-        let mut parts = shard_parts(options, &built.plan, post, &mut desks);
+        let mut parts = shard_parts(options, &built.plan, &pool, post, &mut desks);
         parts.store = store_ports.next().map(|port| (port.ops, port.answers));
         parts.spool = spool_ports.next().map(|port| (port.ops, port.answers));
         parts.records = record_ports.next();
@@ -118,6 +125,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let plan = built.plan.clone();
     let publisher = Publisher::start(PublishOptions {
         plan: built.plan,
+        pool,
         has_spool: spool.is_some(),
         shards: placements.len() as u64,
         links_max: config.session.links_max,
@@ -150,6 +158,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
         spool: spool.as_ref().map(SpoolThread::report),
+        rates: Some(rates.report()),
         slots: slots.as_ref().map(SlotsThread::state),
         sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
@@ -167,7 +176,7 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, spool, records, shards, slots, control, smpp, smpp_tls })
+    Ok(Node { store, spool, rates, records, shards, slots, control, smpp, smpp_tls })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
@@ -224,6 +233,7 @@ const SYSTEM_ID_MAX: usize = smpp::limits::SYSTEM_ID_SIZE_MAX - 1;
 fn shard_parts(
     options: ShardOptions,
     plan: &Arc<Plan>,
+    pool: &Arc<NodePool>,
     post: Post,
     desks: &mut Vec<ShardDesk>,
 ) -> ShardParts {
@@ -233,6 +243,7 @@ fn shard_parts(
     ShardParts {
         options,
         plan: plan.clone(),
+        pool: pool.clone(),
         post,
         store: None,
         spool: None,
@@ -313,6 +324,7 @@ fn end(node: Node) -> anyhow::Result<()> {
         let spool_ended = if ended.is_ok() { spool.join() } else { spool.end() };
         spool_ended.map_err(anyhow::Error::msg)?;
     }
+    node.rates.end().map_err(anyhow::Error::msg)?;
     ended?;
     if let Some(records) = node.records {
         records.join().map_err(anyhow::Error::msg)?;

@@ -7,6 +7,8 @@ pub struct Counters {
     pub connections: u64,
     /// Binds accepted.
     pub binds: u64,
+    /// Most binds that stood at once, of all accounts together.
+    pub binds_most: u64,
     /// Binds refused, by command_status.
     pub binds_refused: Tally<u32>,
     /// submit_sm and data_sm seen.

@@ -152,6 +152,7 @@ fn counters_of(counters: &Counters) -> Value {
     let Counters {
         connections,
         binds,
+        binds_most,
         binds_refused,
         submits,
         unkeyed,
@@ -173,6 +174,7 @@ fn counters_of(counters: &Counters) -> Value {
     json!({
         "connections": connections,
         "binds": binds,
+        "binds_most": binds_most,
         "binds_refused": by_status(binds_refused),
         "submits": submits,
         "unkeyed": unkeyed,

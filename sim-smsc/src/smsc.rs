@@ -282,6 +282,8 @@ impl<L: Copy> Site<L> {
                 if kind.may_receive() {
                     account.receivers.push(from.slot);
                 }
+                let standing = self.accounts.iter().map(|account| u64::from(account.binds)).sum();
+                self.counters.binds_most = self.counters.binds_most.max(standing);
                 self.actions.push_back(Action::AcceptBind { link, sequence });
             }
             Err(status) => {

@@ -46,6 +46,11 @@ pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
         let worst = steady + 2 * shards * open * size_of::<shard::RecordWord>() as u64;
         bound.summands.push(Summand { holder: "records", worst, steady });
     }
+    bound.summands.push(Summand {
+        holder: "limits",
+        worst: relay::LIMITS_OCTETS,
+        steady: relay::LIMITS_OCTETS,
+    });
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound
 }

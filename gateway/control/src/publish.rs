@@ -16,8 +16,8 @@ use crate::config::{self, Built, Config, Mistake, Place};
 use crate::names::NamesThread;
 use crate::source::{Origin, Standing, StandingView, Version};
 use arc_swap::ArcSwap;
-use shard::Plan;
 use shard::limits::MemoryBound;
+use shard::{NodePool, Plan};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +60,8 @@ impl ConfigState {
 pub struct PublishOptions {
     /// What the shards were started with.
     pub plan: Arc<Plan>,
+    /// Gets the first tokens of new limits before shards ask for them.
+    pub pool: Arc<NodePool>,
     /// Whether a spool runs; without one no customer can be in store and forward.
     pub has_spool: bool,
     /// Shards of the node.
@@ -214,6 +216,10 @@ impl Worker {
         }
         self.generation += 1;
         self.options.names.follow(names, LOOK_UP_MAX);
+        let left_out = self.options.pool.prime(plan.snapshot.limit_table().specs());
+        if left_out > 0 {
+            tracing::error!(left_out, "limits without room are not kept: restart the node");
+        }
         self.options.record_names.follow(&plan.snapshot);
         self.options.authenticator.replace(credentials, self.generation);
         let published = Published { generation: self.generation, plan: Some(plan.clone()) };

@@ -1,7 +1,7 @@
 //! Customers as a shard sees them: their sessions here, what other shards announced, and what waits for them.
 
 use crate::arena::{Arena, List};
-use crate::limit::Bucket;
+use crate::limit::{Bucket, NO_LIMIT};
 use crate::message::{AccountId, Key, LinkKey, ShardIndex};
 use crate::snapshot::{Deduplicate, Mode, Snapshot, UnknownOutcome};
 use core::time::Duration;
@@ -28,11 +28,21 @@ pub(crate) struct Session {
     pub(crate) window: u32,
     /// Unanswered deliver_sm on it; at most `window`.
     pub(crate) in_flight: u32,
+    /// What it may submit.
+    pub(crate) pace: Bucket,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { link: LinkKey(0), account: 0, may_submit: false, may_receive: false, window: 0, in_flight: 0 }
+        Self {
+            link: LinkKey(0),
+            account: 0,
+            may_submit: false,
+            may_receive: false,
+            window: 0,
+            in_flight: 0,
+            pace: Bucket::default(),
+        }
     }
 }
 
@@ -45,7 +55,10 @@ pub(crate) struct AccountState {
     /// False when the snapshot in force does not hold it.
     pub(crate) known: bool,
     pub(crate) mode: Mode,
-    pub(crate) bucket: Bucket,
+    /// Place of its rate in the table of limits.
+    pub(crate) limit: u32,
+    /// Its place in the snapshot in force; of no use when it is not known.
+    pub(crate) snapshot_place: u32,
     pub(crate) unknown_outcome: UnknownOutcome,
     pub(crate) unknown_status: CommandStatus,
     pub(crate) deduplicate: Deduplicate,
@@ -150,7 +163,9 @@ impl AccountState {
         self.known = account.is_some();
         if let Some(account) = account {
             self.mode = account.mode;
-            self.bucket.set(account.rate, account.burst);
+            let place = snapshot.account_place(self.id).unwrap_or_default();
+            self.snapshot_place = place;
+            self.limit = snapshot.limit_table().of_account(place);
             self.unknown_outcome = account.unknown_outcome;
             self.unknown_status = account.unknown_status;
             self.deduplicate = account.deduplicate;
@@ -220,7 +235,8 @@ impl Accounts {
             epoch: self.epoch,
             known: false,
             mode: Mode::Relay,
-            bucket: Bucket::default(),
+            limit: NO_LIMIT,
+            snapshot_place: 0,
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
             deduplicate: Deduplicate::Off,

@@ -130,6 +130,8 @@ counters! {
         store_outages,
         /// Records that nobody drew in time; a fault of the shard.
         records_lost,
+        /// Times a message passed a limit for which the node's table had no room.
+        limits_without_room,
         /// Gauge: open submits.
         messages_open,
         /// Gauge: open deliveries.

@@ -5,6 +5,7 @@ use crate::circuit::Outcome;
 use crate::health::standing;
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
+use crate::limit::{Charges, segments};
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
 use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
@@ -12,7 +13,7 @@ use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
 use crate::resubmit::Novelty;
-use crate::route::{Chooser, Encoding, RouteQuestion, mix};
+use crate::route::{CampaignId, Chooser, Encoding, RouteQuestion, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
 use crate::snapshot::{Correlate, Mode};
 use crate::vendor::Way;
@@ -105,13 +106,69 @@ impl Relay {
         if !account.known {
             return Err(Refusal::MayNotSubmit);
         }
+        if !self.snapshot.accounts()[account.snapshot_place as usize].sources.allow(submission.source) {
+            return Err(Refusal::SourceNotAllowed);
+        }
         if !self.receipts_room && submission.wants_receipt() {
             return Err(Refusal::ReceiptsFull);
         }
-        if !account.bucket.take(arrival.now) {
-            return Err(Refusal::RateOver);
+        let charges = self.charges(session_key, arrival, submission)?;
+        let entered = self.enter_charged(arrival, frame, submission, session_key, charges.campaign);
+        match entered {
+            Ok(Entered::New(_)) => self.limiter.take(&charges),
+            _ => self.limiter.leave(&charges),
         }
-        let account = account.id;
+        entered
+    }
+
+    /// What the message costs, once it is known that all its limits have it. Its customer's have been paid: they count
+    /// what is submitted, the others what is let in.
+    #[inline]
+    fn charges(
+        &mut self,
+        session: Key,
+        arrival: &Arrival,
+        submission: &Submission<'_>,
+    ) -> Result<Charges, Refusal> {
+        let now = arrival.now;
+        self.limiter.set_time(arrival.unix_seconds);
+        let pace = &mut self.sessions[session].pace;
+        if !pace.has(now) {
+            return Err(Refusal::BindRateOver);
+        }
+        let mut own = Charges::NONE;
+        own.add(self.accounts[self.sessions[session].account].limit, 1);
+        let mut carried = Charges::NONE;
+        if let Some(number) = self.snapshot.limit_table().of_source(submission.source) {
+            let tokens = segments(submission);
+            carried.campaign = number.campaign;
+            carried.add(number.own, tokens);
+            if number.asks_carrier() {
+                let network = self.snapshot.networks().find(submission.destination);
+                let (campaign, day) = number.to(self.snapshot.limit_table().carrier(network));
+                carried.add(campaign, tokens);
+                carried.add(day, tokens);
+            }
+        }
+        self.limiter.check(now, &own)?;
+        self.limiter.check(now, &carried).inspect_err(|_| self.limiter.leave(&own))?;
+        self.limiter.take(&own);
+        self.sessions[session].pace.take(now);
+        Ok(carried)
+    }
+
+    /// The rest of the way in, limits apart.
+    #[inline]
+    fn enter_charged(
+        &mut self,
+        arrival: &Arrival,
+        frame: Frame<'_>,
+        submission: &Submission<'_>,
+        session_key: Key,
+        campaign: Option<CampaignId>,
+    ) -> Result<Entered, Refusal> {
+        let place = self.sessions[session_key].account;
+        let account = self.accounts[place].id;
         let (novelty, fingerprint) = self.novelty(arrival.now, place, submission);
         match novelty {
             Novelty::New => {}
@@ -123,7 +180,7 @@ impl Relay {
             account,
             source: submission.source,
             destination: submission.destination,
-            campaign: None,
+            campaign,
             encoding,
             unix_seconds: arrival.unix_seconds,
         });
@@ -198,15 +255,16 @@ impl Relay {
         if self.messages[key].epoch != self.epoch {
             self.route_again(key);
         }
-        let Self { snapshot, vendors, vendor_links, messages, health, .. } = self;
+        let Self { snapshot, vendors, vendor_links, messages, health, limiter, .. } = self;
         let message = &messages[key];
         let queue_max = snapshot.limits().queue_max;
         if message.origin.is_served() {
-            let vendor = &mut vendors[message.vendor];
+            let place = message.vendor;
+            let vendor = &mut vendors[place];
             if vendor.through_nodes && matches!(message.origin, Origin::Node { .. }) {
                 return Choice::Down; // another node's message never goes to a third
             }
-            return match vendor.way_of(now, vendor_links, queue_max, message.vendor, false) {
+            return match vendor.way_of(now, vendor_links, limiter, queue_max, place, false) {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
@@ -214,7 +272,7 @@ impl Relay {
         let roams = message.returns < snapshot.limits().attempts_max;
         if message.stays {
             let vendor = message.vendor;
-            return vendors[vendor].way_of(now, vendor_links, queue_max, vendor, roams).1;
+            return vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams).1;
         }
         let mut second = Choice::Down;
         let mut chooser = Chooser::new(snapshot.routes().plan(message.plan), message.draw);
@@ -228,7 +286,7 @@ impl Relay {
             else {
                 continue;
             };
-            match (vendors[vendor].way_of(now, vendor_links, queue_max, vendor, roams), second) {
+            match (vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams), second) {
                 ((true, choice), _) => return choice,
                 ((false, Choice::Down), _) => {}
                 ((false, Choice::Full), Choice::Down) => second = Choice::Full,
@@ -255,7 +313,7 @@ impl Relay {
             account: self.accounts[message.account].id,
             source,
             destination,
-            campaign: None,
+            campaign: self.snapshot.limit_table().campaign_of(source),
             encoding: message.encoding,
             unix_seconds,
         });
@@ -355,7 +413,8 @@ impl Relay {
                 self.close_message(key);
                 continue;
             }
-            let Way::Link(link) = self.vendors[vendor].way(now, &mut self.vendor_links) else { break };
+            let way = self.vendors[vendor].way(now, &mut self.vendor_links, &mut self.limiter);
+            let Way::Link(link) = way else { break };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
             self.hand(now, key, vendor, link);
         }

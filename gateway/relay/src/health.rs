@@ -2,7 +2,6 @@
 
 use crate::circuit::{Circuit, CircuitChange, CircuitState, Outcome, RouteCircuits};
 use crate::message::{Key, VendorId};
-use crate::open::Origin;
 use crate::relay::Relay;
 use crate::route::{Candidate, Encoding, PlanIndex, RouteTable, Standing};
 use crate::snapshot::Snapshot;
@@ -166,7 +165,7 @@ impl Relay {
 /// The stable number of a message's plan; nothing for one that is served for another shard or was routed by another
 /// snapshot.
 fn plan_of(routes: &RouteTable, epoch: u32, message: &crate::open::Message) -> Option<u64> {
-    let is_ours = !matches!(message.origin, Origin::Shard { .. });
+    let is_ours = !message.origin.is_served();
     (is_ours && message.epoch == epoch).then(|| routes.identity(message.plan))
 }
 

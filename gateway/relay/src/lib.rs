@@ -7,7 +7,7 @@
 //! customer's submit_sm                                            customer's submit_sm_resp
 //!      |                                                                     ^
 //!   admit (rights, window, size, validity, destination)                      |
-//!   limit (token bucket of the account)                        answer <- correlate (store: Remember)
+//!   limit (bind, customer, number, ...)                        answer <- correlate (store: Remember)
 //!   route (longest prefix -> plan: priority, weight)               |          ^
 //!      |                                                           |          | status 0
 //!   place: link with a free slot? -> Written -> vendor's answer ---+----------+
@@ -86,7 +86,14 @@ pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, M
 pub use health::{CircuitNotice, VendorHealth};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
-pub use limit::Scope;
+pub use limit::{
+    ASKS_MAX, ATT_RULES, ATT_TRIAL, Answer, Ask, AskKind, AttRule, AttScope, Brand, Campaign, Carrier,
+    CarrierRules, Grant, Holders, LEASE_LIFE, LIMITS_CONFIGURED_MAX, LIMITS_MAX, LIMITS_OCTETS,
+    LeaseCounters, Leases, LimitId, LimitShown, LimitSpec, LimitTable, LimitsInput, Measure, NodeOptions,
+    NodeTokens, NumberKind, Opened, PlainWord, Scope, Sizes, Slot, SourceNumber, Sources, TMOBILE_TIERS,
+    Take, TokenBook, TokenPool, TokenView, WhenAway, Word, att_rule, by_minute, limits_of, pacific_day,
+    tmobile_cap,
+};
 pub use message::{
     AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };

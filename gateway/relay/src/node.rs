@@ -11,6 +11,7 @@
 //! sent, or that nobody knows.
 
 use crate::admit::Submission;
+use crate::circuit::Outcome;
 use crate::in_flight::addresses;
 use crate::input::Arrival;
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, VendorId};
@@ -85,6 +86,7 @@ impl Relay {
             bind.rests_until = now + NODE_REST;
         }
         self.counters.traffic.node_unsent += 1;
+        self.note_ended(now, message.0, Outcome::Void);
         self.leave_link(message.0);
         let attempts_max = self.snapshot.limits().attempts_max;
         self.records.unsent(message.0);

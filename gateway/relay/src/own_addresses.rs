@@ -118,7 +118,7 @@ impl Relay {
         let routes = snapshot.routes();
         message.wire.clear();
         trim(&mut message.wire);
-        let is_routed = !matches!(message.origin, crate::open::Origin::Shard { .. });
+        let is_routed = !message.origin.is_served();
         let place = vendors[message.vendor].snapshot_place;
         let candidates = if is_routed { routes.plan(message.plan) } else { &[] };
         let candidate = candidates.iter().find(|one| Some(one.vendor) == place);

@@ -39,11 +39,23 @@ pub enum Refusal {
     SpoolAway,
     /// The queue of records is full, and the policy is to take nothing that would leave none.
     RecordsFull,
+    /// The customer may not send from this address.
+    SourceNotAllowed,
+    /// More messages per second than one session may send.
+    BindRateOver,
+    /// More segments per second than the source number may send.
+    NumberRateOver,
+    /// More segments per second than the campaign may send to that network.
+    CampaignRateOver,
+    /// The brand has sent all that it may send in a day.
+    BrandDayOver,
+    /// One message of more segments than any second or share of a node holds: it will never pass.
+    SegmentsOver,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -61,6 +73,12 @@ impl Refusal {
         Self::SpoolFull,
         Self::SpoolAway,
         Self::RecordsFull,
+        Self::SourceNotAllowed,
+        Self::BindRateOver,
+        Self::NumberRateOver,
+        Self::CampaignRateOver,
+        Self::BrandDayOver,
+        Self::SegmentsOver,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -88,6 +106,12 @@ impl Refusal {
             Self::SpoolFull => "spool_full",
             Self::SpoolAway => "spool_away",
             Self::RecordsFull => "records_full",
+            Self::SourceNotAllowed => "source_not_allowed",
+            Self::BindRateOver => "bind_rate_over",
+            Self::NumberRateOver => "number_rate_over",
+            Self::CampaignRateOver => "campaign_rate_over",
+            Self::BrandDayOver => "brand_day_over",
+            Self::SegmentsOver => "segments_over",
         }
     }
 
@@ -95,8 +119,14 @@ impl Refusal {
     pub const fn status(self) -> CommandStatus {
         match self {
             Self::MayNotSubmit => CommandStatus::ESME_RINVBNDSTS,
-            Self::WindowOver | Self::RateOver => CommandStatus::ESME_RTHROTTLED,
-            Self::TooLong => CommandStatus::ESME_RINVMSGLEN,
+            Self::WindowOver
+            | Self::RateOver
+            | Self::BindRateOver
+            | Self::NumberRateOver
+            | Self::CampaignRateOver
+            | Self::BrandDayOver => CommandStatus::ESME_RTHROTTLED,
+            Self::TooLong | Self::SegmentsOver => CommandStatus::ESME_RINVMSGLEN,
+            Self::SourceNotAllowed => CommandStatus::ESME_RINVSRCADR,
             Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
             Self::NoVendor | Self::SpoolAway => CommandStatus::ESME_RSYSERR,

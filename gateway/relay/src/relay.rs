@@ -10,6 +10,7 @@ use crate::gather_table::Gather;
 use crate::health::Health;
 use crate::in_flight::InFlight;
 use crate::input::Arrival;
+use crate::limit::{Bucket, Limiter, TokenPool, own_pool};
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::node::NodeAnswer;
@@ -79,6 +80,7 @@ pub struct Relay {
     pub(crate) accounts: Accounts,
     pub(crate) vendor_links: Arena<VendorLink>,
     pub(crate) vendors: Vendors,
+    pub(crate) limiter: Limiter,
     pub(crate) health: Health,
 
     pub(crate) messages: Arena<Message>,
@@ -139,15 +141,19 @@ pub(crate) enum Party {
 const LINKS_MAX: u32 = 1 << 20;
 
 impl Relay {
-    /// A relay without links.
+    /// A relay without links that shares its limits with nobody.
     pub fn new(options: RelayOptions, snapshot: Arc<Snapshot>) -> Self {
+        Self::with_pool(options, snapshot, own_pool())
+    }
+
+    /// A relay without links that takes its tokens from that pool.
+    pub fn with_pool(options: RelayOptions, snapshot: Arc<Snapshot>, pool: Box<dyn TokenPool>) -> Self {
         let limits = *snapshot.limits();
         let mut vendors = Vendors::new();
         vendors.apply(&snapshot, &snapshot);
         let records = Records::new(snapshot.records(), options.started_at);
         Self {
             options,
-            snapshot,
             epoch: 0,
             draining: false,
             receipts_room: true,
@@ -159,6 +165,7 @@ impl Relay {
             accounts: Accounts::new(options.seed),
             vendor_links: Arena::new(LINKS_MAX),
             vendors,
+            limiter: Limiter::new(pool, Arc::clone(&snapshot)),
             health: Health::default(),
             messages: Arena::new(limits.messages_max),
             store_waits: List::default(),
@@ -184,6 +191,7 @@ impl Relay {
             node_answers: VecDeque::new(),
             records,
             counters: Counters::default(),
+            snapshot,
             #[cfg(feature = "mutations")]
             mutation: None,
         }
@@ -204,6 +212,12 @@ impl Relay {
         self.records.set_on(self.snapshot.records());
         self.accounts.apply();
         self.vendors.apply(&old, &self.snapshot);
+        self.limiter.apply(&self.snapshot);
+        for key in self.sessions.keys_of(|_| true) {
+            let account = self.accounts[self.sessions[key].account].id;
+            let rate = self.snapshot.account(account).map_or(0, |account| account.bind_rate);
+            self.sessions[key].pace.set(rate, rate);
+        }
         for place in self.vendors.places() {
             let vendor = &self.vendors[place];
             let Some(at) = vendor.snapshot_place else {
@@ -240,6 +254,10 @@ impl Relay {
             may_receive: kind.may_receive() && window > 0,
             window,
             in_flight: 0,
+            pace: {
+                let rate = self.snapshot.account(account).map_or(0, |account| account.bind_rate);
+                Bucket::new(rate, rate)
+            },
         };
         let may_receive = session.may_receive;
         self.parties.insert(link, Party::Customer(key));
@@ -437,6 +455,7 @@ impl Relay {
         self.resubmits.expire(now);
         self.expire_gathers(now);
         self.spool_tick(now);
+        self.limiter.tick();
         self.advance_circuits(now);
         for place in self.vendors.places() {
             self.vendor_tick(now, place);
@@ -533,6 +552,7 @@ impl Relay {
         counters.traffic.unresolved_open = u64::from(self.unresolved.len());
         counters.traffic.resubmits_open = u64::from(self.resubmits.len());
         counters.spool.open = self.spooled_open();
+        counters.traffic.limits_without_room = self.limiter.unlimited;
         counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();
         counters
     }

@@ -2,6 +2,7 @@
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
 use crate::circuit::CircuitRules;
+use crate::limit::{LimitTable, LimitsInput, Sources, WhenAway};
 use crate::message::{AccountId, VendorId};
 use crate::network::{NetworkRule, Networks};
 use crate::numbers::{self, KeywordRule, NumberOwners, Numbers};
@@ -20,10 +21,16 @@ pub struct Account {
     pub id: AccountId,
     /// system_id of its binds; for reports only.
     pub name: Box<str>,
-    /// What it may send in one second over all binds of this shard; 0 = unlimited.
+    /// What it may send in one second over all binds on all nodes; 0 = unlimited.
     pub rate: u32,
-    /// What it may send at once after a silence, in messages; at least 1 where there is a rate.
+    /// What it may send above the rate in any interval, in messages; at least 1 where there is a rate.
     pub burst: u32,
+    /// What one session may send in one second; 0 = unlimited.
+    pub bind_rate: u32,
+    /// What its rate means while Redis is away.
+    pub when_away: WhenAway,
+    /// From which addresses it may send.
+    pub sources: Sources,
     /// When its messages are acknowledged.
     pub mode: Mode,
     /// What to do when nobody knows whether a vendor has the message.
@@ -49,6 +56,9 @@ impl Account {
             name: name.into(),
             rate: 0,
             burst: 0,
+            bind_rate: 0,
+            when_away: WhenAway::default(),
+            sources: Sources::any(),
             mode: Mode::Relay,
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
@@ -126,6 +136,12 @@ pub struct Vendor {
     pub name: Box<str>,
     /// What one bind may send in one second; 0 = unlimited. Messages over it wait.
     pub rate_per_bind: u32,
+    /// What all binds on all nodes may send in one second; 0 = unlimited. Messages over it wait.
+    pub rate: u32,
+    /// What they may send above that rate in any interval, in messages.
+    pub burst: u32,
+    /// What the rate means while Redis is away.
+    pub when_away: WhenAway,
     /// How long nothing is sent to it after it answered ESME_RTHROTTLED. Zero = no pause.
     pub throttle_pause: Duration,
     /// How its receipts write the ids that its answers gave.
@@ -143,6 +159,9 @@ impl Vendor {
             id: VendorId::of_name(name.as_bytes()),
             name: name.into(),
             rate_per_bind: 0,
+            rate: 0,
+            burst: 0,
+            when_away: WhenAway::default(),
             throttle_pause: Duration::from_secs(1),
             id_rule: IdRule::default(),
             error_map: Vec::new(),
@@ -257,6 +276,8 @@ pub struct SnapshotInput {
     pub routes: Vec<Route>,
     /// Keywords of numbers that customers share.
     pub keywords: Vec<KeywordRule>,
+    /// Source numbers, campaigns and brands, and what carriers allow them.
+    pub carriers: LimitsInput,
     /// Which mobile network a destination belongs to.
     pub networks: Vec<NetworkRule>,
     /// The bounds.
@@ -282,6 +303,7 @@ pub struct Snapshot {
     numbers: Numbers,
     networks: Networks,
     routes: RouteTable,
+    limit_table: LimitTable,
     limits: Limits,
     correlate: Correlate,
     spool: Option<SpoolRules>,
@@ -320,6 +342,31 @@ pub enum Mistake {
     UnknownStatusOk {
         /// The account.
         account: usize,
+    },
+    /// A source number is not 1 to 20 digits.
+    SourceNumberInvalid {
+        /// The source number.
+        number: usize,
+    },
+    /// A source number stands there already.
+    SourceNumberTwice {
+        /// The one that came later.
+        number: usize,
+    },
+    /// The campaign of a source number is not among the campaigns.
+    SourceCampaignUnknown {
+        /// The source number.
+        number: usize,
+    },
+    /// A campaign's class is none, or its brand is not among the brands.
+    CampaignInvalid {
+        /// The campaign.
+        campaign: usize,
+    },
+    /// More limits than a node has room for.
+    LimitsTooMany {
+        /// At most so many.
+        max: usize,
     },
     /// A number is not 1 to 20 digits.
     NumberInvalid {
@@ -485,6 +532,8 @@ impl Snapshot {
         numbers::add_keywords(&mut numbers, &input.keywords, &account_places, &mut mistakes);
         let networks = Networks::compile(&input.networks, &mut mistakes);
         check_limits(&input.limits, &mut mistakes);
+        let limit_table =
+            LimitTable::compile(&input.accounts, &input.vendors, &networks, &input.carriers, &mut mistakes);
         check_circuits(&input.circuits, &mut mistakes);
         let known =
             Known { accounts: &account_places, vendor_places: &vendor_places, vendors: &input.vendors };
@@ -501,6 +550,7 @@ impl Snapshot {
             numbers,
             networks,
             routes,
+            limit_table,
             limits: input.limits,
             correlate: input.correlate,
             spool: input.spool,
@@ -564,6 +614,16 @@ impl Snapshot {
     /// The compiled routes.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
+    }
+
+    /// How much may go through.
+    pub fn limit_table(&self) -> &LimitTable {
+        &self.limit_table
+    }
+
+    /// The place of an account in [`Snapshot::accounts`].
+    pub(crate) fn account_place(&self, id: AccountId) -> Option<u32> {
+        self.account_places.get(&id).copied()
     }
 
     /// The bounds.

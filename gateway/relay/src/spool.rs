@@ -226,7 +226,7 @@ impl Relay {
             account: entry.account,
             source: view.source.digits,
             destination: view.destination.digits,
-            campaign: None,
+            campaign: self.snapshot.limit_table().campaign_of(view.source.digits),
             encoding,
             unix_seconds: self.spool.unix_seconds.into(),
         });

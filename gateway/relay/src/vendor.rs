@@ -4,7 +4,7 @@ use crate::arena::{Arena, List};
 use crate::circuit::Circuit;
 use crate::counters::VendorTraffic;
 use crate::forward::Choice;
-use crate::limit::Bucket;
+use crate::limit::{Bucket, Limiter, NO_LIMIT};
 use crate::message::{Key, LinkKey, ShardIndex, VendorId};
 use crate::snapshot::{Snapshot, VENDORS_MAX, Vendor};
 use foldhash::fast::FixedState;
@@ -78,6 +78,8 @@ pub(crate) struct VendorState {
     pub(crate) id: VendorId,
     /// Its place in the snapshot in force, if it is there.
     pub(crate) snapshot_place: Option<u16>,
+    /// Place of its rate in the table of limits.
+    limit: u32,
     /// What the last snapshot that held it said of it, while the one in force does not: by that its messages finish.
     last: Option<Box<Vendor>>,
     /// Binds here that may submit, in the order of binding; without any, links to nodes that have some.
@@ -96,6 +98,8 @@ pub(crate) struct VendorState {
     pub(crate) queue: List,
     /// They wait for the pace, not for window slots.
     queue_paced: bool,
+    /// They wait for the vendor's rate, so that no other bind helps.
+    queue_limited: bool,
     pub(crate) elsewhere: SmallVec<[Elsewhere; 4]>,
     /// Where the round over `elsewhere` goes on.
     turn_elsewhere: usize,
@@ -110,6 +114,8 @@ pub(crate) enum Way {
     Link(Key),
     /// All binds with free slots are over their pace: wait, do not go elsewhere.
     Paced,
+    /// The vendor is over its rate, whichever bind it were: wait, do not go elsewhere.
+    Limited,
     /// Binds are here, but full, blocked or paused.
     Busy,
     /// Only through this shard; `room` tells whether it has free slots as far as we know.
@@ -128,12 +134,12 @@ pub(crate) enum Way {
 impl VendorState {
     /// The way for one more message. A pace's token is taken with `Way::Link`.
     #[inline]
-    pub(crate) fn way(&mut self, now: Instant, links: &mut Arena<VendorLink>) -> Way {
+    pub(crate) fn way(&mut self, now: Instant, links: &mut Arena<VendorLink>, limiter: &mut Limiter) -> Way {
         let count = self.links.len();
         if count == 0 {
             return self.way_elsewhere();
         }
-        self.queue_paced = false;
+        (self.queue_paced, self.queue_limited) = (false, false);
         if now < self.paused_until {
             return Way::Busy;
         }
@@ -148,13 +154,20 @@ impl VendorState {
             if link.blocked || link.in_flight >= link.window {
                 continue;
             }
-            if link.pace.take(now) {
+            if link.pace.has(now) {
+                // The node that holds the bind pays for what comes to it through another.
+                if !self.through_nodes && !limiter.take_one(now, self.limit) {
+                    way = Way::Limited;
+                    break;
+                }
+                link.pace.take(now);
                 self.turn = if place + 1 < count { place + 1 } else { 0 };
                 return Way::Link(key);
             }
             way = Way::Paced;
         }
         self.queue_paced = way == Way::Paced;
+        self.queue_limited = way == Way::Limited;
         way
     }
 
@@ -166,6 +179,7 @@ impl VendorState {
         &mut self,
         now: Instant,
         links: &mut Arena<VendorLink>,
+        limiter: &mut Limiter,
         queue_max: u32,
         place: u16,
         roams: bool,
@@ -175,9 +189,10 @@ impl VendorState {
             _ if self.knows_nodes && roams && self.through_nodes && self.is_bound_elsewhere() => {
                 self.way_elsewhere() // our own bind on another shard comes before another node
             }
-            0 => self.way(now, links),
+            0 => self.way(now, links, limiter),
             _ if self.links.is_empty() => self.way_elsewhere(), // they are being moved away
-            _ if self.queue_paced => Way::Paced,                // nobody overtakes those who wait
+            _ if self.queue_limited => Way::Limited,
+            _ if self.queue_paced => Way::Paced, // nobody overtakes those who wait
             _ => Way::Busy,
         };
         let way = match way {
@@ -187,7 +202,7 @@ impl VendorState {
         let wait = if waiting < queue_max { Choice::Queue { vendor: place } } else { Choice::Full };
         match way {
             Way::Link(link) => (true, Choice::Link { vendor: place, link }),
-            Way::Paced => (wait != Choice::Full, wait),
+            Way::Paced | Way::Limited => (wait != Choice::Full, wait),
             Way::Busy => (false, wait),
             Way::Shard { shard, room: true } => (true, Choice::Shard { vendor: place, shard }),
             Way::Shard { shard, room: false } => {
@@ -318,6 +333,7 @@ impl Vendors {
     /// Takes over another snapshot's vendors; `old` is the one before it.
     pub(crate) fn apply(&mut self, old: &Snapshot, snapshot: &Snapshot) {
         for state in &mut self.states {
+            state.limit = NO_LIMIT;
             if let Some(at) = state.snapshot_place.take()
                 && snapshot.vendor_place(state.id).is_none()
             {
@@ -330,7 +346,9 @@ impl Vendors {
                 self.places.push(NOWHERE);
                 continue;
             };
-            self.states[usize::from(place)].snapshot_place = Some(snapshot_place as u16);
+            let state = &mut self.states[usize::from(place)];
+            state.snapshot_place = Some(snapshot_place as u16);
+            state.limit = snapshot.limit_table().of_vendor(snapshot_place as u16);
             self.places.push(place);
         }
     }
@@ -388,6 +406,7 @@ fn new_state(id: VendorId) -> VendorState {
     VendorState {
         id,
         snapshot_place: None,
+        limit: NO_LIMIT,
         last: None,
         links: Vec::new(),
         through_nodes: false,
@@ -397,6 +416,7 @@ fn new_state(id: VendorId) -> VendorState {
         paused_until: Instant::default(),
         queue: List::default(),
         queue_paced: false,
+        queue_limited: false,
         elsewhere: SmallVec::new(),
         turn_elsewhere: 0,
         traffic: VendorTraffic::default(),

@@ -1,9 +1,9 @@
 //! The steady state allocates nothing: counted, for submits alone and for the whole cycle with receipts.
 
 use gateway_relay::{
-    Account, AccountId, Arrival, Correlate, Correlation, LinkKey, MO_GATHERED_MAX, Output, Relay,
-    RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, StoreAnswer, StoreOp, Vendor, VendorId,
-    WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Correlation, LimitsInput, LinkKey, MO_GATHERED_MAX, NumberKind,
+    Output, Relay, RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, SourceNumber, Sources,
+    StoreAnswer, StoreOp, Vendor, VendorId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, EsmClass, Npi, RegisteredDelivery, Ton};
@@ -33,11 +33,25 @@ fn relay(correlate: Correlate, records: bool) -> Relay {
     };
     let input = SnapshotInput {
         accounts: vec![Account {
+            rate: 10_000_000,
+            burst: 10_000_000,
+            bind_rate: 10_000_000,
+            sources: Sources::of(["1202*"]),
             numbers: vec!["12025550100".into()],
             reassemble: true,
             ..Account::new("acme")
         }],
-        vendors: vec![Vendor::new("north")],
+        vendors: vec![Vendor { rate: 10_000_000, burst: 10_000_000, ..Vendor::new("north") }],
+        carriers: LimitsInput {
+            numbers: vec![SourceNumber {
+                digits: "12025550100".into(),
+                kind: NumberKind::TollFree,
+                campaign: None,
+                rate_milli: Some(10_000_000_000),
+                burst: Some(100_000_000),
+            }],
+            ..LimitsInput::default()
+        },
         routes: vec![route],
         correlate,
         records,

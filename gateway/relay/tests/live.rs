@@ -33,7 +33,8 @@ fn snapshot(vendors: &[&str], change: impl FnOnce(&mut Account)) -> Arc<Snapshot
         account: None,
         priority: priority as u32,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1 }],
+        vendors: vec![WeightedVendor { vendor: VendorId::of_name(name.as_bytes()), weight: 1, price: None }],
+        ..Route::default()
     };
     let vendor = |name: &&str| Vendor { id_rule: IdRule::HexToDecimal, ..Vendor::new(name) };
     let input = SnapshotInput {

@@ -29,12 +29,20 @@ fn vendor(name: &str) -> VendorId {
 
 /// A relay with a customer whose messages go to `first`, else to `second`.
 fn relay() -> Relay {
+    relay_with(relay::Rewrite::default())
+}
+
+/// The same, with other addresses on their way to both.
+fn relay_with(rewrite: relay::Rewrite) -> Relay {
     let route = |(priority, name): (usize, &str)| Route {
         prefix: "".into(),
         account: None,
         priority: priority as u32,
         unknown_outcome: None,
-        vendors: vec![WeightedVendor { vendor: vendor(name), weight: 1 }],
+        conditions: relay::Conditions::default(),
+        cheapest: false,
+        rewrite: rewrite.clone(),
+        vendors: vec![WeightedVendor { vendor: vendor(name), weight: 1, price: None }],
     };
     let input = SnapshotInput {
         accounts: vec![Account { rate: 5, burst: 5, ..Account::new("customer") }],
@@ -300,6 +308,25 @@ fn what_waits_for_a_node_that_is_gone_is_dropped() {
     assert!(relay.is_empty());
     submit(&mut relay, START, SESSION, 3);
     assert_eq!(outcomes(&mut relay).last(), Some(&(3, SubmitOutcome::Unsent)), "no session, no service");
+}
+
+/// The node that routes a message changes its addresses; the one that sends it changes nothing.
+#[test]
+fn addresses_are_rewritten_once() {
+    let mut relay = relay_with(relay::Rewrite { destination_add: "00".into(), ..relay::Rewrite::default() });
+    assert!(relay.vendor_bound(START, vendor("first"), BIND, BindKind::Transceiver, 10));
+    assert!(relay.node_session_bound(vendor("first"), SESSION));
+    let mut destination = |link: LinkKey| {
+        submit(&mut relay, START, link, 1);
+        let sent = sends(&mut relay);
+        let bytes = relay.bytes(sent[0].1);
+        let frame = Frame::whole(bytes).expect("one PDU");
+        let pdu = Pdu::decode(frame, &smpp::dialect::Dialect::tolerant()).expect("a submit");
+        let Pdu::SubmitSm(submit) = pdu else { panic!("no submit") };
+        String::from_utf8_lossy(submit.destination.digits).into_owned()
+    };
+    assert_eq!(destination(CUSTOMER), "0012025550123");
+    assert_eq!(destination(SESSION), "12025550123");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::ingress::{BindRefusal, CustomerPeer};
 use crate::mail::Mail;
 use crate::nodes::{NodePeer, NodeSession};
 use crate::options::{Plan, ShardOptions};
+use crate::pool::NodePool;
 use crate::records::RecordLine;
 use crate::report::{Latency, LinkTally, VendorReport};
 use crate::slots::Slots;
@@ -95,7 +96,7 @@ pub(crate) struct Lines {
 }
 
 impl ShardApp {
-    pub(crate) fn new(options: ShardOptions, plan: Arc<Plan>, lines: Lines) -> Self {
+    pub(crate) fn new(options: ShardOptions, plan: Arc<Plan>, pool: Arc<NodePool>, lines: Lines) -> Self {
         let relay_options = relay::RelayOptions {
             node: options.node,
             shard: relay::ShardIndex(options.index),
@@ -104,7 +105,7 @@ impl ShardApp {
             seed: options.seed,
         };
         let mut app = ShardApp {
-            relay: Relay::new(relay_options, plan.snapshot.clone()),
+            relay: Relay::with_pool(relay_options, plan.snapshot.clone(), Box::new(pool)),
             options,
             plan,
             peers: Vec::new(),

@@ -60,6 +60,11 @@ impl KeptBind {
         self.is_wanted.get().then(|| self.options.borrow().clone())
     }
 
+    /// The window as last published.
+    pub(crate) fn window(&self) -> u32 {
+        self.options.borrow().window
+    }
+
     /// Whether a link that was made with these options is still what is wanted.
     pub(crate) fn is_still(&self, made_with: &VendorOptions) -> bool {
         self.is_wanted.get() && self.options.borrow().is_same_link(made_with)
@@ -124,8 +129,11 @@ pub(crate) async fn adjust<R: Runtime>(hub: &Hub<R, ShardApp>) {
         }
         hub.with(|app, _| app.note_swap(began));
         R::yield_now().await;
+        if !hub.with(|app, _| Arc::ptr_eq(&app.plan, &plan)) {
+            return; // there is a newer one, and the next round is for it
+        }
     }
-    let kept: Vec<_> = hub.with(|app, _| app.binds.kept.iter().map(|(_, bind)| bind.clone()).collect());
+    let kept: Vec<_> = hub.with(|app, _| app.binds.kept.values().cloned().collect());
     for slice in kept.chunks(SLICE) {
         let began = runtime::monotonic_nanos();
         for bind in slice.iter().filter(|bind| bind.round.get() != round) {
@@ -207,8 +215,8 @@ impl ShardApp {
         self.options.links_max + self.binds.kept.len() + nodes
     }
 
-    /// Another window for a bind that stands.
-    fn change_window(&mut self, links: &mut Links<Token>, id: LinkId, window: u32) {
+    /// Another window for a link that stands.
+    pub(crate) fn change_window(&mut self, links: &mut Links<Token>, id: LinkId, window: u32) {
         let Some(Peer::Vendor(peer)) = self.peer(id).filter(|_| links.is_open(id)) else { return };
         peer.window = window;
         links.widen(id, link::SessionConfig::vendor_side(window).window_in_max, window);

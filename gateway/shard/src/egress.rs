@@ -255,7 +255,7 @@ async fn connect<R: Runtime>(
             vendor: vendor.id,
             bind: number,
             report,
-            window: vendor.window,
+            window: kept.window(),
             bound: false,
             is_leaving: false,
             bound_at: None,
@@ -263,6 +263,9 @@ async fn connect<R: Runtime>(
         };
         app.put_peer(id, Peer::Vendor(peer));
         kept.link.set(Some(id));
+        if kept.window() != vendor.window {
+            app.change_window(links, id, kept.window());
+        }
         if app.draining || !kept.is_still(vendor) {
             links.close(id, CloseReason::Local);
         }

@@ -32,6 +32,7 @@ mod nodes;
 mod options;
 mod outputs;
 mod placement;
+mod pool;
 mod records;
 mod report;
 mod shard;
@@ -47,6 +48,7 @@ pub use options::{
     AddressSlot, BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions, address_slot,
 };
 pub use placement::home_shard;
+pub use pool::{AtomicWord, NodePool, node_pool};
 pub use records::{
     QueriedState, Query, QueryAnswer, RECORD_MAILBOX, RecordPort, RecordWord, WAITING_RECORDS_MAX, WhenFull,
 };

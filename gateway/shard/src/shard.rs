@@ -8,6 +8,7 @@ use crate::listen::{keep_accepting, take};
 use crate::live::follow_plan;
 use crate::mail::{MAILBOX_BATCH, Mail, Post};
 use crate::options::{Plan, ShardOptions};
+use crate::pool::NodePool;
 use crate::records::{QueryAnswer, RecordLine, RecordPort};
 use crate::report::ShardReport;
 use crate::slots::{Slots, SlotsPort};
@@ -32,6 +33,8 @@ pub struct ShardParts {
     pub options: ShardOptions,
     /// The first configuration.
     pub plan: Arc<Plan>,
+    /// The node's tokens, where limits take them from.
+    pub pool: Arc<NodePool>,
     /// Its boxes to and from the other shards.
     pub post: Post,
     /// Its lines to and from the store, where there is one.
@@ -60,7 +63,7 @@ pub struct Listening {
 
 /// Runs one shard until it is told to drain and has. To be the main future of an executor.
 pub async fn run_shard<R: Runtime>(parts: ShardParts) {
-    let ShardParts { options, plan, post, store, spool, records, slots, control, listen } = parts;
+    let ShardParts { options, plan, pool, post, store, spool, records, slots, control, listen } = parts;
     let drained = Rc::new(Bell::default());
     let (store_ops, store_answers) = store.unzip();
     let (spool_ops, spool_answers) = spool.unzip();
@@ -75,7 +78,7 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
         drained: drained.clone(),
     };
     let links_max = options.links_max + wanted(&plan, (options.index, options.shards), None).count();
-    let app = ShardApp::new(options, plan, lines);
+    let app = ShardApp::new(options, plan, pool, lines);
     let hub: Hub<R, ShardApp> = Hub::new(app, HubOptions { links_max, idle_tick: link::limits::TICK_IDLE });
     for (from, receiver) in post.from {
         R::spawn(read_mail::<R>(hub.clone(), from, receiver));

@@ -141,7 +141,9 @@ fn large_plan(version: u64) -> Plan {
                 vendors: vec![WeightedVendor {
                     vendor: VendorId::of_name(vendor_name(number).as_bytes()),
                     weight: 1,
+                    price: None,
                 }],
+                ..Route::default()
             })
             .collect(),
         ..SnapshotInput::default()

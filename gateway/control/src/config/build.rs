@@ -10,13 +10,14 @@ use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
 use crate::names::VendorNames;
 use link::backoff::BackoffOptions;
 use relay::{
-    Account, AccountId, Correlate, KeywordRule, Limits, Mode, NetworkRule, Snapshot, SnapshotInput,
-    SpoolRules, VendorId, WeightedVendor,
+    Account, AccountId, Correlate, KeywordRule, Limits, LimitsInput, Mode, NetworkRule, Snapshot,
+    SnapshotInput, SourceNumber, Sources, SpoolRules, VendorId, WeightedVendor,
 };
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
 use smpp::session::Timers;
 use std::sync::Arc;
 use std::time::Duration;
+use store::lease::rates::RatesOptions;
 use store::spool::SpoolOptions;
 use store::{Durability, StoreOptions};
 
@@ -29,6 +30,10 @@ pub struct Built {
     pub store: Option<StoreOptions>,
     /// The spool to open; none when no customer uses it and none was ever used.
     pub spool: Option<SpoolOptions>,
+    /// Nodes that share limits; 0 = this one is alone.
+    pub nodes_max: u32,
+    /// Who keeps the tokens of limits.
+    pub rates: RatesOptions,
     /// Where records go; none when none are made.
     pub cdr: Option<CdrOptions>,
     /// Account, system_id and proof of every customer.
@@ -96,6 +101,11 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
         plan: Arc::new(plan),
         store: store_options(config),
         spool: spool_options(config),
+        rates: RatesOptions {
+            redis: config.store.redis.as_ref().map(|redis| (redis.options(), config.node.id)),
+            directory: config.node.state_directory.clone(),
+        },
+        nodes_max: config.store.redis.as_ref().map_or(0, |redis| redis.nodes_max),
         cdr: cdr_options(config),
         credentials: config.customers.iter().filter_map(credential).collect(),
         names,
@@ -126,16 +136,22 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
     let account = |customer: &super::Customer| Account {
         rate: customer.rate.value,
         burst: customer.burst,
+        bind_rate: customer.bind_rate,
+        when_away: customer.when_away,
+        sources: Sources::of(customer.sources.iter().map(|source| source.value.as_str())),
         mode: customer.mode,
         unknown_outcome: customer.unknown_outcome,
         deduplicate: customer.deduplicate,
         deduplicate_window: customer.deduplicate_window,
-        numbers: customer.numbers.iter().map(|number| number.value.as_str().into()).collect(),
+        numbers: numbers_of(config, customer),
         reassemble: customer.reassemble,
         ..Account::new(&customer.system_id.value)
     };
     let vendor = |vendor: &Vendor| relay::Vendor {
         rate_per_bind: vendor.rate_per_bind,
+        rate: vendor.rate,
+        burst: vendor.burst,
+        when_away: vendor.when_away,
         throttle_pause: vendor.throttle_pause,
         id_rule: vendor.id_rule,
         encodings: vendor.encodings,
@@ -166,6 +182,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         vendors: config.vendors.iter().map(vendor).collect(),
         routes: config.routes.iter().map(route).collect(),
         keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
+        carriers: carriers(config),
         networks: config.networks.iter().filter_map(network_rule).collect(),
         limits,
         circuits: config.relay.circuits,
@@ -192,6 +209,52 @@ fn keyword_places(config: &Config) -> impl Iterator<Item = (KeywordRule, &Place)
             (KeywordRule { number, keyword: keyword.value.as_str().into(), account }, place)
         })
     })
+}
+
+/// The numbers of a customer, those of `[[number]]` among them, each once.
+fn numbers_of(config: &Config, customer: &super::Customer) -> Vec<Box<str>> {
+    let name = customer.system_id.value.as_str();
+    let told = config.numbers.iter().filter(|number| {
+        number.customer.as_ref().is_some_and(|owner| owner.value == name)
+            && !customer.numbers.iter().any(|own| digits(&own.value) == digits(&number.number.value))
+    });
+    let own = customer.numbers.iter().map(|number| &number.value);
+    own.chain(told.map(|number| &number.number.value)).map(|number| number.as_str().into()).collect()
+}
+
+fn digits(number: &str) -> &str {
+    number.strip_prefix('+').unwrap_or(number)
+}
+
+fn carriers(config: &Config) -> LimitsInput {
+    let number = |number: &super::Number| SourceNumber {
+        digits: number.number.value.as_str().into(),
+        kind: number.kind,
+        campaign: number.campaign.as_ref().map(|campaign| campaign.value.as_str().into()),
+        rate_milli: number.rate.map(|rate| u64::from(rate) * 1000),
+        burst: number.burst,
+    };
+    let campaign = |campaign: &super::Campaign| relay::Campaign {
+        name: campaign.name.value.as_str().into(),
+        brand: campaign.brand.value.as_str().into(),
+        class: campaign.class,
+        per_minute: campaign.per_minute,
+        burst: campaign.burst,
+        scope: campaign.scope,
+    };
+    let brand = |brand: &super::Brand| relay::Brand {
+        name: brand.name.value.as_str().into(),
+        tier: brand.tier.as_str().into(),
+        daily_cap: brand.daily_cap,
+        counts_unknown: brand.counts_unknown,
+    };
+    LimitsInput {
+        numbers: config.numbers.iter().map(number).collect(),
+        campaigns: config.campaigns.iter().map(campaign).collect(),
+        brands: config.brands.iter().map(brand).collect(),
+        rules: config.limits.rules,
+        when_away: config.limits.when_away,
+    }
 }
 
 /// The rules of a vendor's error map; none where it names none, or one that is not there, which is a mistake noted
@@ -398,6 +461,23 @@ fn explain(config: &Config, mistakes: &[relay::Mistake]) -> Vec<Mistake> {
             | M::NetworkCodeInvalid { network: at } => {
                 let place = config.networks.get(*at).map_or(&Place::Default, |found| &found.place);
                 noted.add(place, "the prefix or code is none, or the prefix is there twice", "correct it");
+            }
+            M::SourceNumberInvalid { number: at }
+            | M::SourceNumberTwice { number: at }
+            | M::SourceCampaignUnknown { number: at } => {
+                let place = config.numbers.get(*at).map_or(&Place::Default, |found| &found.number.place);
+                noted.add(
+                    place,
+                    "the number is none or there twice, or its campaign is not there",
+                    "correct it",
+                );
+            }
+            M::CampaignInvalid { campaign: at } => {
+                let place = config.campaigns.get(*at).map_or(&Place::Default, |found| &found.name.place);
+                noted.add(place, "the campaign's class is none, or its brand is not there", "correct it");
+            }
+            M::LimitsTooMany { max } => {
+                noted.add(&Place::Default, "too many limits", format!("use at most {max}"));
             }
             M::NetworksTooMany { max } => {
                 noted.add(&Place::Default, "too many networks", format!("use at most {max}"));

@@ -14,6 +14,7 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     check_cluster(config, mistakes);
     check_mo_routes(config, &customers, mistakes);
     check_networks(config, mistakes);
+    check_carriers(config, &customers, mistakes);
     let error_maps = once("error_map", config.error_maps.iter().map(|map| &map.name), mistakes);
     for name in config.vendors.iter().filter_map(|vendor| vendor.error_map.as_ref()) {
         if !error_maps.contains_key(name.value.as_str()) {
@@ -114,10 +115,20 @@ fn check_cluster(config: &Config, mistakes: &Mistakes) {
 
 fn check_numbers(config: &Config, mistakes: &Mistakes) {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for number in &config.numbers {
+        let Some(customer) = &number.customer else { continue };
+        let digits = number.number.value.strip_prefix('+').unwrap_or(&number.number.value);
+        owners.insert(digits, &customer.value); // the number itself stands once; see `check_carriers`
+    }
+    let told = owners.clone();
     for customer in &config.customers {
         for number in &customer.numbers {
             let digits = number.value.strip_prefix('+').unwrap_or(&number.value);
-            if let Some(owner) = owners.insert(digits, &customer.system_id.value) {
+            let name = customer.system_id.value.as_str();
+            let first_again = owners.get(digits) == told.get(digits) && told.get(digits) == Some(&name);
+            if let Some(owner) = owners.insert(digits, name)
+                && !first_again
+            {
                 let what = format!("number {digits} belongs to \"{owner}\" already");
                 mistakes.add(&number.place, what, "give it to one customer");
             }
@@ -156,6 +167,33 @@ fn check_networks(config: &Config, mistakes: &Mistakes) {
         {
             let what = format!("network: prefix {digits} has its network already (at {first})");
             mistakes.add(&prefix.place, what, "remove one of them");
+        }
+    }
+}
+
+/// Numbers, campaigns and brands name one another and their customers.
+fn check_carriers(config: &Config, customers: &BTreeMap<&str, &Place>, mistakes: &Mistakes) {
+    let brands = once("brand", config.brands.iter().map(|brand| &brand.name), mistakes);
+    let campaigns = once("campaign", config.campaigns.iter().map(|campaign| &campaign.name), mistakes);
+    let known = |of: &str, what: &str, name: &At<String>, names: &BTreeMap<&str, &Place>| {
+        if !name.value.is_empty() && !names.contains_key(name.value.as_str()) {
+            let remedy = remedy_for_unknown(&name.value, names.keys().copied());
+            mistakes.add(&name.place, format!("{of}: no {what} \"{}\"", name.value), remedy);
+        }
+    };
+    for campaign in &config.campaigns {
+        known("campaign", "brand", &campaign.brand, &brands);
+    }
+    let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+    for number in &config.numbers {
+        number.customer.iter().for_each(|name| known("number", "customer", name, customers));
+        number.campaign.iter().for_each(|name| known("number", "campaign", name, &campaigns));
+        let digits = number.number.value.strip_prefix('+').unwrap_or(&number.number.value);
+        if let Some(first) = seen.insert(digits, &number.number.place)
+            && !digits.is_empty()
+        {
+            let what = format!("number {digits} is defined a second time (first at {first})");
+            mistakes.add(&number.number.place, what, "remove one of them");
         }
     }
 }

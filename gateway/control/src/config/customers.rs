@@ -1,11 +1,12 @@
 //! `[[customer]]`: who binds to us, and with which rights.
 
+use super::limits::{WHEN_AWAY, WHEN_AWAY_HELP, when_away};
 use super::mistake::{At, Place};
 use super::reader::Section;
 use super::secret::{Credential, Secret};
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use ipnet::IpNet;
-use relay::{Deduplicate, Mode, UnknownOutcome};
+use relay::{Deduplicate, Mode, UnknownOutcome, WhenAway};
 use shard::BindKinds;
 use smpp::tlv::Tag;
 use std::net::IpAddr;
@@ -29,10 +30,16 @@ pub struct Customer {
     pub binds_max: u32,
     /// Unanswered requests of one session, each way.
     pub window: u32,
-    /// Messages in a second over all its binds; 0 = unlimited.
+    /// Messages in a second over all its binds on all nodes; 0 = unlimited.
     pub rate: At<u32>,
-    /// Messages at once after a silence.
+    /// Messages above the rate in any interval.
     pub burst: u32,
+    /// Messages in a second of one session; 0 = unlimited.
+    pub bind_rate: u32,
+    /// What the rate means while Redis is away.
+    pub when_away: WhenAway,
+    /// Where it may send from.
+    pub sources: Vec<At<String>>,
     /// When its messages are acknowledged.
     pub mode: Mode,
     /// What to do when nobody knows whether a vendor has a message.
@@ -112,13 +119,31 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "rate",
             kind: Kind::Whole { min: 0, max: 10_000_000 },
             default: Fallback::Value("0"),
-            help: "Messages in a second over all its binds; 0 = unlimited. Over it: ESME_RTHROTTLED.",
+            help: "Messages in a second over all its binds on all nodes; 0 = unlimited. Over it: ESME_RTHROTTLED.",
         },
         Setting {
             key: "burst",
             kind: Kind::Whole { min: 1, max: 10_000_000 },
             default: Fallback::Absent,
-            help: "Messages at once after a silence, above the rate. Left out: one second's worth.",
+            help: "Messages above the rate in any interval, so also at once after a silence. Left out: one second's worth. Where nodes share Redis it is at least nodes_max + 1, and a customer gets at once what its node holds of it.",
+        },
+        Setting {
+            key: "bind_rate",
+            kind: Kind::Whole { min: 0, max: 10_000_000 },
+            default: Fallback::Value("0"),
+            help: "Messages in a second of one session; 0 = unlimited. Over it: ESME_RTHROTTLED.",
+        },
+        Setting {
+            key: "rate_when_away",
+            kind: Kind::Choice(WHEN_AWAY),
+            default: Fallback::Value("share"),
+            help: WHEN_AWAY_HELP,
+        },
+        Setting {
+            key: "sources",
+            kind: Kind::Texts { bytes_max: 21 },
+            default: Fallback::Value("*"),
+            help: "Addresses that it may send from: exact, or what they begin with and a *, such as `1202*`. Others are refused with ESME_RINVSRCADR.",
         },
         Setting {
             key: "mode",
@@ -193,6 +218,9 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         window: section.whole_u32("window"),
         rate: At::new(rate, section.place_of("rate")),
         burst: if section.has("burst") { section.whole_u32("burst") } else { rate },
+        bind_rate: section.whole_u32("bind_rate"),
+        when_away: when_away(&section.text("rate_when_away")),
+        sources: sources(section),
         mode,
         unknown_outcome: match section.text("unknown_outcome").as_str() {
             // What was acknowledged is owed: rather twice than never, unless the operator says otherwise.
@@ -207,6 +235,22 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         reassemble: section.flag("reassemble"),
         place: section.place.clone(),
     }
+}
+
+fn sources(section: &Section<'_>) -> Vec<At<String>> {
+    let sources = section.texts("sources");
+    for source in &sources {
+        let stars = source.value.bytes().filter(|octet| *octet == b'*').count();
+        if source.value.is_empty() || stars > usize::from(source.value.ends_with('*')) {
+            let what = format!("\"{}\" is no source", source.value);
+            section.mistake_at(
+                &source.place,
+                &what,
+                "write an address, or its beginning and one * behind it",
+            );
+        }
+    }
+    sources
 }
 
 fn networks(section: &Section<'_>) -> Vec<IpNet> {

@@ -22,12 +22,16 @@ pub fn settings_document() -> String {
     text
 }
 
+/// Sections that may stand there many times.
+const REPEATED: [&str; 9] =
+    ["customer", "vendor", "route", "mo_route", "network", "error_map", "number", "campaign", "brand"];
+
 fn write_section(text: &mut String, section: &SectionKind) {
     let heading = if std::ptr::eq(section, &raw const routes::VENDOR) {
         "`vendors` of a route".to_string()
     } else if std::ptr::eq(section, &raw const error_maps::STATUS) {
         "`statuses` of an error map".to_string()
-    } else if matches!(section.name, "customer" | "vendor" | "route" | "mo_route" | "network" | "error_map") {
+    } else if REPEATED.contains(&section.name) {
         format!("`[[{}]]`", section.name)
     } else {
         format!("`[{}]`", section.name)

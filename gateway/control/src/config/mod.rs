@@ -9,7 +9,9 @@
 //! settings, `check` and `build` are the same for both sources. One file per section; each lists its settings in a table, from which
 //! `docs/settings.md` is written.
 
+mod brands;
 mod build;
+mod campaigns;
 mod cdr;
 mod check;
 mod cluster;
@@ -18,11 +20,13 @@ mod document;
 mod environment;
 mod error_maps;
 mod fixed;
+mod limits;
 mod listen;
 mod mistake;
 mod mo_routes;
 mod networks;
 mod node;
+mod numbers;
 mod reader;
 mod redis;
 mod relay;
@@ -41,7 +45,9 @@ mod tls;
 mod value;
 mod vendors;
 
+pub use brands::Brand;
 pub use build::{Built, build};
+pub use campaigns::Campaign;
 pub use cdr::Cdr;
 pub use cluster::Cluster;
 pub use customers::Customer;
@@ -49,11 +55,13 @@ pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use error_maps::ErrorMap;
 pub use fixed::keep_fixed;
+pub use limits::Limits;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
 pub use networks::Network;
 pub use node::Node;
+pub use numbers::Number;
 pub use redis::Redis;
 pub use relay::Relay;
 pub use routes::{Route, RouteVendor};
@@ -112,6 +120,14 @@ pub struct Config {
     pub mo_routes: Vec<MoRoute>,
     /// `[[network]]`.
     pub networks: Vec<Network>,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[[number]]`.
+    pub numbers: Vec<Number>,
+    /// `[[campaign]]`.
+    pub campaigns: Vec<Campaign>,
+    /// `[[brand]]`.
+    pub brands: Vec<Brand>,
     /// `[[error_map]]`.
     pub error_maps: Vec<ErrorMap>,
     /// `[cluster]`.
@@ -297,7 +313,7 @@ struct Document<'a> {
 }
 
 /// All sections, in the order of the file.
-pub(crate) static SECTIONS: [&SectionKind; 16] = [
+pub(crate) static SECTIONS: [&SectionKind; 20] = [
     &node::SECTION,
     &source::SECTION,
     &runtime::SECTION,
@@ -312,6 +328,10 @@ pub(crate) static SECTIONS: [&SectionKind; 16] = [
     &routes::SECTION,
     &mo_routes::SECTION,
     &networks::SECTION,
+    &limits::SECTION,
+    &numbers::SECTION,
+    &campaigns::SECTION,
+    &brands::SECTION,
     &error_maps::SECTION,
     &cluster::SECTION,
 ];
@@ -356,6 +376,10 @@ fn read<'a>(
         routes: entries(&routes::SECTION).iter().map(routes::read).collect(),
         mo_routes: entries(&mo_routes::SECTION).iter().map(mo_routes::read).collect(),
         networks: entries(&networks::SECTION).iter().map(networks::read).collect(),
+        limits: limits::read(&reader.section(root, &limits::SECTION)),
+        numbers: entries(&numbers::SECTION).iter().map(numbers::read).collect(),
+        campaigns: entries(&campaigns::SECTION).iter().map(campaigns::read).collect(),
+        brands: entries(&brands::SECTION).iter().map(brands::read).collect(),
         error_maps: entries(&error_maps::SECTION).iter().map(error_maps::read).collect(),
         cluster: cluster::read(&reader.section(root, &cluster::SECTION), directory),
         node,

@@ -23,6 +23,8 @@ pub struct Redis {
     pub when_full: WhenFull,
     /// When a silent node's deliveries are taken over.
     pub reclaim_after: Duration,
+    /// Nodes that share limits at most.
+    pub nodes_max: u32,
 }
 
 impl Redis {
@@ -80,6 +82,13 @@ pub(crate) const RECLAIM_AFTER: Setting = Setting {
     help: "`redis`: a node that says nothing about a parked delivery for so long is taken for dead, and another delivers it. Shorter than a customer takes to answer, and receipts come twice.",
 };
 
+pub(crate) const NODES_MAX: Setting = Setting {
+    key: "nodes_max",
+    kind: Kind::Whole { min: 1, max: 64 },
+    default: Fallback::Value("3"),
+    help: "`redis`: nodes that run at most, the same on all. A node that cannot ask Redis takes this part of each limit; the envelope of a limit is divided by it.",
+};
+
 /// Reads them for `kind = "redis"`; nothing when there is no usable address.
 pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Option<Redis> {
     let (url, key) = url(section, directory)?;
@@ -89,6 +98,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Option<Redis> {
         ring_max: section.whole("ring_max"),
         when_full: if section.text("when_full") == "accept" { WhenFull::Accept } else { WhenFull::Refuse },
         reclaim_after: section.time("reclaim_after"),
+        nodes_max: section.whole_u32("nodes_max"),
     };
     if let Err(reason) = redis.options().check() {
         let what = format!("{key} is no address of a Redis: {reason}");

@@ -100,6 +100,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
         redis::RING_MAX,
         redis::WHEN_FULL,
         redis::RECLAIM_AFTER,
+        redis::NODES_MAX,
     ],
 };
 

@@ -1,6 +1,7 @@
 //! `[[vendor]]`: whom we bind to, and how.
 
 use super::customers::password;
+use super::limits::{WHEN_AWAY, WHEN_AWAY_HELP, when_away};
 use super::mistake::{At, Place};
 use super::reader::Section;
 use super::routes::{ENCODINGS, encodings};
@@ -10,6 +11,7 @@ use super::tls;
 use super::value::HostPort;
 use link::TlsClient;
 use relay::Encodings;
+use relay::WhenAway;
 use smpp::dialect::Dialect;
 use smpp::pdu::BindKind;
 use smpp::text::message_id::IdRule;
@@ -44,6 +46,12 @@ pub struct Vendor {
     pub window: u32,
     /// Messages in a second and bind; 0 = unlimited.
     pub rate_per_bind: u32,
+    /// Messages in a second over all binds on all nodes; 0 = unlimited.
+    pub rate: u32,
+    /// Messages above that rate in any interval.
+    pub burst: u32,
+    /// What the rate means while Redis is away.
+    pub when_away: WhenAway,
     /// How it deviates from the standard.
     pub dialect: Dialect,
     /// How its receipts write the ids that its answers gave.
@@ -75,6 +83,8 @@ impl Vendor {
     }
 }
 
+/// The burst of a vendor's rate, where none is given, is what the rate brings in this part of a second.
+const VENDOR_BURSTS_PER_SECOND: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) static SECTION: SectionKind = SectionKind {
@@ -173,6 +183,24 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Messages in a second and bind; 0 = unlimited. What is over it waits.",
         },
         Setting {
+            key: "rate",
+            kind: Kind::Whole { min: 0, max: 10_000_000 },
+            default: Fallback::Value("0"),
+            help: "Messages in a second over all binds on all nodes; 0 = unlimited. What is over it waits.",
+        },
+        Setting {
+            key: "burst",
+            kind: Kind::Whole { min: 1, max: 10_000_000 },
+            default: Fallback::Absent,
+            help: "Messages above `rate` in any interval: a vendor that counts by the second sees at most rate + burst. Left out: a tenth of a second's worth. Where nodes share Redis it is at least nodes_max + 1.",
+        },
+        Setting {
+            key: "rate_when_away",
+            kind: Kind::Choice(WHEN_AWAY),
+            default: Fallback::Value("share"),
+            help: WHEN_AWAY_HELP,
+        },
+        Setting {
             key: "dialect",
             kind: Kind::Own(
                 "`\"default\"`, `\"strict\"`, `\"tolerant\"`, a table of tolerances, or the path of a preset file of them",
@@ -256,6 +284,13 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         binds_total: section.has("binds_total").then(|| section.whole_u32("binds_total")),
         window: section.whole_u32("window"),
         rate_per_bind: section.whole_u32("rate_per_bind"),
+        rate: section.whole_u32("rate"),
+        burst: if section.has("burst") {
+            section.whole_u32("burst")
+        } else {
+            (section.whole_u32("rate") / VENDOR_BURSTS_PER_SECOND).max(1)
+        },
+        when_away: when_away(&section.text("rate_when_away")),
         dialect: dialect(section, directory),
         id_rule: match section.text("id_rule").as_str() {
             "hex_to_decimal" => IdRule::HexToDecimal,

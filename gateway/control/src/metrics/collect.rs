@@ -8,13 +8,14 @@ use crate::publish::ConfigState;
 use crate::slots::SlotsState;
 use crate::source::{Origin, Standing, StandingView};
 use arc_swap::ArcSwap;
-use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
+use relay::{LeaseCounters, Refusal, SpoolTraffic, Traffic, VendorTraffic};
 use shard::{BindRefusal, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::StoreCounters;
+use store::lease::rates::RatesReport;
 use store::lease::slots::KeeperCounters;
 use store::spool::SpoolCounters;
 
@@ -41,6 +42,8 @@ pub struct Sources {
     pub spool: Option<Arc<ArcSwap<SpoolCounters>>>,
     /// Bind slots, where there may be some.
     pub slots: Option<Arc<ArcSwap<SlotsState>>>,
+    /// What the leases of limits did, and how they stand.
+    pub rates: Option<Arc<ArcSwap<RatesReport>>>,
     /// The sinks of records, by label.
     pub sinks: Vec<(&'static str, SinkView)>,
     /// The pool that checks passwords.
@@ -102,6 +105,9 @@ impl Sources {
         }
         if let Some(spool) = &self.spool {
             totals.add_spool(&spool.load());
+        }
+        if let Some(rates) = &self.rates {
+            totals.add_rates(&rates.load());
         }
         for (label, sink) in &self.sinks {
             let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -220,6 +226,19 @@ impl Totals {
         }
     }
 
+    fn add_rates(&mut self, report: &RatesReport) {
+        let RatesReport { counters, lease_age } = report;
+        let LeaseCounters { exchanges, failures, asks, tokens, lapses, limits, on_fallback } = counters;
+        self.put(&n::LIMIT_LEASE_AGE, &[], lease_age.as_secs_f64());
+        self.count(&n::LIMIT_EXCHANGES, &["answered"], *exchanges);
+        self.count(&n::LIMIT_EXCHANGES, &["failed"], *failures);
+        self.count(&n::LIMIT_ASKS, &[], *asks);
+        self.count(&n::LIMIT_TOKENS, &[], *tokens);
+        self.count(&n::LIMIT_LAPSES, &[], *lapses);
+        self.count(&n::LIMITS_LEASED, &[], *limits);
+        self.count(&n::LIMITS_ON_FALLBACK, &[], *on_fallback);
+    }
+
     fn add_config(&mut self, config: &ConfigState) {
         let ConfigState { version, published, needs_restart, memory } = config;
         let memory = memory.load();
@@ -302,12 +321,14 @@ impl Totals {
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
             records_lost, node_forwards, node_unsent, node_served,
+            limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
         } = traffic;
         self.count(&n::SUBMITS, &[], *submits);
         self.count(&n::CDR_DROPPED, &["relay"], *records_lost);
+        self.count(&n::LIMITS_WITHOUT_ROOM, &[], *limits_without_room);
         for (result, count) in [
             ("accepted", submits_accepted),
             ("rejected", submits_rejected),

@@ -99,6 +99,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
     use store::StoreCounters;
+    use store::lease::rates::RatesReport;
     use store::lease::slots::KeeperCounters;
     use store::spool::SpoolCounters;
 
@@ -155,6 +156,7 @@ mod tests {
         report.relay.refused = [9; relay::Refusal::ALL.len()];
         for _ in 0..5 {
             report.relay.traffic.add(&relay::Traffic {
+                limits_without_room: 1,
                 submits: 1,
                 submits_accepted: 1,
                 submits_rejected: 1,
@@ -250,6 +252,16 @@ mod tests {
             slot.store(Arc::new(report.clone()));
             slot
         });
+        let counters = relay::LeaseCounters {
+            exchanges: 1,
+            failures: 1,
+            asks: 1,
+            tokens: 1,
+            lapses: 1,
+            limits: 1,
+            on_fallback: 1,
+        };
+        let rates = RatesReport { counters, lease_age: Duration::from_millis(20) };
         let store = StoreCounters {
             remembered: 1,
             found: 1,
@@ -321,6 +333,7 @@ mod tests {
             store: Some(Arc::new(ArcSwap::from_pointee(store))),
             spool: Some(Arc::new(ArcSwap::from_pointee(spool))),
             slots: Some(Arc::new(ArcSwap::from_pointee(slots_state))),
+            rates: Some(Arc::new(ArcSwap::from_pointee(rates))),
             sinks: vec![("file", crate::cdr::SinkView::busy())],
             authenticator: Some(Authenticator::start(Vec::new(), AuthOptions::default()).unwrap().0),
         }

@@ -138,6 +138,15 @@ metrics! {
     CORRELATIONS_LOST "correlations_lost" Counter [] "Accepted messages whose receipt cannot be matched.";
     STORE_OUTAGES "store_outages" Counter [] "Times the store did not answer in time or was away, as the relay saw it.";
 
+    LIMIT_LEASE_AGE "limit_lease_age_seconds" Gauge [] "How old the newest lease of limits is; above 0.2 the node goes by the policies for Redis being away. 0 where the node is alone.";
+    LIMITS_ON_FALLBACK "limits_on_fallback" Gauge [] "Rates that follow their policy for Redis being away.";
+    LIMITS_LEASED "limits_leased" Gauge [] "Limits whose tokens the node has leased, from Redis or of a day.";
+    LIMIT_EXCHANGES "limit_exchanges" Counter ["result"] "Exchanges with the keeper of limits: answered, failed.";
+    LIMIT_ASKS "limit_asks" Counter [] "Limits asked for in them.";
+    LIMIT_TOKENS "limit_tokens" Counter [] "Tokens leased.";
+    LIMIT_LAPSES "limit_lapses" Counter [] "Times that the leases lapsed.";
+    LIMITS_WITHOUT_ROOM "limits_without_room" Counter [] "Messages that passed a limit unasked, because the node's table was full: restart the node.";
+
     STORE_OPERATIONS "store_operations" Counter ["operation"] "What the store did, by operation.";
     STORE_FULL "store_full" Counter ["kind"] "Entries refused because the room was full; the vendor keeps them.";
     STORE_EXPIRED "store_expired" Counter ["kind"] "Entries given up by age.";

@@ -44,6 +44,7 @@ fn bench(drain_max: Duration) -> Bench {
             store: None,
             spool: None,
             slots: None,
+            rates: None,
             sinks: Vec::new(),
             authenticator: None,
         },
@@ -69,6 +70,7 @@ fn publisher(authenticator: &Authenticator) -> Publisher {
     };
     Publisher::start(PublishOptions {
         plan: Arc::new(plan),
+        pool: shard::node_pool(1, 0),
         has_spool: false,
         shards: 1,
         links_max: 100,

@@ -3,7 +3,7 @@
 
 use gateway_shard::{
     AddressSlot, Directive, Listening, Notice, Plan, ReportSlot, Secret, ShardOptions, ShardParts,
-    VendorOptions, mesh, report_slot, run_shard,
+    VendorOptions, mesh, node_pool, report_slot, run_shard,
 };
 use link::backoff::BackoffOptions;
 use relay::{Snapshot, SnapshotInput, Vendor, VendorId};
@@ -46,6 +46,7 @@ pub fn bench(plan: impl Into<Arc<Plan>>, links_max: usize) -> Bench {
             report: report.clone(),
         },
         plan: plan.into(),
+        pool: node_pool(1, 0),
         post: mesh(1).pop().unwrap(),
         store: None,
         slots: None,

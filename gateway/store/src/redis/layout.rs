@@ -8,6 +8,8 @@
 //! | `accounts` | set | account (4) of which there may be streams |
 //! | `parked` | number | parked deliveries, all accounts together |
 //! | `o` | stream | orphans |
+//! | `rate:` limit in hex | hash | a bucket of tokens, and which node got how many lately (`lease/rates/redis.rs`) |
+//! | `day:` day `:` limit in hex | number | tokens used of the cap of a day |
 //! | `hint` | channel | node's tag (8), then accounts (4 each) for which something was parked |
 
 use crate::shelf::BULK;
