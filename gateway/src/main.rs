@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod route;
 mod trace;
 
 use anyhow::Context;
@@ -41,6 +42,9 @@ enum Command {
     },
     /// Ask a running gateway what became of a message.
     Trace(trace::Arguments),
+    /// Ask about routes.
+    #[command(subcommand)]
+    Route(route::Command),
 }
 
 /// A wrong configuration; the same as a wrong command line.
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Command::Run { file } => return run(&file),
         Command::Migrate { config } => return exit(migrate(&config)),
         Command::Trace(arguments) => return exit(trace::run(&arguments)),
+        Command::Route(command) => return exit(route::run(&command)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,7 @@ pub mod cdr;
 pub mod config;
 mod desk;
 mod drain;
+mod explain;
 mod http;
 pub mod memory;
 mod messages;
@@ -32,6 +33,7 @@ mod thread;
 pub use config::{Built, Config, Mistake, Report, build, check_config, load};
 pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
+pub use explain::{RouteAsked, RouteExplained, explain_route};
 pub use messages::Messages;
 pub use thread::{ControlOptions, ControlThread, start};
 

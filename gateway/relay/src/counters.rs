@@ -54,6 +54,10 @@ counters! {
         vendor_failovers,
         /// Copies sent with the customer's addresses although their route changes them: they were too long for it.
         rewrites_refused,
+        /// Times a circuit of one vendor of one plan opened.
+        route_circuit_openings,
+        /// Failures of routes that were not watched: the table was full.
+        route_circuits_full,
         /// Messages taken back from a lost link, provably unsent.
         vendor_unsent,
         /// Copies whose outcome nobody knows.
@@ -124,6 +128,8 @@ counters! {
         store_outages,
         /// Records that nobody drew in time; a fault of the shard.
         records_lost,
+        /// Gauge: vendors of plans that failed of late.
+        route_circuits,
         /// Gauge: open submits.
         messages_open,
         /// Gauge: open deliveries.

@@ -203,6 +203,7 @@ impl App for ShardApp {
     fn on_tick(&mut self, links: &mut Links<Token>) {
         self.unix_seconds = unix_seconds();
         self.relay.handle_tick(links.now());
+        self.tell_circuits();
         self.carry_out(links);
         self.look_after_records(links);
         if self.waiting() > 0 {

@@ -4,7 +4,7 @@ use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::options::VendorOptions;
 use link::backoff::Backoff;
 use link::{Bell, CloseReason, Closed, Hub, LinkId, Links, SessionConfig};
-use relay::{Arrival, MessageKey, VendorId};
+use relay::{Arrival, CircuitChange, CircuitNotice, MessageKey, VendorId};
 use runtime::Runtime;
 use smpp::field::CommandStatus;
 use smpp::pdu::{Bind, BindKind, Pdu};
@@ -108,6 +108,23 @@ impl ShardApp {
         // The id ends at its NUL; an error answer may have no body at all.
         let message_id = answer.frame.body().split(|octet| *octet == 0).next().unwrap_or_default();
         self.relay.handle_answer(now, key_of(id), message, answer.status, message_id);
+    }
+
+    /// Says in the log which vendors fell ill or are well again.
+    pub(crate) fn tell_circuits(&mut self) {
+        while let Some(CircuitNotice { vendor, is_of_route, change }) = self.relay.poll_circuit() {
+            let name =
+                self.vendors.iter().find(|known| known.id == Some(vendor)).map_or("?", |known| &known.name);
+            let scope = if is_of_route { "route" } else { "vendor" };
+            match change {
+                CircuitChange::Opened | CircuitChange::FellIll => {
+                    tracing::warn!(vendor = %name, scope, "{}", change.label());
+                }
+                CircuitChange::HalfOpened | CircuitChange::Closed | CircuitChange::Recovered => {
+                    tracing::info!(vendor = %name, scope, "{}", change.label());
+                }
+            }
+        }
     }
 
     pub(crate) fn on_vendor_closed(

@@ -9,7 +9,7 @@ use crate::mail::{MAILBOX_BATCH, Mail, Post};
 use crate::options::{Plan, ShardOptions};
 use crate::placement::bind_shard;
 use crate::records::{QueryAnswer, RecordLine, RecordPort};
-use crate::report::ShardReport;
+use crate::report::{HealthTally, ShardReport};
 use link::{Bell, Hub, HubOptions, Links, TlsServer};
 use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
@@ -226,6 +226,11 @@ impl ShardApp {
                 vendor.traffic = traffic;
             }
         }
+        for (id, health) in self.relay.vendor_health(links.now()) {
+            if let Some(vendor) = vendors.iter_mut().find(|vendor| vendor.id == Some(id)) {
+                vendor.health = HealthTally::of(&health);
+            }
+        }
         let mut link_counters = *links.counters();
         link_counters.refused_full += self.customers_refused;
         ShardReport {
@@ -240,6 +245,7 @@ impl ShardApp {
             backlog: self.waiting() as u64,
             records: self.records.as_ref().map(RecordLine::tally).unwrap_or_default(),
             busy_ns: runtime::thread_cpu_nanos(),
+            snapshot: Some(self.relay.snapshot().clone()),
         }
     }
 }

@@ -51,8 +51,7 @@ const REMOTE_AIR: Duration = Duration::from_secs(5);
 /// # Errors
 /// What the relay's compiler finds, with its place.
 pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
-    let snapshot =
-        Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))?;
+    let snapshot = snapshot(config)?;
     let mut warnings = Vec::new();
     let mut names: Vec<VendorNames> = Vec::with_capacity(config.vendors.len());
     let mut vendors = Vec::with_capacity(config.vendors.len());
@@ -97,6 +96,14 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
         names,
         warnings,
     })
+}
+
+/// Compiles what decides about messages, and nothing else: no host is looked up.
+///
+/// # Errors
+/// What the relay's compiler finds, with its place.
+pub fn snapshot(config: &Config) -> Result<Snapshot, Vec<Mistake>> {
+    Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))
 }
 
 fn snapshot_input(config: &Config) -> SnapshotInput {

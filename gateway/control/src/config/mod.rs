@@ -37,7 +37,7 @@ mod tls;
 mod value;
 mod vendors;
 
-pub use build::{Built, build};
+pub use build::{Built, build, snapshot};
 pub use cdr::Cdr;
 pub use customers::Customer;
 pub use document::settings_document;

@@ -282,7 +282,7 @@ fn mistakes_in_entries() {
             "gw.toml:10:21: route: no vendor \"wets\"; did you mean \"west\"?",
             "gw.toml:10:48: route: vendors: unknown key \"wieght\"; did you mean \"weight\"?",
             "gw.toml:10:71: route: vendor \"west\" stands twice; name it once",
-            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1 }`)",
+            "gw.toml:11:1: route: vendors is missing; give it (list of `{ name = \"...\", weight = 1, price = \"0.0042\" }`)",
             "gw.toml:13:12: route: no customer \"b\"; define it",
         ],
     );
@@ -465,6 +465,72 @@ fn networks_are_read_and_their_mistakes_told() {
             "gw.toml:3:7: network \"\": mcc \"31\" is none; write three digits for mcc, two or three for mnc",
             "gw.toml:7:7: network \"1\": mnc \"1\" is none; write three digits for mcc, two or three for mnc",
             "gw.toml:9:10: network: prefix 1 has its network already (at gw.toml:5:10); remove one of them",
+        ],
+    );
+}
+
+#[test]
+fn routes_take_conditions_prices_and_rewrites() {
+    let text = format!(
+        "{GOOD}[[route]]\nprefix = \"1\"\nnetwork = \"310\"\nsources = [\"1202\", \"ACME\"]\ncampaign = \"alerts\"\n\
+         encodings = [\"ucs2\"]\nhours = \"Mon-Fri 08:00-20:00 -05:00\"\ncheapest = true\nrewrite_source = \"12025550100\"\n\
+         destination_strip = \"1\"\nvendors = [{{ name = \"west\", price = \"0.0042\" }}]\n"
+    );
+    let config = parse_with(&text, &[]).unwrap();
+    let route = &config.routes[1];
+    let conditions = &route.conditions;
+    assert_eq!(conditions.network.map(|code| code.to_string()).as_deref(), Some("310"));
+    assert_eq!(conditions.sources.len(), 2);
+    assert!(conditions.campaign.is_some() && conditions.hours.is_some());
+    assert_eq!(conditions.encodings.map(|found| found.names()).as_deref(), Some("ucs2"));
+    assert_eq!(route.vendors[0].price.map(|price| price.micros()), Some(4_200));
+    let new = route.rewrite.source.as_ref().unwrap();
+    assert_eq!(
+        (new.ton, new.npi, &*new.digits, &*route.rewrite.destination_strip),
+        (1, 1, "12025550100", "1")
+    );
+    assert!(build(&config).is_ok());
+    check(
+        &format!(
+            "{GOOD}[[route]]\nprefix = \"\"\nnetwork = \"31\"\nsources = []\nencodings = [\"ascii\"]\nhours = \"8-20\"\n\
+             cheapest = true\nrewrite_source_ton = 1\ndestination_add = \"x\"\nvendors = [{{ name = \"west\" }}]\n\
+             [[route]]\nprefix = \"2\"\nvendors = [{{ name = \"west\", price = \"cheap\" }}]\n"
+        ),
+        &[
+            "gw.toml:25:11: route: network \"31\" is none; write a country's code of three digits, and two or three of the network",
+            "gw.toml:26:11: route: sources is an empty list; name at least one, or leave it out",
+            "gw.toml:27:13: route: encodings holds \"ascii\"; use \"gsm7\", \"latin1\", \"ucs2\" or \"binary\"",
+            "gw.toml:28:9: route: hours \"8-20\" are none; write such as \"08:00-20:00\" or \"Mon-Fri 08:00-20:00 -05:00\"",
+            "gw.toml:30:22: route: rewrite_source_ton without rewrite_source; set rewrite_source, or leave it out",
+            "gw.toml:31:19: route: destination_add \"x\" is no number; write digits",
+            "gw.toml:32:21: route: vendor \"west\" has no price; give it a price, or leave cheapest out",
+            "gw.toml:35:37: route: vendors: price \"cheap\" is none; write decimal text such as \"0.0042\"",
+        ],
+    );
+}
+
+#[test]
+fn statuses_mean_what_an_error_map_says() {
+    let map = "[[error_map]]\nname = \"odd\"\nstatuses = [{ status = \"0x400\", action = \"next_vendor\" }, \
+               { status = \"ESME_RSYSERR\", to = \"ESME_RSUBMITFAIL\", action = \"permanent\" }]\n";
+    let named = GOOD.replace("dialect = ", "error_map = \"odd\"\nencodings = [\"gsm7\"]\ndialect = ");
+    let built = build(&parse_with(&format!("{named}{map}"), &[]).unwrap()).unwrap();
+    let vendor = &built.plan.snapshot.vendors()[0];
+    assert_eq!((vendor.error_map.len(), vendor.error_map[0].status.0), (2, 0x400));
+    assert_eq!(vendor.error_map[1].to, Some(smpp::field::CommandStatus::ESME_RSUBMITFAIL));
+    assert_eq!(vendor.encodings.names(), "gsm7");
+    check(
+        &format!(
+            "{}[[error_map]]\nname = \"odd\"\nstatuses = [{{ status = \"8\" }},\n{{ status = \"ESME_ROK\", to = \"9\" }},\n\
+             {{ status = \"9\", action = \"retry\" }}, {{ status = \"7\", to = \"9\" }},\n{{ status = \"7\", to = \"8\" }}]\n",
+            GOOD.replace("dialect = ", "error_map = \"old\"\ndialect = ")
+        ),
+        &[
+            "gw.toml:18:13: vendor: no error_map \"old\"; did you mean \"odd\"?",
+            "gw.toml:26:24: error_map \"odd\": statuses \"8\": nothing is said of the status; give to, action or both",
+            "gw.toml:27:12: error_map \"odd\": statuses \"ESME_ROK\": status \"ESME_ROK\" is no error status; write a name such as \"ESME_RSYSERR\" or a number such as \"0x400\"",
+            "gw.toml:28:26: error_map \"odd\": statuses \"9\": action is \"retry\"; use one of \"permanent\", \"next_vendor\" or \"pause\"",
+            "gw.toml:29:12: error_map \"odd\": statuses \"7\": the status stands twice; name it once",
         ],
     );
 }

@@ -6,7 +6,7 @@ use crate::auth::Authenticator;
 use crate::cdr::SinkView;
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
-use shard::{Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
+use shard::{HealthTally, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -154,6 +154,7 @@ impl Totals {
             backlog,
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
+            snapshot: _,
         } = report;
         self.count(&n::CDR_QUEUE_DEPTH, &["shard"], *waiting);
         self.count(&n::CDR_DROPPED, &["shard"], *dropped);
@@ -228,7 +229,8 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries, stale_events, queued, queue_full,
+            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries,
+            route_circuits, route_circuit_openings, route_circuits_full, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
@@ -280,6 +282,9 @@ impl Totals {
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
             (&n::REWRITES_REFUSED, rewrites_refused),
+            (&n::ROUTE_CIRCUITS, route_circuits),
+            (&n::ROUTE_CIRCUIT_OPENINGS, route_circuit_openings),
+            (&n::ROUTE_CIRCUITS_FULL, route_circuits_full),
             (&n::UNKNOWN_RETRIES, unknown_retries),
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
@@ -311,7 +316,13 @@ impl Totals {
     }
 
     fn add_vendor(&mut self, name: &str, vendor: &VendorReport) {
-        let VendorReport { id: _, name: _, links: bound, traffic, round_trip } = vendor;
+        let VendorReport { id: _, name: _, links: bound, traffic, health, round_trip } = vendor;
+        let HealthTally { shards: _, health: _, open, half_open, paused, openings } = health;
+        self.put(&n::VENDOR_HEALTH, &[name], health.ratio());
+        self.count(&n::VENDOR_CIRCUITS, &[name, "open"], *open);
+        self.count(&n::VENDOR_CIRCUITS, &[name, "half_open"], *half_open);
+        self.count(&n::VENDOR_CIRCUIT_OPENINGS, &[name], *openings);
+        self.count(&n::VENDOR_PAUSED, &[name], *paused);
         let VendorTraffic {
             sends,
             accepted,

@@ -164,6 +164,10 @@ mod tests {
                 vendor_throttled: 1,
                 vendor_failovers: 1,
                 vendor_unsent: 1,
+                rewrites_refused: 1,
+                route_circuit_openings: 1,
+                route_circuits_full: 1,
+                route_circuits: 1,
                 vendor_unknown: 1,
                 unknown_retries: 1,
                 unknowns_held: 1,
@@ -229,7 +233,10 @@ mod tests {
             receipts_lost: 1,
             open: 1,
         };
-        report.vendors = vec![VendorReport { id: None, name: "west".into(), links: 2, traffic, round_trip }];
+        let health =
+            shard::HealthTally { shards: 1, health: 16, open: 1, half_open: 1, paused: 1, openings: 1 };
+        let name = "west".into();
+        report.vendors = vec![VendorReport { id: None, name, links: 2, traffic, health, round_trip }];
         let slots = (0..shards).map(|_| {
             let slot = report_slot();
             slot.store(Arc::new(report.clone()));
@@ -328,6 +335,8 @@ mod tests {
             "smppgw_vendor_answers_total{vendor=\"west\",class=\"error\"} 2",
             "smppgw_memory_bound_bytes{case=\"worst\"} 7",
             "smppgw_vendor_links{vendor=\"west\"} 4",
+            "smppgw_vendor_health_ratio{vendor=\"west\"} 0.25",
+            "smppgw_vendor_circuits{vendor=\"west\",state=\"open\"} 2",
             "smppgw_vendor_submit_links{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_count{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.001\",vendor=\"west\"} 2",

@@ -106,6 +106,14 @@ metrics! {
     VENDOR_IN_FLIGHT "vendor_in_flight" Gauge ["vendor"] "Messages it has not answered.";
     VENDOR_ROUND_TRIP "vendor_round_trip_seconds" Histogram ["vendor"] "From handing a message to its link to its answer.";
 
+    VENDOR_HEALTH "vendor_health_ratio" Gauge ["vendor"] "Which part of its weight counts, 0 to 1; the mean over shards.";
+    VENDOR_CIRCUITS "vendor_circuits" Gauge ["vendor", "state"] "Shards on which its circuit is open or half_open.";
+    VENDOR_CIRCUIT_OPENINGS "vendor_circuit_openings" Counter ["vendor"] "Times its circuit opened, on any shard.";
+    VENDOR_PAUSED "vendor_paused" Gauge ["vendor"] "Shards on which it asked for a pause that is not over.";
+    ROUTE_CIRCUITS "route_circuits" Gauge [] "Vendors of single routes that failed of late, on any shard.";
+    ROUTE_CIRCUIT_OPENINGS "route_circuit_openings" Counter [] "Times the circuit of a vendor for one route alone opened.";
+    ROUTE_CIRCUITS_FULL "route_circuits_full" Counter [] "Failures of routes that were not watched: the table was full.";
+
     RECEIPTS "receipts" Counter [] "Receipts from vendors.";
     RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";
     RECEIPTS_UNCORRELATED "receipts_uncorrelated" Counter [] "Receipts dropped because there is no store.";

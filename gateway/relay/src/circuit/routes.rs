@@ -26,6 +26,10 @@ impl RouteCircuits {
         self.entries.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn get(&self, plan: u64, vendor: VendorId) -> Option<&Circuit> {
         let at = self.place(plan, vendor).ok()?;
         Some(&self.entries[at].1)
