@@ -4,11 +4,16 @@ use anyhow::{Context, bail};
 use control::auth::{AuthOptions, Authenticator};
 use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
-use control::{ControlOptions, ControlThread, DrainOptions, Messages, ShardDesk, metrics::Sources};
+use control::names::NamesThread;
+use control::{
+    ConfigState, ControlOptions, ControlThread, DrainOptions, Messages, PublishOptions, Publisher, ShardDesk,
+    metrics::Sources,
+};
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::{Listening, Plan, Post, ReportSlot, ShardOptions, ShardParts, mesh, report_slot, run_shard};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::SystemTime;
@@ -19,10 +24,10 @@ use store::spool::SpoolThread;
 ///
 /// # Errors
 /// What keeps it from starting, or from ending in order.
-pub(crate) fn run(config: &Config, built: Built) -> anyhow::Result<()> {
+pub(crate) fn run(config: &Config, built: Built, file: &Path) -> anyhow::Result<()> {
     let selected = runtime::select(config.runtime.backend).context("no back end can be used")?;
     tracing::info!(backend = ?selected.backend, "{}", selected.reason);
-    runtime::on_backend!(selected.backend, run_on(config, built))
+    runtime::on_backend!(selected.backend, run_on(config, built, file))
 }
 
 /// The most memory that a configuration lets a node take on this machine.
@@ -39,11 +44,10 @@ struct Node {
     control: ControlThread,
     smpp: SocketAddr,
     smpp_tls: Option<SocketAddr>,
-    _names: control::names::NamesGuard,
 }
 
-fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
-    let node = start::<R>(config, built)?;
+fn run_on<R: Runtime>(config: &Config, built: Built, file: &Path) -> anyhow::Result<()> {
+    let node = start::<R>(config, built, file)?;
     node.control.set_ready();
     let http = node.control.http_address();
     let backend = backend_label(R::BACKEND);
@@ -55,7 +59,10 @@ fn run_on<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<()> {
     end(node)
 }
 
-fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
+fn start<R: Runtime>(config: &Config, mut built: Built, file: &Path) -> anyhow::Result<Node> {
+    for warning in control::names::look_up(&mut built.names) {
+        tracing::warn!("{warning}");
+    }
     let placements = placements(config)?;
     let memory = control::memory::bound_of(config, &built, placements.len() as u64);
     tracing::info!("{memory}");
@@ -69,7 +76,7 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
     let (records, record_ports) = records.unzip();
     let messages = records.as_ref().zip(built.cdr.as_ref());
-    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names));
+    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names.clone()));
     let mut record_ports = record_ports.unwrap_or_default().into_iter();
     let (mut listen, ports) = listenings(config);
     let mut store_ports = store_ports.unwrap_or_default().into_iter();
@@ -93,15 +100,27 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
     }
     let smpp = wait_for_port(&ports[0])?;
     let smpp_tls = ports.get(1).map(wait_for_port).transpose()?;
-    let names = control::names::keep_resolving(built.names).context("no thread to look up names")?;
+    let vendors = NamesThread::start(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
+    let state =
+        Arc::new(ConfigState { version: built.plan.snapshot.version().into(), ..ConfigState::default() });
+    let publisher = Publisher::start(PublishOptions {
+        plan: built.plan,
+        has_spool: spool.is_some(),
+        authenticator: authenticator.clone(),
+        names: vendors,
+        record_names: names,
+        file: Some((file.to_owned(), config.clone())),
+        state: state.clone(),
+    })
+    .context("no thread to publish configurations")?;
     let sources = Sources {
         version: env!("CARGO_PKG_VERSION"),
         node: config.node.name.clone(),
         backend: backend_label(R::BACKEND),
         started_at: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
-        config_version: built.plan.snapshot.version(),
+        config: state,
         memory,
         shards: reports,
         store: store.as_ref().map(StoreThread::report),
@@ -115,12 +134,13 @@ fn start<R: Runtime>(config: &Config, built: Built) -> anyhow::Result<Node> {
         messages,
         desks,
         authenticator,
+        publisher,
         stop: Stop::new(),
         drain: DrainOptions::default(),
         signals: true,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
-    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls, _names: names })
+    Ok(Node { store, spool, records, shards, control, smpp, smpp_tls })
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {

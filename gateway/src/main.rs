@@ -114,7 +114,7 @@ fn run(file: &std::path::Path) -> ExitCode {
     for warning in &built.warnings {
         tracing::warn!("{warning}");
     }
-    match app::run(&config, built) {
+    match app::run(&config, built, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

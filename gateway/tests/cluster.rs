@@ -9,6 +9,7 @@ use smpp::pdu::{BindKind, Pdu};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread::JoinHandle;
+use support::bulk::Bulk;
 use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
@@ -45,45 +46,36 @@ impl Cluster {
         Some(Cluster { redis, sim, a, b, directory })
     }
 
-    /// Load that binds to the first address, and to the others when it is dropped.
-    fn load(&self, seconds: u32, nodes: [&Gateway; 2], binds: &str) -> JoinHandle<Outcome> {
-        let scenario = format!("fallbacks = [\"{}\"]\n{}", nodes[1].smpp, load_for(seconds, binds));
-        let (path, smpp) = (self.directory.path().to_owned(), nodes[0].smpp);
-        std::thread::spawn(move || load(&path, smpp, &scenario))
+    /// Load for so long, whose sessions of each kind go where `sessions` says.
+    fn load(&self, seconds: u32, sessions: Sessions) -> JoinHandle<Outcome> {
+        let (path, a, b) = (self.directory.path().to_owned(), self.a.smpp, self.b.smpp);
+        let account = match sessions {
+            Sessions::OnA => format!("binds = {{ trx = 2 }}\naddresses = {{ trx = [\"{a}\", \"{b}\"] }}"),
+            Sessions::SendToAListenToB => format!(
+                "binds = {{ tx = 2, rx = 2 }}\n\
+                 addresses = {{ tx = [\"{a}\", \"{b}\"], rx = [\"{b}\", \"{a}\"] }}"
+            ),
+        };
+        // Longer than what a dead node was lent stays with it.
+        let bulk = Bulk { account: &account, seconds, quiet_seconds: 6, ..Bulk::default() };
+        let scenario = bulk.scenario();
+        std::thread::spawn(move || load(&path, a, &scenario))
     }
 }
 
-fn load_for(seconds: u32, binds: &str) -> String {
-    format!(
-        r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = {binds}
-window = 200
-receipts = {{ expect = true }}
-[[mix]]
-account = "bulk"
-share = 100
-body = {{ encoding = "gsm7", length = {{ uniform = [40, 120] }} }}
-source = "12025550100"
-dest = "us-random"
-[[phase]]
-name = "steady"
-rate = 1000
-for = "{seconds}s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "20s"
-quiet = "8s"
-"#
-    )
+/// Where the customer's sessions go; when they are dropped, to the other node.
+#[derive(Clone, Copy)]
+enum Sessions {
+    OnA,
+    SendToAListenToB,
 }
 
 fn accepted(gateway: &Gateway) -> f64 {
     gateway.metric("smppgw_submit_results_total", &["accepted"])
+}
+
+fn delivered(gateway: &Gateway) -> f64 {
+    gateway.metric("smppgw_deliveries_total", &["taken"])
 }
 
 fn judge(path: &Path, sim: sim_smsc::Running, mut outcome: Outcome, delivered_min: u64) {
@@ -96,7 +88,7 @@ fn judge(path: &Path, sim: sim_smsc::Running, mut outcome: Outcome, delivered_mi
 #[test]
 fn receipts_return_through_the_other_node() {
     let Some(cluster) = Cluster::start() else { return };
-    let running = cluster.load(3, [&cluster.a, &cluster.b], "{ trx = 2 }");
+    let running = cluster.load(3, Sessions::OnA);
     let outcome = running.join().expect("the load ends");
     let Cluster { directory, redis: _redis, sim, a, b } = cluster;
     assert!(b.metric("smppgw_parked_total", &[]) > 500.0, "half of the receipts came to the other node");
@@ -104,16 +96,34 @@ fn receipts_return_through_the_other_node() {
     judge(directory.path(), sim, outcome, 2_500);
 }
 
+/// What the dead node had in hand is asked for again, and the receipts of what it sent come to the other one.
 #[test]
-fn kill_9_of_the_node_that_submitted_and_holds_the_customer() {
+fn kill_9_of_the_node_that_submitted() {
     let Some(cluster) = Cluster::start() else { return };
-    let running = cluster.load(5, [&cluster.a, &cluster.b], "{ trx = 2 }");
+    let running = cluster.load(4, Sessions::SendToAListenToB);
     wait_until("traffic flows", || accepted(&cluster.a) > 1_500.0);
+    assert_eq!(accepted(&cluster.b), 0.0, "only this node submits");
+    assert_eq!(delivered(&cluster.a), 0.0, "and the customer listens to the other one alone");
     let Cluster { directory, redis: _redis, sim, a, b } = cluster;
     a.kill();
     let outcome = running.join().expect("the load ends");
     assert!(accepted(&b) > 500.0, "traffic went on by the other node");
     judge(directory.path(), sim, outcome, 3_000);
+}
+
+/// What it was lent and had not delivered comes back; the customer listens to the other node from then on.
+#[test]
+fn kill_9_of_the_node_that_holds_the_customer() {
+    let Some(cluster) = Cluster::start() else { return };
+    let running = cluster.load(4, Sessions::SendToAListenToB);
+    wait_until("traffic flows", || accepted(&cluster.a) > 1_500.0);
+    wait_until("receipts flow", || delivered(&cluster.b) > 500.0);
+    assert_eq!(delivered(&cluster.a), 0.0, "the customer listens to the other node alone");
+    let Cluster { directory, redis: _redis, sim, a, b } = cluster;
+    b.kill();
+    let outcome = running.join().expect("the load ends");
+    assert!(delivered(&a) > 500.0, "the customer listens to this node now");
+    judge(directory.path(), sim, outcome, 3_900);
 }
 
 #[test]
@@ -151,7 +161,7 @@ fn a_customer_who_was_absent_gets_everything_on_the_other_node() {
 #[test]
 fn kill_9_of_redis_with_restart() {
     let Some(mut cluster) = Cluster::start() else { return };
-    let running = cluster.load(5, [&cluster.a, &cluster.b], "{ trx = 2 }");
+    let running = cluster.load(5, Sessions::OnA);
     wait_until("traffic flows", || accepted(&cluster.a) > 1_000.0);
     cluster.redis.kill();
     wait_until("it is known to be away", || cluster.a.metric("smppgw_store_away", &[]) > 0.0);

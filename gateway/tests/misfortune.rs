@@ -5,6 +5,7 @@ mod support;
 use smpp::field::CommandStatus;
 use smpp::pdu::{BindKind, Pdu};
 use std::time::Duration;
+use support::bulk::Bulk;
 use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
@@ -18,34 +19,8 @@ fn two_vendors(sim: &sim_smsc::Running, unknown_outcome: &str) -> Configuration 
         .route("", &["Chicago", "Atlanta"])
 }
 
-fn load_for(seconds: u32) -> String {
-    format!(
-        r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = {{ trx = 2 }}
-window = 200
-receipts = {{ expect = true }}
-[[mix]]
-account = "bulk"
-share = 100
-body = {{ encoding = "gsm7", length = {{ uniform = [40, 120] }} }}
-source = "12025550100"
-dest = "us-random"
-[[phase]]
-name = "steady"
-rate = 1500
-for = "{seconds}s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "60s"
-quiet = "10s"
-"#
-    )
-}
+const BULK: Bulk<'static> =
+    Bulk { account: "binds = { trx = 2 }", window: 200, rate: 1500, seconds: 6, quiet_seconds: 10 };
 
 /// The gateway dies in mid-traffic and another takes its state directory and its place.
 #[test]
@@ -57,7 +32,7 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     gateway.wait_for_vendor_binds(4.0);
     let (smpp, http) = (gateway.smpp, gateway.http);
     let path = directory.path().to_owned();
-    let running = std::thread::spawn(move || load(&path, smpp, &load_for(6)));
+    let running = std::thread::spawn(move || load(&path, smpp, &BULK.scenario()));
     wait_until("traffic flows", || gateway.metric("smppgw_submit_results_total", &["accepted"]) > 2_000.0);
     gateway.kill();
     // The same ports, so that loadgen's sessions come back.
@@ -81,7 +56,7 @@ fn a_half_open_site_costs_no_acknowledged_message() {
     let sim = sites(directory.path(), &["Chicago", "Atlanta"], "fast", fault);
     let mut gateway = Gateway::start(directory.path(), &two_vendors(&sim, "fail"));
     gateway.wait_for_vendor_binds(4.0);
-    let mut outcome = load(directory.path(), gateway.smpp, &load_for(7));
+    let mut outcome = load(directory.path(), gateway.smpp, &Bulk { seconds: 7, ..BULK }.scenario());
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     let result = reconciled(directory.path(), sim, &mut outcome);
     let text = result.text();

@@ -1,11 +1,9 @@
 //! Records through the real program: as many as messages, found by each key, told to customers who ask, and what
 //! happens while a database is away.
 
-#[path = "support/postgres.rs"]
-mod postgres;
 mod support;
 
-use postgres::Postgres;
+use postgres_server::Postgres;
 use smpp::field::{Address, CommandId, CommandStatus, MessageState};
 use smpp::pdu::{BindKind, Pdu, QuerySm, SubmitSm};
 use smpp::tlv::Tlvs;
@@ -13,35 +11,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+use support::bulk::Bulk;
 use support::client::{Client, Heard};
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
-const LOAD: &str = r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = { trx = 2 }
-window = 100
-receipts = { expect = true }
-[[mix]]
-account = "bulk"
-share = 100
-body = { encoding = "gsm7", length = { uniform = [40, 120] } }
-source = "12025550100"
-dest = "us-random"
-[load]
-arrivals = "poisson"
-[[phase]]
-name = "steady"
-rate = 1000
-for = "2s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "60s"
-quiet = "20s"
-"#;
+fn bulk() -> String {
+    Bulk { window: 100, seconds: 2, ..Bulk::default() }.scenario()
+}
 
 /// All lines of all complete files, as JSON.
 fn lines(directory: &Path) -> Vec<serde_json::Value> {
@@ -104,7 +80,7 @@ fn as_many_records_as_messages(shards: u32) {
         &configuration(vendor, shards, "sinks = [\"file\"]\nrotate_after = \"1s\""),
     );
     gateway.wait_for_vendor_binds(2.0);
-    let mut outcome = load(directory.path(), gateway.smpp, LOAD);
+    let mut outcome = load(directory.path(), gateway.smpp, &bulk());
     let (submits, taken) = settled(&gateway, "file");
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     let result = reconciled(directory.path(), sim, &mut outcome);
@@ -270,7 +246,7 @@ fn a_database_that_dies_loses_no_record() {
     gateway.wait_for_vendor_binds(2.0);
     let target = gateway.smpp;
     let path = directory.path().to_owned();
-    let loading = std::thread::spawn(move || load(&path, target, LOAD));
+    let loading = std::thread::spawn(move || load(&path, target, &bulk()));
     wait_until("rows come", || gateway.metric("smppgw_cdr_records_total", &["postgres"]) > 100.0);
     server.kill();
     wait_until("its absence is noticed", || gateway.metric("smppgw_cdr_failures_total", &["postgres"]) > 0.0);

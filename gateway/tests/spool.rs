@@ -7,40 +7,12 @@ use smpp::pdu::{BindKind, Pdu, QuerySm, SubmitSm};
 use smpp::text::receipt::receipt_of;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use support::bulk::Bulk;
 use support::client::{Client, Heard};
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
 const MODE: &str = "mode = \"store_and_forward\"";
 const QUICK: &str = "[spool]\nretry_first = \"100ms\"\nretry_max = \"1s\"";
-
-fn load_for(seconds: u32) -> String {
-    format!(
-        r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = {{ trx = 2 }}
-window = 200
-receipts = {{ expect = true }}
-[[mix]]
-account = "bulk"
-share = 100
-body = {{ encoding = "gsm7", length = {{ uniform = [40, 120] }} }}
-source = "12025550100"
-dest = "us-random"
-[[phase]]
-name = "steady"
-rate = 1000
-for = "{seconds}s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "60s"
-quiet = "20s"
-"#
-    )
-}
 
 /// A port where nobody listens now, for a vendor that comes later.
 fn free_port() -> SocketAddr {
@@ -76,7 +48,7 @@ fn a_vendor_that_comes_late_gets_everything(shards: u32) {
     let address = free_port();
     let mut gateway = Gateway::start(directory.path(), &one_vendor(address, shards));
     let (path, smpp) = (directory.path().to_owned(), gateway.smpp);
-    let running = std::thread::spawn(move || load(&path, smpp, &load_for(3)));
+    let running = std::thread::spawn(move || load(&path, smpp, &Bulk::default().scenario()));
     wait_until("messages are acknowledged", || entries(&gateway) >= 2_000.0);
     assert_eq!(gateway.metric("smppgw_vendor_sends_total", &[]), 0.0);
     let sim = site_at(directory.path(), address, "");
@@ -117,7 +89,8 @@ fn kill_9_loses_no_acknowledged_message() {
     gateway.wait_for_vendor_binds(4.0);
     let (smpp, http) = (gateway.smpp, gateway.http);
     let path = directory.path().to_owned();
-    let running = std::thread::spawn(move || load(&path, smpp, &load_for(6)));
+    let running =
+        std::thread::spawn(move || load(&path, smpp, &Bulk { seconds: 6, ..Bulk::default() }.scenario()));
     wait_until("traffic flows", || gateway.metric("smppgw_submit_results_total", &["accepted"]) > 2_000.0);
     gateway.kill();
     // The same ports, so that loadgen's sessions come back.
@@ -253,7 +226,8 @@ fn validity_that_is_over_is_told_by_a_receipt() {
 fn cost_of_acknowledging() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let gateway = Gateway::start(directory.path(), &one_vendor(free_port(), 1));
-    let scenario = load_for(5).replace("trx = 2", "trx = 8").replace("rate = 1000", "rate = 60000");
+    let bulk = Bulk { account: "binds = { trx = 8 }", rate: 60_000, seconds: 5, ..Bulk::default() };
+    let scenario = bulk.scenario();
     let scenario =
         scenario.replace("window = 200", "window = 500").replace("expect = true", "expect = false");
     let outcome = load(directory.path(), gateway.smpp, &scenario);

@@ -5,6 +5,7 @@ mod support;
 use smpp::field::{Address, CommandId, CommandStatus, RegisteredDelivery};
 use smpp::pdu::{BindKind, Pdu, SubmitSm};
 use std::path::Path;
+use support::bulk::Bulk;
 use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, wait_until};
 
@@ -42,35 +43,6 @@ fn configuration(sim: &sim_smsc::Running, shards: u32, customer: &str) -> Config
 const LOST: &str = "[[fault]]\nkind = \"lose-response\"\np = 0.2\nat = \"500ms\"\nfor = \"2s\"\n\
                     scope = { site = \"Chicago\" }\n";
 
-fn load_of(seconds: u32) -> String {
-    format!(
-        r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = {{ trx = 2 }}
-window = 400
-receipts = {{ expect = true }}
-[[mix]]
-account = "bulk"
-share = 100
-body = {{ encoding = "gsm7", length = {{ uniform = [40, 120] }} }}
-source = "12025550100"
-dest = "us-random"
-[[phase]]
-name = "steady"
-rate = 300
-for = "{seconds}s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "60s"
-quiet = "5s"
-"#
-    )
-}
-
 /// Runs the load under this policy on two shards; the gateway's figures by name.
 fn judged(policy: &str) -> (loadgen::reconcile::Reconciliation, impl Fn(&str) -> f64) {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -78,7 +50,8 @@ fn judged(policy: &str) -> (loadgen::reconcile::Reconciliation, impl Fn(&str) ->
     let customer = format!("unknown_outcome = \"{policy}\"");
     let mut gateway = Gateway::start(directory.path(), &configuration(&sim, 2, &customer));
     gateway.wait_for_vendor_binds(4.0);
-    let mut outcome = load(directory.path(), gateway.smpp, &load_of(4));
+    let bulk = Bulk { window: 400, rate: 300, seconds: 4, quiet_seconds: 5, ..Bulk::default() };
+    let mut outcome = load(directory.path(), gateway.smpp, &bulk.scenario());
     let names = ["held", "accepted", "resolved", "forgotten"];
     let mut figures: Vec<(String, f64)> = names
         .iter()

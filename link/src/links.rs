@@ -167,6 +167,11 @@ impl<T: Copy> Links<T> {
         }
     }
 
+    /// As many links may stand from now on; those that are more stay.
+    pub fn set_links_max(&mut self, links_max: usize) {
+        self.links_max = links_max;
+    }
+
     /// The time of this turn.
     pub fn now(&self) -> Instant {
         self.now

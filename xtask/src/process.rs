@@ -204,6 +204,17 @@ impl Program {
         Ok(())
     }
 
+    /// kill -9.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.must_run()?;
+        self.child.0.kill()?;
+        self.child.wait(None)?;
+        Ok(())
+    }
+
     /// Waits for the end and returns the lines it printed.
     ///
     /// # Errors

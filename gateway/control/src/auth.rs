@@ -6,6 +6,7 @@
 //! guessed by the clock.
 
 use crate::config::Credential;
+use arc_swap::ArcSwap;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use relay::AccountId;
@@ -64,10 +65,29 @@ pub struct Authenticator {
     queue: SyncSender<Job>,
 }
 
-struct Shared {
+/// Account, system_id and proof of a customer.
+pub type AccountCredential = (AccountId, Box<[u8]>, Credential);
+
+/// Everybody's credentials as one configuration has them.
+struct Credentials {
+    /// Which publication they came with; 0 at the start.
+    generation: u64,
     accounts: HashMap<Box<[u8]>, (AccountId, Credential)>,
     /// Stands in for unknown ids; `None` where no customer has a hash, so that nothing takes the time of one.
     dummy: Option<String>,
+}
+
+impl Credentials {
+    fn new(credentials: Vec<AccountCredential>, generation: u64) -> Credentials {
+        let hashed = credentials.iter().any(|(_, _, credential)| matches!(credential, Credential::Hash(_)));
+        let dummy = hashed.then(|| Argon2::default().hash_password_with_salt(b"", DUMMY_SALT).ok()).flatten();
+        let accounts = credentials.into_iter().map(|(id, name, credential)| (name, (id, credential)));
+        Credentials { generation, accounts: accounts.collect(), dummy: dummy.map(|hash| hash.to_string()) }
+    }
+}
+
+struct Shared {
+    credentials: ArcSwap<Credentials>,
     verified: Mutex<HashSet<(u64, u64)>>,
     /// Two hashers with keys of their own, made at random for this process.
     keys: (RandomState, RandomState),
@@ -77,7 +97,7 @@ struct Shared {
 struct Job {
     system_id: Box<[u8]>,
     password: Box<[u8]>,
-    answer: Box<dyn FnOnce(Verdict) + Send>,
+    answer: Box<dyn FnOnce(Verdict, u64) + Send>,
 }
 
 /// Verified credentials remembered; 16 bytes each. When it is full it is emptied: then each is hashed once more.
@@ -93,17 +113,11 @@ impl Authenticator {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
+        credentials: Vec<AccountCredential>,
         options: AuthOptions,
     ) -> io::Result<(Authenticator, Vec<JoinHandle<()>>)> {
-        let hashed = credentials.iter().any(|(_, _, credential)| matches!(credential, Credential::Hash(_)));
-        let dummy = hashed.then(|| Argon2::default().hash_password_with_salt(b"", DUMMY_SALT).ok()).flatten();
         let shared = Arc::new(Shared {
-            accounts: credentials
-                .into_iter()
-                .map(|(id, name, credential)| (name, (id, credential)))
-                .collect(),
-            dummy: dummy.map(|hash| hash.to_string()),
+            credentials: ArcSwap::from_pointee(Credentials::new(credentials, 0)),
             verified: Mutex::default(),
             keys: (RandomState::new(), RandomState::new()),
             counters: AuthCounters::default(),
@@ -118,14 +132,26 @@ impl Authenticator {
         Ok((Authenticator { shared, queue }, threads))
     }
 
-    /// Judges one bind; `answer` is called once, at once or from a thread of the pool, and must not block.
-    pub fn ask(&self, system_id: &[u8], password: &[u8], answer: impl FnOnce(Verdict) + Send + 'static) {
-        if let Some(verdict) = self.shared.judge_quickly(system_id, password) {
-            return answer(self.shared.count(verdict));
+    /// Judges by these credentials from now on, without a pause; `generation` names them. May take the time of a hash.
+    pub fn replace(&self, credentials: Vec<AccountCredential>, generation: u64) {
+        self.shared.credentials.store(Arc::new(Credentials::new(credentials, generation)));
+    }
+
+    /// Which credentials it judges by.
+    pub fn generation(&self) -> u64 {
+        self.shared.credentials.load().generation
+    }
+
+    /// Judges one bind; `answer` is called once, at once or from a thread of the pool, and must not block. It is told by
+    /// which credentials was judged.
+    pub fn ask(&self, system_id: &[u8], password: &[u8], answer: impl FnOnce(Verdict, u64) + Send + 'static) {
+        let credentials = self.shared.credentials.load();
+        if let Some(verdict) = self.shared.judge_quickly(&credentials, system_id, password) {
+            return answer(self.shared.count(verdict), credentials.generation);
         }
         let job = Job { system_id: system_id.into(), password: password.into(), answer: Box::new(answer) };
         if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.queue.try_send(job) {
-            (job.answer)(self.shared.count(Verdict::Busy));
+            (job.answer)(self.shared.count(Verdict::Busy), credentials.generation);
         }
     }
 
@@ -146,16 +172,17 @@ pub(crate) fn is_usable_hash(hash: &[u8]) -> bool {
 
 impl Shared {
     /// The verdict that needs no hash.
-    fn judge_quickly(&self, system_id: &[u8], password: &[u8]) -> Option<Verdict> {
-        match self.accounts.get(system_id) {
+    fn judge_quickly(&self, by: &Credentials, system_id: &[u8], password: &[u8]) -> Option<Verdict> {
+        match by.accounts.get(system_id) {
             Some((account, Credential::Plain(secret))) => Some(match is_same(secret.expose(), password) {
                 true => Verdict::Right(*account),
                 false => Verdict::Wrong,
             }),
-            Some((account, Credential::Hash(_))) => {
-                self.is_verified(system_id, password).then_some(Verdict::Right(*account))
+            Some((account, Credential::Hash(hash))) => {
+                let is_verified = self.is_verified(system_id, password, hash.expose());
+                is_verified.then_some(Verdict::Right(*account))
             }
-            None if self.dummy.is_some() => None,
+            None if by.dummy.is_some() => None,
             None => {
                 let _ = is_same(b"", password); // as long as a known id takes
                 Some(Verdict::Wrong)
@@ -168,21 +195,22 @@ impl Shared {
             // The lock is held while waiting: the threads take turns, and a job goes to exactly one of them.
             let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(job) = job else { return };
-            let verdict = self.judge_slowly(&job.system_id, &job.password);
-            (job.answer)(self.count(verdict));
+            let credentials = self.credentials.load_full();
+            let verdict = self.judge_slowly(&credentials, &job.system_id, &job.password);
+            (job.answer)(self.count(verdict), credentials.generation);
         }
     }
 
-    fn judge_slowly(&self, system_id: &[u8], password: &[u8]) -> Verdict {
-        if let Some(verdict) = self.judge_quickly(system_id, password) {
+    fn judge_slowly(&self, by: &Credentials, system_id: &[u8], password: &[u8]) -> Verdict {
+        if let Some(verdict) = self.judge_quickly(by, system_id, password) {
             return verdict; // another bind of this customer was hashed meanwhile
         }
-        let known = match self.accounts.get(system_id) {
+        let known = match by.accounts.get(system_id) {
             Some((account, Credential::Hash(hash))) => Some((*account, hash)),
             _ => None,
         };
         let hash = known.map(|(_, hash)| String::from_utf8_lossy(hash.expose()).into_owned());
-        let hash = hash.or_else(|| self.dummy.clone()).unwrap_or_default();
+        let hash = hash.or_else(|| by.dummy.clone()).unwrap_or_default();
         self.counters.hashed.fetch_add(1, Ordering::Relaxed);
         let parsed = PasswordHash::new(&hash);
         let is_right = parsed.is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok());
@@ -192,21 +220,21 @@ impl Shared {
                 if verified.len() >= VERIFIED_MAX {
                     verified.clear();
                 }
-                verified.insert(self.fingerprint(system_id, password));
+                verified.insert(self.fingerprint(system_id, password, hash.as_bytes()));
                 Verdict::Right(account)
             }
             _ => Verdict::Wrong,
         }
     }
 
-    fn is_verified(&self, system_id: &[u8], password: &[u8]) -> bool {
-        let fingerprint = self.fingerprint(system_id, password);
+    fn is_verified(&self, system_id: &[u8], password: &[u8], hash: &[u8]) -> bool {
+        let fingerprint = self.fingerprint(system_id, password, hash);
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint)
     }
 
-    /// 128 bits that say nothing outside this process.
-    fn fingerprint(&self, system_id: &[u8], password: &[u8]) -> (u64, u64) {
-        let credential = (system_id, password);
+    /// 128 bits that say nothing outside this process. With another hash the password is verified anew.
+    fn fingerprint(&self, system_id: &[u8], password: &[u8], hash: &[u8]) -> (u64, u64) {
+        let credential = (system_id, password, hash);
         (self.keys.0.hash_one(credential), self.keys.1.hash_one(credential))
     }
 
@@ -256,7 +284,7 @@ mod tests {
 
     fn ask(authenticator: &Authenticator, system_id: &[u8], password: &[u8]) -> Verdict {
         let (sender, receiver) = channel();
-        authenticator.ask(system_id, password, move |verdict| sender.send(verdict).unwrap());
+        authenticator.ask(system_id, password, move |verdict, _| sender.send(verdict).unwrap());
         receiver.recv().unwrap()
     }
 
@@ -294,7 +322,7 @@ mod tests {
         let (sender, receiver) = channel();
         for _ in 0..50 {
             let sender = sender.clone();
-            authenticator.ask(b"hashed", b"secret", move |verdict| sender.send(verdict).unwrap());
+            authenticator.ask(b"hashed", b"secret", move |verdict, _| sender.send(verdict).unwrap());
         }
         for _ in 0..50 {
             assert_eq!(receiver.recv().unwrap(), Verdict::Right(AccountId::of_name(b"hashed")));
@@ -314,7 +342,7 @@ mod tests {
         let authenticator = authenticator(1);
         let (blocker, blocked) = channel::<()>();
         let (started, waiting) = channel();
-        authenticator.ask(b"hashed", b"first", move |_| {
+        authenticator.ask(b"hashed", b"first", move |_, _| {
             started.send(()).unwrap();
             let _ = blocked.recv();
         });
@@ -322,11 +350,29 @@ mod tests {
         let (sender, receiver) = channel();
         for _ in 0..2 {
             let sender = sender.clone();
-            authenticator.ask(b"hashed", b"other", move |verdict| sender.send(verdict).unwrap());
+            authenticator.ask(b"hashed", b"other", move |verdict, _| sender.send(verdict).unwrap());
         }
         assert_eq!(receiver.recv().unwrap(), Verdict::Busy);
         drop(blocker);
         assert_eq!(receiver.recv().unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn other_credentials_are_judged_by_at_once() {
+        let authenticator = authenticator(4);
+        let hashed = |password: &[u8]| {
+            let credential = Credential::Hash(Secret::new(hash(password)));
+            vec![(AccountId::of_name(b"hashed"), Box::from(&b"hashed"[..]), credential)]
+        };
+        let right = Verdict::Right(AccountId::of_name(b"hashed"));
+        assert_eq!(ask(&authenticator, b"hashed", b"secret"), right);
+        authenticator.replace(hashed(b"other"), 1);
+        assert_eq!(authenticator.generation(), 1);
+        assert_eq!(ask(&authenticator, b"hashed", b"secret"), Verdict::Wrong, "although it was right once");
+        assert_eq!(ask(&authenticator, b"hashed", b"other"), right);
+        assert_eq!(ask(&authenticator, b"plain", b"secret"), Verdict::Wrong, "taken away");
+        authenticator.replace(Vec::new(), 2);
+        assert_eq!(ask(&authenticator, b"hashed", b"other"), Verdict::Wrong);
     }
 
     #[test]

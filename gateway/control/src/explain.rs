@@ -302,11 +302,11 @@ pub(crate) async fn by_question(
     Query(asked): Query<RouteAsked>,
 ) -> Response {
     let reports: Vec<_> = shared.sources.shards.iter().map(|slot| slot.load_full()).collect();
-    let Some(snapshot) = reports.iter().find_map(|report| report.snapshot.as_ref()) else {
+    let Some(plan) = reports.iter().find_map(|report| report.plan.as_ref()) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no shard has reported yet\n").into_response();
     };
     let live = statuses(reports.iter().flat_map(|report| &report.vendors));
-    let explained = explain_route(snapshot, asked, Some(&live));
+    let explained = explain_route(&plan.snapshot, asked, Some(&live));
     match serde_json::to_string(&explained) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], format!("{text}\n")).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

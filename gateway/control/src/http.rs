@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A shard that has not reported for so long does not live: it reports four times a second.
@@ -114,7 +115,7 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
         "phase": phase.now().label(),
         "io_backend": sources.backend,
         "uptime_seconds": now.saturating_sub(*born_ns) / 1_000_000_000,
-        "config_version": sources.config_version,
+        "config_version": sources.config.version.load(Ordering::Relaxed),
         "shards": shards,
         "vendors": vendors.iter().map(vendor).collect::<Vec<_>>(),
         "store": store,

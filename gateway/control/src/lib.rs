@@ -13,7 +13,8 @@
 //!                                                   auth-0..n: password hashing
 //! ```
 //!
-//! Nothing on the message path waits for anything here.
+//! A new configuration comes by SIGHUP or from another source, and goes by `publish` to the pool and, by the desks, to the
+//! shards. Nothing on the message path waits for anything here.
 #![forbid(unsafe_code)]
 
 pub mod auth;
@@ -27,6 +28,7 @@ pub mod memory;
 mod messages;
 pub mod metrics;
 pub mod names;
+pub mod publish;
 mod signals;
 mod thread;
 
@@ -35,6 +37,7 @@ pub use desk::ShardDesk;
 pub use drain::{DrainOptions, Phase};
 pub use explain::{RouteAsked, RouteExplained, explain_route};
 pub use messages::Messages;
+pub use publish::{ConfigState, PublishOptions, Publisher};
 pub use thread::{ControlOptions, ControlThread, start};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! SIGTERM and SIGINT ask for an orderly end; a second one ends at once.
+//! SIGTERM and SIGINT ask for an orderly end; a second one ends at once. SIGHUP has the configuration read again.
 
+use crate::publish::Publisher;
 use runtime::Stop;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,5 +27,17 @@ pub(crate) async fn watch(stop: Stop) -> io::Result<()> {
         }
         tracing::info!(signal = name, "draining");
         stop.request();
+    }
+}
+
+/// Has the file read again at each SIGHUP, for as long as the process lives.
+pub(crate) async fn watch_hangups(publisher: Publisher) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            while hangups.recv().await.is_some() {
+                publisher.reload();
+            }
+        }
+        Err(error) => tracing::error!(%error, "no handler for SIGHUP: it ends the process"),
     }
 }

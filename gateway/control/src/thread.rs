@@ -6,6 +6,7 @@ use crate::drain::{DrainOptions, Phase, SharedPhase};
 use crate::http::{Shared, router};
 use crate::messages::Messages;
 use crate::metrics::Sources;
+use crate::publish::Publisher;
 use crate::signals;
 use runtime::Stop;
 use std::io;
@@ -27,6 +28,8 @@ pub struct ControlOptions {
     pub desks: Vec<ShardDesk>,
     /// Judges binds.
     pub authenticator: Authenticator,
+    /// Gives the desks new configurations; SIGHUP has it read the file again.
+    pub publisher: Publisher,
     /// Requested by a signal, or by whoever wants the node to end.
     pub stop: Stop,
     /// Times of the end.
@@ -86,6 +89,7 @@ pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
         shared: shared.clone(),
         desks: options.desks,
         authenticator: options.authenticator,
+        publisher: options.publisher,
         stop: options.stop,
         drain: options.drain,
         signals: options.signals,
@@ -100,6 +104,7 @@ struct Control {
     shared: Arc<Shared>,
     desks: Vec<ShardDesk>,
     authenticator: Authenticator,
+    publisher: Publisher,
     stop: Stop,
     drain: DrainOptions,
     signals: bool,
@@ -111,6 +116,7 @@ impl Control {
         let http = tokio::spawn(serve_http(listener, self.shared.clone(), http_ends));
         if self.signals {
             let stop = self.stop.clone();
+            tokio::spawn(signals::watch_hangups(self.publisher.clone()));
             tokio::spawn(async move {
                 if let Err(error) = signals::watch(stop).await {
                     tracing::error!(%error, "no signal handler: SIGTERM ends the process without a drain");
@@ -120,7 +126,8 @@ impl Control {
         let (start_drain, draining) = watch::channel(false);
         let mut desks = JoinSet::new();
         for desk in self.desks {
-            desks.spawn(desk::serve(desk, self.authenticator.clone(), draining.clone()));
+            let plans = self.publisher.plans();
+            desks.spawn(desk::serve(desk, self.authenticator.clone(), draining.clone(), plans));
         }
         tokio::select! {
             biased; // a shard that ends after the request was asked

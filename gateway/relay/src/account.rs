@@ -40,6 +40,8 @@ impl Default for Session {
 #[derive(Debug)]
 pub(crate) struct AccountState {
     pub(crate) id: AccountId,
+    /// Which snapshot the next fields are of; see [`Accounts::current`].
+    epoch: u32,
     /// False when the snapshot in force does not hold it.
     pub(crate) known: bool,
     pub(crate) mode: Mode,
@@ -52,6 +54,9 @@ pub(crate) struct AccountState {
     pub(crate) receivers: Vec<Key>,
     /// Where the round over `receivers` goes on.
     turn: usize,
+    /// A page of parked deliveries is being handed out: to one session as long as that has slots, so that a page costs
+    /// one write and one read, not one for each session.
+    in_page: bool,
     /// Other shards with sessions that may receive.
     pub(crate) elsewhere: SmallVec<[(ShardIndex, u32); 2]>,
     /// Where the round over `elsewhere` goes on.
@@ -107,12 +112,27 @@ impl AccountState {
             }
             let session = &sessions[key];
             if session.in_flight < session.window {
-                self.turn = if place + 1 < count { place + 1 } else { 0 };
+                self.turn = match place + 1 {
+                    _ if self.in_page => place,
+                    next if next < count => next,
+                    _ => 0,
+                };
                 return Receiver::Free(key);
             }
             found = Receiver::Busy;
         }
         found
+    }
+
+    /// Begins a page of parked deliveries, with the session whose turn it is.
+    pub(crate) fn begin_page(&mut self) {
+        self.in_page = true;
+    }
+
+    /// Ends it; the next one goes to the next session.
+    pub(crate) fn end_page(&mut self) {
+        self.in_page = false;
+        self.turn = (self.turn + 1).checked_rem(self.receivers.len()).unwrap_or_default();
     }
 
     /// The next shard in the round that announced sessions.
@@ -159,6 +179,8 @@ impl AccountState {
 pub(crate) struct Accounts {
     states: Vec<AccountState>,
     places: HashMap<AccountId, u32, FixedState>,
+    /// Grows with every snapshot.
+    epoch: u32,
     /// Accounts with waiting deliveries or a due unpark, for the tick.
     pub(crate) watched: Vec<u32>,
 }
@@ -168,6 +190,7 @@ impl Accounts {
         Self {
             states: Vec::new(),
             places: HashMap::with_hasher(FixedState::with_seed(seed)),
+            epoch: 0,
             watched: Vec::new(),
         }
     }
@@ -179,7 +202,7 @@ impl Accounts {
             None if snapshot.account(id).is_some() => self.place_any(snapshot, id)?,
             None => return None,
         };
-        self.states[place as usize].known.then_some(place)
+        self.current(place, snapshot).known.then_some(place)
     }
 
     /// The place of an account, made when it is new: another shard may speak of it before our snapshot does.
@@ -194,6 +217,7 @@ impl Accounts {
         self.places.insert(id, place);
         self.states.push(AccountState {
             id,
+            epoch: self.epoch,
             known: false,
             mode: Mode::Relay,
             bucket: Bucket::default(),
@@ -203,6 +227,7 @@ impl Accounts {
             deduplicate_window: Duration::ZERO,
             receivers: Vec::new(),
             turn: 0,
+            in_page: false,
             elsewhere: SmallVec::new(),
             turn_elsewhere: 0,
             waiting: List::default(),
@@ -214,11 +239,21 @@ impl Accounts {
         Some(place)
     }
 
-    /// Takes over what another snapshot says of the accounts met so far.
-    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
-        for state in &mut self.states {
+    /// There is another snapshot. What it says of an account is taken over when that is next looked at: to walk all of
+    /// them would keep the shard from its links.
+    pub(crate) fn apply(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// An account as the snapshot in force has it. Whoever reads what a snapshot says of an account comes through here.
+    #[inline]
+    pub(crate) fn current(&mut self, place: u32, snapshot: &Snapshot) -> &mut AccountState {
+        let state = &mut self.states[place as usize];
+        if state.epoch != self.epoch {
+            state.epoch = self.epoch;
             state.apply(snapshot);
         }
+        state
     }
 
     pub(crate) fn watch(&mut self, place: u32) {

@@ -57,9 +57,8 @@ impl Relay {
 
     /// Nothing is sent to a vendor for a while.
     fn pause(&mut self, now: Instant, vendor: u16) {
-        let state = &mut self.vendors[vendor];
-        if let Some(place) = state.snapshot_place {
-            let pause = self.snapshot.vendors()[usize::from(place)].throttle_pause;
+        if let Some(pause) = self.vendor_rules(vendor).map(|rules| rules.throttle_pause) {
+            let state = &mut self.vendors[vendor];
             state.paused_until = state.paused_until.max(now + pause);
         }
     }
@@ -328,7 +327,7 @@ impl Relay {
             return self.finish_served(key, SubmitOutcome::Unknown);
         }
         self.counters.traffic.submits_unknown += 1;
-        let status = self.accounts[message.account].unknown_status;
+        let status = self.accounts.current(message.account, &self.snapshot).unknown_status;
         let status = if mutated!(self, NoForUnknown) { CommandStatus::ESME_RSYSERR } else { status };
         self.respond(key, status, None);
     }

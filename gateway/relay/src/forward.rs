@@ -101,7 +101,7 @@ impl Relay {
         let length = frame.bytes().len();
         admit(session, arrival.over_window, length, arrival.unix_seconds, submission, limits)?;
         let place = session.account;
-        let account = &mut self.accounts[place];
+        let account = self.accounts.current(place, &self.snapshot);
         if !account.known {
             return Err(Refusal::MayNotSubmit);
         }

@@ -157,8 +157,7 @@ impl Relay {
     }
 
     fn rule_of(&self, vendor: u16, status: CommandStatus) -> Option<&crate::snapshot::ErrorRule> {
-        let place = self.vendors[vendor].snapshot_place?;
-        self.snapshot.vendors()[usize::from(place)].error_map.iter().find(|rule| rule.status == status)
+        self.vendor_rules(vendor)?.error_map.iter().find(|rule| rule.status == status)
     }
 }
 

@@ -50,6 +50,7 @@ mod input;
 mod keyword;
 mod later_records;
 mod limit;
+mod live;
 mod message;
 mod mo;
 mod mutation;

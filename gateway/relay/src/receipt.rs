@@ -275,8 +275,7 @@ impl Relay {
 
     /// How this vendor's ids are compared.
     pub(crate) fn id_rule(&self, vendor: u16) -> IdRule {
-        let place = self.vendors[vendor].snapshot_place;
-        place.map_or(IdRule::Raw, |place| self.snapshot.vendors()[usize::from(place)].id_rule)
+        self.vendor_rules(vendor).map_or(IdRule::Raw, |rules| rules.id_rule)
     }
 
     /// Puts our id where the vendor's stood, in text and TLV.

@@ -22,7 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
 use crate::unresolved::UnresolvedTable;
-use crate::vendor::{VendorLink, Vendors, pace};
+use crate::vendor::{VendorLink, Vendors, pace, set_pace};
 use bytes::BytesMut;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -139,7 +139,7 @@ impl Relay {
     pub fn new(options: RelayOptions, snapshot: Arc<Snapshot>) -> Self {
         let limits = *snapshot.limits();
         let mut vendors = Vendors::new();
-        vendors.apply(&snapshot);
+        vendors.apply(&snapshot, &snapshot);
         let records = Records::new(snapshot.records(), options.started_at);
         Self {
             options,
@@ -184,26 +184,30 @@ impl Relay {
         }
     }
 
-    /// A new configuration. Open messages finish; those that must be routed anew are routed by the new one.
+    /// A new configuration. Open messages finish; those that must be routed anew are routed by the new one. A vendor that
+    /// it does not hold gets no further message. Costs what the vendors cost; whoever published the old one must hold it
+    /// until all shards let go, so that its end is not paid here.
     pub fn apply_snapshot(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         if snapshot.circuit_rules() != self.snapshot.circuit_rules() {
             self.forget_circuits();
         }
-        self.snapshot = snapshot;
+        let old = core::mem::replace(&mut self.snapshot, snapshot);
         self.epoch = self.epoch.wrapping_add(1);
         let limits = *self.snapshot.limits();
         self.messages.set_max(limits.messages_max);
         self.deliveries.set_max(limits.deliveries_max);
         self.records.set_on(self.snapshot.records());
-        self.accounts.apply(&self.snapshot);
-        self.vendors.apply(&self.snapshot);
+        self.accounts.apply();
+        self.vendors.apply(&old, &self.snapshot);
         for place in self.vendors.places() {
             let vendor = &self.vendors[place];
-            if let Some(at) = vendor.snapshot_place {
-                let paced = pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind);
-                for link in &vendor.links {
-                    self.vendor_links[*link].pace = paced;
-                }
+            let Some(at) = vendor.snapshot_place else {
+                self.leave_vendor(now, place);
+                continue;
+            };
+            let rate = self.snapshot.vendors()[usize::from(at)].rate_per_bind;
+            for link in &vendor.links {
+                set_pace(&mut self.vendor_links[*link].pace, rate);
             }
             self.dispatch(now, place);
         }
@@ -280,6 +284,7 @@ impl Relay {
             link,
             vendor: place,
             may_submit: kind.may_submit() && window > 0,
+            leaving: false,
             window,
             in_flight: 0,
             blocked: false,
@@ -444,6 +449,7 @@ impl Relay {
         }
         if !self.vendors[place].queue.is_empty() {
             self.dispatch(now, place);
+            self.evacuate_some(now, place);
             self.expire_queue(now, place);
         }
     }

@@ -60,7 +60,8 @@ impl Relay {
         let plan = self.snapshot.routes().plan(message.plan);
         let place = self.vendors[message.vendor].snapshot_place;
         let of_route = plan.iter().find(|one| Some(one.vendor) == place).and_then(|one| one.unknown_outcome);
-        let policy = of_route.unwrap_or(self.accounts[message.account].unknown_outcome);
+        let of_account = self.accounts.current(message.account, &self.snapshot).unknown_outcome;
+        let policy = of_route.unwrap_or(of_account);
         if mutated!(self, UnknownAsUnsent) { UnknownOutcome::RetryOther } else { policy }
     }
 

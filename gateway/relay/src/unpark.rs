@@ -71,6 +71,7 @@ impl Relay {
             account.unpark.failed |= more;
             return self.page_done(now, place);
         }
+        account.begin_page();
         for ParkedEntry { parked, pdu } in entries {
             self.counters.traffic.unparked += 1;
             let slot = match command_of(&pdu) {
@@ -89,6 +90,7 @@ impl Relay {
                 }
             }
         }
+        self.accounts[place].end_page();
     }
 
     /// One parked message was taken (`Ok`) or not (`Err`).

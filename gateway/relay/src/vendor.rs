@@ -6,7 +6,9 @@ use crate::counters::VendorTraffic;
 use crate::forward::Choice;
 use crate::limit::Bucket;
 use crate::message::{Key, LinkKey, ShardIndex, VendorId};
-use crate::snapshot::{Snapshot, VENDORS_MAX};
+use crate::snapshot::{Snapshot, VENDORS_MAX, Vendor};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smpp::time::Instant;
 
@@ -24,6 +26,8 @@ pub(crate) struct VendorLink {
     pub(crate) link: LinkKey,
     pub(crate) vendor: u16,
     pub(crate) may_submit: bool,
+    /// It is to end, and gets nothing new.
+    pub(crate) leaving: bool,
     /// Unanswered requests allowed on it.
     pub(crate) window: u32,
     /// Unanswered requests on it.
@@ -39,6 +43,7 @@ impl Default for VendorLink {
             link: LinkKey(0),
             vendor: 0,
             may_submit: false,
+            leaving: false,
             window: 0,
             in_flight: 0,
             blocked: false,
@@ -65,6 +70,8 @@ pub(crate) struct VendorState {
     pub(crate) id: VendorId,
     /// Its place in the snapshot in force, if it is there.
     pub(crate) snapshot_place: Option<u16>,
+    /// What the last snapshot that held it said of it, while the one in force does not: by that its messages finish.
+    last: Option<Box<Vendor>>,
     /// Binds here that may submit, in the order of binding.
     pub(crate) links: Vec<Key>,
     /// Where the round over `links` goes on.
@@ -213,6 +220,11 @@ impl VendorState {
         full.map_or(none, |shard| Way::Shard { shard, room: false })
     }
 
+    /// The rules for a vendor that the snapshot in force does not hold any more.
+    pub(crate) fn last_rules(&self) -> Option<&Vendor> {
+        self.last.as_deref()
+    }
+
     /// What we know of another shard, made when it is new.
     pub(crate) fn elsewhere_mut(&mut self, shard: ShardIndex) -> &mut Elsewhere {
         let place = match self.elsewhere.iter().position(|other| other.shard == shard) {
@@ -223,6 +235,11 @@ impl VendorState {
             }
         };
         &mut self.elsewhere[place]
+    }
+
+    pub(crate) fn take_links(&mut self) -> Vec<Key> {
+        self.turn = 0;
+        core::mem::take(&mut self.links)
     }
 
     pub(crate) fn drop_link(&mut self, link: Key) -> bool {
@@ -237,19 +254,25 @@ impl VendorState {
 #[derive(Debug)]
 pub(crate) struct Vendors {
     states: Vec<VendorState>,
+    by_id: HashMap<VendorId, u16, FixedState>,
     /// Place in the snapshot -> place here.
     places: Vec<u16>,
 }
 
 impl Vendors {
     pub(crate) fn new() -> Self {
-        Self { states: Vec::new(), places: Vec::new() }
+        let by_id = HashMap::with_hasher(FixedState::with_seed(0)); // ids are our own configuration's
+        Self { states: Vec::new(), by_id, places: Vec::new() }
     }
 
-    /// Takes over another snapshot's vendors.
-    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
+    /// Takes over another snapshot's vendors; `old` is the one before it.
+    pub(crate) fn apply(&mut self, old: &Snapshot, snapshot: &Snapshot) {
         for state in &mut self.states {
-            state.snapshot_place = None;
+            if let Some(at) = state.snapshot_place.take()
+                && snapshot.vendor_place(state.id).is_none()
+            {
+                state.last = Some(Box::new(old.vendors()[usize::from(at)].clone()));
+            }
         }
         self.places.clear();
         for (snapshot_place, vendor) in snapshot.vendors().iter().enumerate() {
@@ -270,14 +293,16 @@ impl Vendors {
 
     /// The place of a vendor, made when it is new: another shard may speak of it before our snapshot does.
     pub(crate) fn place_any(&mut self, id: VendorId) -> Option<u16> {
-        if let Some(place) = self.states.iter().position(|state| state.id == id) {
-            return Some(place as u16);
+        if let Some(place) = self.by_id.get(&id) {
+            return Some(*place);
         }
         if self.states.len() >= PLACES_MAX {
             return None;
         }
+        let place = self.states.len() as u16;
         self.states.push(new_state(id));
-        Some(self.states.len() as u16 - 1)
+        self.by_id.insert(id, place);
+        Some(place)
     }
 
     /// The place of a vendor that the snapshot in force holds.
@@ -297,13 +322,23 @@ impl Vendors {
 
 /// A bind's pacing: at most its rate, in small bursts.
 pub(crate) fn pace(rate_per_bind: u32) -> Bucket {
-    Bucket::new(rate_per_bind, (rate_per_bind / PACE_BURSTS_PER_SECOND).max(1))
+    Bucket::new(rate_per_bind, pace_burst(rate_per_bind))
+}
+
+/// Another rate for a bind; what it sent stays counted.
+pub(crate) fn set_pace(bucket: &mut Bucket, rate_per_bind: u32) {
+    bucket.set(rate_per_bind, pace_burst(rate_per_bind));
+}
+
+fn pace_burst(rate_per_bind: u32) -> u32 {
+    (rate_per_bind / PACE_BURSTS_PER_SECOND).max(1)
 }
 
 fn new_state(id: VendorId) -> VendorState {
     VendorState {
         id,
         snapshot_place: None,
+        last: None,
         links: Vec::new(),
         turn: 0,
         paused_until: Instant::default(),

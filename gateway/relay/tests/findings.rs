@@ -490,3 +490,30 @@ fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
         assert_eq!(relay.counters().traffic.held_open, 1);
     }
 }
+
+#[test]
+fn a_page_of_parked_deliveries_goes_to_one_session_while_that_has_slots() {
+    const SECOND: LinkKey = LinkKey(7);
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    relay.customer_closed(START, CUSTOMER, &[]);
+    for link in [CUSTOMER, SECOND] {
+        assert!(relay.customer_bound(START, account(), link, BindKind::Receiver, 10));
+    }
+    clear(&mut relay);
+    let mut page = |entries: u64| {
+        let mut pdu = bytes::BytesMut::new();
+        Pdu::DeliverSm(DeliverSm::default()).encode(CommandStatus::ESME_ROK, 1, &mut pdu);
+        let entry = |number| ParkedEntry { parked: ParkedId(number), pdu: pdu.to_vec() };
+        let entries = (0..entries).map(entry).collect();
+        relay.handle_store_answer(START, StoreAnswer::Unparked { account: account(), entries, more: true });
+        let link = |output: Output| match output {
+            Output::SendDeliver { link, .. } => Some(link),
+            _ => None,
+        };
+        outputs(&mut relay).into_iter().filter_map(link).collect::<Vec<_>>()
+    };
+    assert_eq!(page(4), [CUSTOMER; 4]);
+    assert_eq!(page(8), [SECOND; 8], "the next page goes to the next session");
+    let expected = [vec![CUSTOMER; 6], vec![SECOND; 2]].concat();
+    assert_eq!(page(9), expected, "and on to the other when the window is full; the last one waits");
+}

@@ -2,15 +2,17 @@
 //! (customers) or `egress` (vendors), then what the relay wants done is carried out.
 
 use crate::backlog::Outgoing;
+use crate::binds::Binds;
 use crate::directive::Notice;
 use crate::egress::{Answer, VendorPeer};
-use crate::ingress::CustomerPeer;
+use crate::ingress::{BindRefusal, CustomerPeer};
 use crate::mail::Mail;
 use crate::options::{Plan, ShardOptions};
 use crate::records::RecordLine;
-use crate::report::{LinkTally, VendorReport};
+use crate::report::{HealthTally, Latency, LinkTally, VendorReport};
 use link::{App, Bell, Closed, Event, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, SpoolOp, StoreOp, VendorId};
+use smpp::time::Instant;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,9 +51,17 @@ pub(crate) struct ShardApp {
     pub(crate) control: Outgoing<Notice>,
     pub(crate) customers: LinkTally,
     pub(crate) vendors_links: LinkTally,
+    /// By [`BindRefusal::ALL`].
+    pub(crate) bind_refusals: [u64; BindRefusal::ALL.len()],
     pub(crate) greetings_failed: u64,
     pub(crate) handed_over: u64,
     pub(crate) vendors: Vec<VendorReport>,
+    /// Where each vendor is in `vendors`.
+    vendor_places: HashMap<VendorId, usize>,
+    /// The binds that this shard keeps.
+    pub(crate) binds: Binds,
+    /// How long each new configuration kept this shard from its links.
+    pub(crate) swaps: Latency,
     /// Vendors' links that stand, bound or not.
     pub(crate) vendors_open: usize,
     /// Held once for each accepted connection whose bind is being read.
@@ -98,9 +108,13 @@ impl ShardApp {
             control: lines.control,
             customers: LinkTally::default(),
             vendors_links: LinkTally::default(),
+            bind_refusals: Default::default(),
             greetings_failed: 0,
             handed_over: 0,
             vendors: Vec::new(),
+            vendor_places: HashMap::new(),
+            binds: Binds::default(),
+            swaps: Latency::default(),
             vendors_open: 0,
             greetings: Rc::new(()),
             customers_refused: 0,
@@ -114,8 +128,12 @@ impl ShardApp {
 
     /// Every vendor of the plan is in the report from the start: one that was never reached must be seen too.
     pub(crate) fn show_vendors(&mut self) {
+        for vendor in &mut self.vendors {
+            vendor.is_configured = false;
+        }
         for vendor in &self.plan.clone().vendors {
-            self.vendor_report(vendor.id, &vendor.name);
+            let place = self.vendor_report(vendor.id, &vendor.name);
+            self.vendors[place].is_configured = true;
         }
     }
 
@@ -148,11 +166,30 @@ impl ShardApp {
 
     /// Where this vendor is counted.
     pub(crate) fn vendor_report(&mut self, id: VendorId, name: &str) -> usize {
-        if let Some(place) = self.vendors.iter().position(|vendor| vendor.id == Some(id)) {
-            return place;
+        if let Some(place) = self.vendor_places.get(&id) {
+            return *place;
         }
+        let place = self.vendors.len();
         self.vendors.push(VendorReport { id: Some(id), name: name.into(), ..VendorReport::default() });
-        self.vendors.len() - 1
+        self.vendor_places.insert(id, place);
+        place
+    }
+
+    /// What is shown of vendors: those of the plan, and others until their last link is gone.
+    pub(crate) fn vendor_reports(&self, now: Instant) -> Vec<VendorReport> {
+        let mut vendors = self.vendors.clone();
+        for (id, traffic) in self.relay.vendor_counters() {
+            if let Some(place) = self.vendor_places.get(&id) {
+                vendors[*place].traffic = traffic;
+            }
+        }
+        for (id, health) in self.relay.vendor_health(now) {
+            if let Some(place) = self.vendor_places.get(&id) {
+                vendors[*place].health = HealthTally::of(&health);
+            }
+        }
+        vendors.retain(|vendor| vendor.is_configured || vendor.links > 0);
+        vendors
     }
 }
 

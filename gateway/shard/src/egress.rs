@@ -1,6 +1,7 @@
 //! Vendors' links: keeping them bound, and what comes back on them.
 
 use crate::app::{Peer, ShardApp, Token, key_of};
+use crate::binds::{BindKey, KeptBind};
 use crate::options::VendorOptions;
 use link::backoff::Backoff;
 use link::{Bell, CloseReason, Closed, Hub, LinkId, Links, SessionConfig};
@@ -11,8 +12,11 @@ use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::time::Instant;
 use smpp::wire::Frame;
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Time for a TCP connect. Longer than a lost SYN's first retry (1 s), shorter than anybody's patience.
@@ -35,8 +39,10 @@ pub(crate) struct VendorPeer {
     pub(crate) vendor: VendorId,
     /// Where the vendor is counted.
     report: usize,
-    window: u32,
+    pub(crate) window: u32,
     bound: bool,
+    /// It is to end, and gets nothing new.
+    pub(crate) is_leaving: bool,
     /// When it was bound, if it was.
     bound_at: Option<Instant>,
     end: Rc<End>,
@@ -55,12 +61,12 @@ impl ShardApp {
         let Some(Peer::Vendor(peer)) = self.peer(id) else { return };
         peer.bound = true;
         peer.bound_at = Some(links.now());
-        let (vendor, window, report) = (peer.vendor, peer.window, peer.report);
+        let (vendor, window, report, is_leaving) = (peer.vendor, peer.window, peer.report, peer.is_leaving);
         self.vendors_links.bound += 1;
         self.vendors[report].links += 1;
         self.vendors_links.binds_accepted += 1;
         tracing::info!(vendor = %self.vendors[report].name, ?kind, "bound");
-        if !self.relay.vendor_bound(links.now(), vendor, key_of(id), kind, window) {
+        if is_leaving || !self.relay.vendor_bound(links.now(), vendor, key_of(id), kind, window) {
             links.unbind(id);
         }
     }
@@ -138,13 +144,13 @@ impl ShardApp {
         peer.end.gone.ring();
         self.vendors_links.closed += 1;
         let (written, unsent) = (messages(&closed.written), messages(&closed.unsent));
-        tracing::warn!(
-            vendor = %self.vendors[peer.report].name,
-            reason = closed.reason.label(),
-            unanswered = written.len(),
-            unsent = unsent.len(),
-            "vendor's link closed"
-        );
+        let (vendor, reason) = (&self.vendors[peer.report].name, closed.reason.label());
+        let (unanswered, unsent_count) = (written.len(), unsent.len());
+        if peer.is_leaving && unanswered + unsent_count == 0 {
+            tracing::info!(%vendor, reason, "vendor's link ended as configured");
+        } else {
+            tracing::warn!(%vendor, reason, unanswered, unsent = unsent_count, "vendor's link closed");
+        }
         if peer.bound {
             self.vendors_links.bound -= 1;
             self.vendors[peer.report].links -= 1;
@@ -161,32 +167,60 @@ fn messages(tokens: &[Token]) -> Vec<MessageKey> {
     tokens.iter().filter_map(message_of).collect()
 }
 
-/// Keeps one bind of a vendor up for as long as the shard runs: connect, bind, wait for its end, wait a while,
-/// again. Addresses are tried in order, starting over after a link that stood. A vendor without an address waits
-/// as after a failure: its name may be resolved by then.
-pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, vendor: Rc<VendorOptions>, bind: u32) {
-    let seed = u64::from(vendor.id.0) << 32 | u64::from(bind);
-    let mut backoff = Backoff::new(vendor.reconnect, seed);
+/// Keeps one bind of a vendor up for as long as it is wanted: connect, bind, wait for its end, wait a while, again.
+/// Addresses are tried in order, starting over after a link that stood. A vendor without an address waits as after a
+/// failure: its name may be resolved by then. Each round takes the newest options.
+pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, bind: Rc<KeptBind>) {
+    let seed = u64::from(key.0.0) << 32 | u64::from(key.1);
+    let mut backoff = None;
     let mut attempt = 0;
-    while !hub.with(|app, _| app.draining) {
+    while let Some(vendor) = hub.with(|app, _| app.next_options(key, &bind)) {
+        let pause = backoff.get_or_insert_with(|| Backoff::new(vendor.reconnect, seed));
         let Some(address) = address_of(&vendor.addresses.load(), attempt) else {
             tracing::warn!(vendor = %vendor.name, "no address: its name cannot be resolved");
-            R::sleep(backoff.next_wait()).await;
+            sleep_or_wake::<R>(pause.next_wait(), &bind).await;
             continue;
         };
         attempt += 1;
-        match connect(&hub, &vendor, address).await {
+        match connect(&hub, &vendor, address, &bind).await {
             Ok(end) => {
                 end.gone.rung().await;
+                bind.link.set(None);
                 if end.stood.get() {
-                    backoff.reset();
+                    pause.reset();
                     attempt = 0;
+                }
+                if bind.is_ending.take() {
+                    bind.wake.ring();
                 }
             }
             Err(error) => tracing::warn!(vendor = %vendor.name, %address, %error, "cannot connect"),
         }
-        R::sleep(backoff.next_wait()).await;
+        if sleep_or_wake::<R>(pause.next_wait(), &bind).await {
+            (backoff, attempt) = (None, 0); // there are other options
+        }
     }
+}
+
+impl ShardApp {
+    /// What the next connect takes; none when the bind's task ends with this.
+    fn next_options(&mut self, key: BindKey, bind: &KeptBind) -> Option<Rc<VendorOptions>> {
+        let next = bind.next_options().filter(|_| !self.draining);
+        if next.is_none() {
+            self.binds.forget(key);
+        }
+        next
+    }
+}
+
+/// Pauses, unless woken before; says whether it was.
+async fn sleep_or_wake<R: Runtime>(pause: Duration, bind: &KeptBind) -> bool {
+    let (mut slept, mut woken) = (pin!(R::sleep(pause)), pin!(bind.wake.rung()));
+    poll_fn(|context| match woken.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => slept.as_mut().poll(context).map(|()| false),
+    })
+    .await
 }
 
 /// The address of this attempt, counted from 0; none when there is none.
@@ -198,6 +232,7 @@ async fn connect<R: Runtime>(
     hub: &Hub<R, ShardApp>,
     vendor: &VendorOptions,
     address: SocketAddr,
+    kept: &KeptBind,
 ) -> std::io::Result<Rc<End>> {
     let config = SessionConfig {
         timers: vendor.timers,
@@ -221,11 +256,13 @@ async fn connect<R: Runtime>(
             report,
             window: vendor.window,
             bound: false,
+            is_leaving: false,
             bound_at: None,
             end: told,
         };
         app.put_peer(id, Peer::Vendor(peer));
-        if app.draining {
+        kept.link.set(Some(id));
+        if app.draining || !kept.is_still(vendor) {
             links.close(id, CloseReason::Local);
         }
     });

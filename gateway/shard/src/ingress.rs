@@ -2,11 +2,13 @@
 
 use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::directive::{BindAnswer, BindQuestion, Notice, Ticket};
+use crate::options::CustomerOptions;
 use link::{CloseReason, Closed, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey};
 use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::wire::Frame;
+use std::net::IpAddr;
 
 /// A customer's link.
 pub(crate) struct CustomerPeer {
@@ -16,15 +18,19 @@ pub(crate) struct CustomerPeer {
     pub(crate) kind: BindKind,
     /// Whether control said yes.
     pub(crate) bound: bool,
+    /// It is to end, and gets nothing new.
+    pub(crate) is_leaving: bool,
 }
 
 /// Why a bind is refused; [`BindRefusal::status`] is the one table to the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BindRefusal {
+pub enum BindRefusal {
     /// Unknown system_id or wrong password: which of them is not told to strangers.
     WrongCredentials,
     /// The account may not bind this way.
     KindNotAllowed,
+    /// It comes from a network that the account may not bind from.
+    WrongNetwork,
     /// As many sessions stand as the account may have.
     TooMany,
     /// Nobody could check the password in time.
@@ -34,24 +40,52 @@ pub(crate) enum BindRefusal {
 }
 
 impl BindRefusal {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [BindRefusal; 6] = [
+        BindRefusal::WrongCredentials,
+        BindRefusal::KindNotAllowed,
+        BindRefusal::WrongNetwork,
+        BindRefusal::TooMany,
+        BindRefusal::Busy,
+        BindRefusal::Draining,
+    ];
+
     /// SMPP 3.4 §5.1.3. Too many binds get ESME_RALYBND as most operators' documents say.
     const fn status(self) -> CommandStatus {
         match self {
             BindRefusal::WrongCredentials => CommandStatus::ESME_RINVPASWD,
-            BindRefusal::KindNotAllowed => CommandStatus::ESME_RBINDFAIL,
+            BindRefusal::KindNotAllowed | BindRefusal::WrongNetwork => CommandStatus::ESME_RBINDFAIL,
             BindRefusal::TooMany => CommandStatus::ESME_RALYBND,
             BindRefusal::Busy | BindRefusal::Draining => CommandStatus::ESME_RSYSERR,
         }
     }
 
-    const fn label(self) -> &'static str {
+    /// Value of the metric's label.
+    pub const fn label(self) -> &'static str {
         match self {
             BindRefusal::WrongCredentials => "wrong_credentials",
             BindRefusal::KindNotAllowed => "kind_not_allowed",
+            BindRefusal::WrongNetwork => "wrong_network",
             BindRefusal::TooMany => "too_many",
             BindRefusal::Busy => "busy",
             BindRefusal::Draining => "draining",
         }
+    }
+}
+
+impl CustomerOptions {
+    /// Whether one more session may be bound, of this kind and from this address, while `sessions` are.
+    fn may_bind(&self, sessions: u32, kind: BindKind, address: IpAddr) -> Result<(), BindRefusal> {
+        if !self.may_come_from(address) {
+            return Err(BindRefusal::WrongNetwork);
+        }
+        if sessions >= self.binds_max {
+            return Err(BindRefusal::TooMany);
+        }
+        if !self.bind_kinds.allows(kind) {
+            return Err(BindRefusal::KindNotAllowed);
+        }
+        Ok(())
     }
 }
 
@@ -65,11 +99,11 @@ impl ShardApp {
         sequence: u32,
     ) {
         let account = AccountId::of_name(bind.system_id);
-        if let Err(refusal) = self.may_bind(account, kind, bind.system_id) {
+        let Some(peer) = links.peer_address(id) else { return };
+        if let Err(refusal) = self.may_bind(account, kind, bind.system_id, peer.ip()) {
             return self.refuse_bind(links, id, sequence, refusal);
         }
-        let Some(peer) = links.peer_address(id) else { return };
-        self.put_peer(id, Peer::Customer(CustomerPeer { account, kind, bound: false }));
+        self.put_peer(id, Peer::Customer(CustomerPeer { account, kind, bound: false, is_leaving: false }));
         self.control.keep(Notice::Bind(BindQuestion {
             ticket: Ticket { link: id, sequence },
             account,
@@ -83,18 +117,19 @@ impl ShardApp {
     /// What can be told without the password. An unknown system_id is not refused here, so that it takes as
     /// long as a wrong password.
     /// Sessions are counted once they are bound: strangers with a wrong password must not use up an account's.
-    fn may_bind(&self, account: AccountId, kind: BindKind, system_id: &[u8]) -> Result<(), BindRefusal> {
+    fn may_bind(
+        &self,
+        account: AccountId,
+        kind: BindKind,
+        system_id: &[u8],
+        address: IpAddr,
+    ) -> Result<(), BindRefusal> {
         if self.draining {
             return Err(BindRefusal::Draining);
         }
         let Some(customer) = self.plan.customer(system_id) else { return Ok(()) };
-        if self.sessions.get(&account).is_some_and(|count| *count >= customer.binds_max) {
-            return Err(BindRefusal::TooMany);
-        }
-        if !customer.bind_kinds.allows(kind) {
-            return Err(BindRefusal::KindNotAllowed);
-        }
-        Ok(())
+        let sessions = self.sessions.get(&account).copied().unwrap_or_default();
+        customer.may_bind(sessions, kind, address)
     }
 
     pub(crate) fn on_bind_answer(&mut self, links: &mut Links<Token>, answer: BindAnswer) {
@@ -117,19 +152,23 @@ impl ShardApp {
     fn accept_bind(&mut self, links: &mut Links<Token>, ticket: Ticket) {
         let Some(Peer::Customer(peer)) = self.peer(ticket.link) else { return };
         let (account, kind) = (peer.account, peer.kind);
-        let customer = self.plan.customers.iter().find(|customer| customer.account == account);
-        let Some((window, binds_max)) = customer.map(|customer| (customer.window, customer.binds_max)) else {
-            return self.refuse_bind(links, ticket.link, ticket.sequence, BindRefusal::WrongCredentials);
+        let Some(address) = links.peer_address(ticket.link) else { return };
+        // The plan may be another one than when the bind came, and other sessions may have come before.
+        let sessions = self.sessions.get(&account).copied().unwrap_or_default();
+        let customer = self.plan.customer_of(account).ok_or(BindRefusal::WrongCredentials);
+        let window = customer.and_then(|customer| {
+            customer.may_bind(sessions, kind, address.ip())?;
+            Ok(customer.window)
+        });
+        let window = match window {
+            Ok(window) => window,
+            Err(refusal) => return self.refuse_bind(links, ticket.link, ticket.sequence, refusal),
         };
-        let sessions = self.sessions.entry(account).or_default();
-        if *sessions >= binds_max {
-            return self.refuse_bind(links, ticket.link, ticket.sequence, BindRefusal::TooMany);
-        }
         links.widen(ticket.link, window, window);
         if links.accept_bind(ticket.link, ticket.sequence, &self.options.system_id).is_err() {
             return;
         }
-        *sessions += 1;
+        *self.sessions.entry(account).or_default() += 1;
         self.customers.binds_accepted += 1;
         self.customers.bound += 1;
         if let Some(Peer::Customer(peer)) = self.peer(ticket.link) {
@@ -142,6 +181,7 @@ impl ShardApp {
 
     fn refuse_bind(&mut self, links: &mut Links<Token>, id: LinkId, sequence: u32, refusal: BindRefusal) {
         self.customers.binds_refused += 1;
+        self.bind_refusals[refusal as usize] += 1;
         tracing::info!(reason = refusal.label(), peer = ?links.peer_address(id), "bind refused");
         // A link that is gone already needs no answer.
         let _ = links.refuse_bind(id, sequence, refusal.status());

@@ -19,11 +19,13 @@
 
 mod app;
 mod backlog;
+mod binds;
 mod directive;
 mod egress;
 mod ingress;
 pub mod limits;
 mod listen;
+mod live;
 mod mail;
 mod options;
 mod outputs;
@@ -32,7 +34,9 @@ mod records;
 mod report;
 mod shard;
 
+pub use binds::BindSlots;
 pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
+pub use ingress::BindRefusal;
 pub use mail::{Mail, Post, mesh};
 pub use options::{
     AddressSlot, BindKinds, CustomerOptions, Plan, Secret, ShardOptions, VendorOptions, address_slot,

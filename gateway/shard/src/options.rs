@@ -3,13 +3,14 @@
 
 use crate::report::ReportSlot;
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use link::TlsClient;
 use link::backoff::BackoffOptions;
 use relay::{AccountId, Snapshot, VendorId};
 use smpp::dialect::Dialect;
 use smpp::pdu::BindKind;
 use smpp::session::Timers;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Where the newest addresses of a vendor lie. Names are resolved by control, never on a shard; a shard takes what lies
@@ -60,9 +61,13 @@ pub struct Plan {
 impl Plan {
     /// The customer with this system_id.
     pub fn customer(&self, system_id: &[u8]) -> Option<&CustomerOptions> {
-        let account = AccountId::of_name(system_id);
+        self.customer_of(AccountId::of_name(system_id)).filter(|customer| *customer.system_id == *system_id)
+    }
+
+    /// The customer with this account.
+    pub fn customer_of(&self, account: AccountId) -> Option<&CustomerOptions> {
         let place = self.customers.binary_search_by_key(&account, |customer| customer.account).ok()?;
-        Some(&self.customers[place]).filter(|customer| *customer.system_id == *system_id)
+        Some(&self.customers[place])
     }
 
     /// Puts the customers in the order that [`Plan::customer`] needs. To be called once, before publishing.
@@ -109,6 +114,16 @@ pub struct CustomerOptions {
     pub binds_max: u32,
     /// Requests that may be unanswered on one session, each way.
     pub window: u32,
+    /// Networks that it may bind from; empty = from anywhere.
+    pub networks: Vec<IpNet>,
+}
+
+impl CustomerOptions {
+    /// Whether it may bind from this address. An IPv4 address that came as an IPv6 one is the IPv4 address.
+    pub fn may_come_from(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+    }
 }
 
 /// A vendor's binds.
@@ -130,7 +145,7 @@ pub struct VendorOptions {
     pub system_type: Box<str>,
     /// What we bind as.
     pub bind_kind: BindKind,
-    /// Binds over all shards of the node.
+    /// Binds over all shards of the node; 0 for a vendor that is switched off.
     pub binds: u32,
     /// Requests that may be unanswered on one bind.
     pub window: u32,
@@ -142,8 +157,22 @@ pub struct VendorOptions {
     pub reconnect: BackoffOptions,
 }
 
+impl VendorOptions {
+    /// Whether a link made with these options is as one made with the others: no need to make it anew. Addresses count
+    /// for the next link only, a window is changed on the link that stands.
+    pub(crate) fn is_same_link(&self, other: &VendorOptions) -> bool {
+        self.tls == other.tls
+            && self.system_id == other.system_id
+            && self.password == other.password
+            && self.system_type == other.system_type
+            && self.bind_kind == other.bind_kind
+            && self.timers == other.timers
+            && self.dialect == other.dialect
+    }
+}
+
 /// A password. Never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
 impl Secret {

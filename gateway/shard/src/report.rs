@@ -1,7 +1,9 @@
 //! What a shard shows of itself: an immutable copy of its counters, a few times a second.
 
+use crate::ingress::BindRefusal;
+use crate::options::Plan;
 use arc_swap::ArcSwap;
-use relay::{CircuitState, Snapshot, VendorHealth, VendorId};
+use relay::{CircuitState, VendorHealth, VendorId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub struct VendorReport {
     pub id: Option<VendorId>,
     /// Its name.
     pub name: Box<str>,
+    /// Whether the configuration in force holds it.
+    pub is_configured: bool,
     /// Links bound now, of any kind.
     pub links: u64,
     /// The relay's counts.
@@ -121,6 +125,8 @@ pub struct ShardReport {
     pub customers: LinkTally,
     /// Vendors' binds.
     pub vendors_links: LinkTally,
+    /// Customers' binds refused, by [`BindRefusal::ALL`].
+    pub bind_refusals: [u64; BindRefusal::ALL.len()],
     /// Connections that never came to a bind.
     pub greetings_failed: u64,
     /// Connections handed to another shard.
@@ -133,12 +139,15 @@ pub struct ShardReport {
     pub vendors: Vec<VendorReport>,
     /// Words for other shards, the store or control that wait because the mailbox is full.
     pub backlog: u64,
+    /// How long each new configuration kept it from its links.
+    pub swaps: Latency,
     /// What it did with records.
     pub records: RecordTally,
     /// Time spent at work since start, nanoseconds.
     pub busy_ns: u64,
-    /// The configuration in force there, for whoever explains a route. None before the first report.
-    pub snapshot: Option<Arc<Snapshot>>,
+    /// The configuration in force there, for whoever explains a route; none before the first report. The whole plan, whose
+    /// holders control counts before it drops one.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// Upper bounds of the latency buckets, microseconds; the last bucket has none.

@@ -2,14 +2,14 @@
 
 use crate::app::{Lines, ShardApp, Token};
 use crate::backlog::Outgoing;
+use crate::binds::wanted;
 use crate::directive::{Directive, Notice};
-use crate::egress::keep_bound;
 use crate::listen::{keep_accepting, take};
+use crate::live::follow_plan;
 use crate::mail::{MAILBOX_BATCH, Mail, Post};
 use crate::options::{Plan, ShardOptions};
-use crate::placement::bind_shard;
 use crate::records::{QueryAnswer, RecordLine, RecordPort};
-use crate::report::{HealthTally, ShardReport};
+use crate::report::ShardReport;
 use link::{Bell, Hub, HubOptions, Links, TlsServer};
 use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
@@ -70,8 +70,8 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
         control: Outgoing::new(control.0),
         drained: drained.clone(),
     };
-    let links_max = options.links_max + binds_here(&options, &plan).count();
-    let app = ShardApp::new(options, plan.clone(), lines);
+    let links_max = options.links_max + wanted(&plan, (options.index, options.shards), None).count();
+    let app = ShardApp::new(options, plan, lines);
     let hub: Hub<R, ShardApp> = Hub::new(app, HubOptions { links_max, idle_tick: link::limits::TICK_IDLE });
     for (from, receiver) in post.from {
         R::spawn(read_mail::<R>(hub.clone(), from, receiver));
@@ -87,7 +87,8 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     }
     let listeners = listen.into_iter().filter_map(|listening| open_listener::<R>(&hub, listening)).collect();
     R::spawn(read_directives::<R>(hub.clone(), control.1, listeners));
-    start_vendors(&hub, &plan);
+    hub.with(|app, _| app.binds.changed.ring());
+    R::spawn(follow_plan::<R>(hub.clone()));
     R::spawn(keep_reporting::<R>(hub.clone()));
     drained.rung().await;
     end::<R>(&hub).await;
@@ -104,23 +105,6 @@ fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: Listening) -> Op
     let listener = listener?;
     R::spawn(keep_accepting::<R>(hub.clone(), listener.clone(), listening.tls.map(Rc::new)));
     Some(listener)
-}
-
-fn start_vendors<R: Runtime>(hub: &Hub<R, ShardApp>, plan: &Plan) {
-    let options = hub.with(|app, _| app.options.clone());
-    let shared: Vec<_> = plan.vendors.iter().map(|vendor| Rc::new(vendor.clone())).collect();
-    for (place, bind) in binds_here(&options, plan) {
-        R::spawn(keep_bound::<R>(hub.clone(), shared[place].clone(), bind));
-    }
-}
-
-/// Place of the vendor and number of the bind, for each bind that this shard keeps.
-fn binds_here(options: &ShardOptions, plan: &Plan) -> impl Iterator<Item = (usize, u32)> {
-    let (index, shards) = (options.index, options.shards);
-    let binds = plan.vendors.iter().enumerate();
-    binds
-        .flat_map(|(place, vendor)| (0..vendor.binds).map(move |bind| (place, bind)))
-        .filter(move |(place, bind)| bind_shard(*place, *bind, shards) == index)
 }
 
 async fn read_mail<R: Runtime>(hub: Hub<R, ShardApp>, from: u8, mut receiver: Receiver<Mail>) {
@@ -205,11 +189,7 @@ async fn read_directives<R: Runtime>(
 impl ShardApp {
     fn follow(&mut self, links: &mut Links<Token>, directive: Directive) {
         match directive {
-            Directive::Publish(plan) => {
-                self.relay.apply_snapshot(links.now(), plan.snapshot.clone());
-                self.plan = plan;
-                self.show_vendors();
-            }
+            Directive::Publish(plan) => self.swap(links, plan),
             Directive::Bind(answer) => self.on_bind_answer(links, answer),
             Directive::Drain => {
                 self.draining = true;
@@ -220,32 +200,23 @@ impl ShardApp {
     }
 
     fn report(&self, links: &Links<Token>) -> ShardReport {
-        let mut vendors = self.vendors.clone();
-        for (id, traffic) in self.relay.vendor_counters() {
-            if let Some(vendor) = vendors.iter_mut().find(|vendor| vendor.id == Some(id)) {
-                vendor.traffic = traffic;
-            }
-        }
-        for (id, health) in self.relay.vendor_health(links.now()) {
-            if let Some(vendor) = vendors.iter_mut().find(|vendor| vendor.id == Some(id)) {
-                vendor.health = HealthTally::of(&health);
-            }
-        }
         let mut link_counters = *links.counters();
         link_counters.refused_full += self.customers_refused;
         ShardReport {
             made_at_ns: runtime::monotonic_nanos(),
             customers: self.customers,
             vendors_links: self.vendors_links,
+            bind_refusals: self.bind_refusals,
             greetings_failed: self.greetings_failed,
             handed_over: self.handed_over,
             links: link_counters,
             relay: self.relay.counters(),
-            vendors,
+            vendors: self.vendor_reports(links.now()),
+            swaps: self.swaps,
             backlog: self.waiting() as u64,
             records: self.records.as_ref().map(RecordLine::tally).unwrap_or_default(),
             busy_ns: runtime::thread_cpu_nanos(),
-            snapshot: Some(self.relay.snapshot().clone()),
+            plan: Some(self.plan.clone()),
         }
     }
 }

@@ -249,6 +249,7 @@ impl World {
             Event::BindCustomer { account } => self.bind_customer(account),
             Event::Restart { node } => self.restart(node),
             Event::Swap { shard, variant } => self.swap(shard, variant),
+            Event::Leaves { link, until } => self.leaves(link, until),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! this process, a plain SMPP client, free ports, and a wait that has an end.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses its part")]
 
+pub mod bulk;
 pub mod client;
 
 use loadgen::scenario::Scenario as Load;
@@ -156,6 +157,13 @@ impl Gateway {
     pub fn ask_to_end(&self) {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
+    }
+
+    /// Writes another configuration and has it read: SIGHUP.
+    pub fn reload(&self, directory: &Path, configuration: &Configuration) {
+        configuration.write(directory);
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).expect("it runs");
     }
 
     pub fn pid(&self) -> u32 {

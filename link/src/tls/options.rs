@@ -9,12 +9,16 @@ use std::sync::Arc;
 
 /// Whose signature under a peer's certificate is believed. Cheap to clone.
 #[derive(Clone)]
-pub struct TlsTrust(Arc<ClientConfig>);
+pub struct TlsTrust {
+    config: Arc<ClientConfig>,
+    /// What it was made of; none for the public roots. By it two are told apart.
+    pem: Option<Arc<[u8]>>,
+}
 
 impl TlsTrust {
     /// The roots that browsers trust, as of the release of `webpki-roots` that was built in.
     pub fn public_roots() -> Self {
-        Self::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+        Self::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), None)
     }
 
     /// These and no others; `pem` holds certificates in PEM form, and at least one.
@@ -26,10 +30,10 @@ impl TlsTrust {
         for certificate in certificates(pem)? {
             roots.add(certificate).map_err(|error| TlsUnusable::Certificate(error.to_string()))?;
         }
-        Ok(Self::new(roots))
+        Ok(Self::new(roots, Some(pem.into())))
     }
 
-    fn new(roots: RootCertStore) -> Self {
+    fn new(roots: RootCertStore, pem: Option<Arc<[u8]>>) -> Self {
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             // TLS 1.2 and 1.3 are both built in, and ring has suites for each.
@@ -37,7 +41,7 @@ impl TlsTrust {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.resumption = rustls::client::Resumption::disabled();
-        TlsTrust(Arc::new(config))
+        TlsTrust { config: Arc::new(config), pem }
     }
 }
 
@@ -46,6 +50,14 @@ impl TlsTrust {
 pub struct TlsClient {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
+    pem: Option<Arc<[u8]>>,
+}
+
+/// Equal where the same authorities are trusted and the same name is demanded.
+impl PartialEq for TlsClient {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.pem == other.pem
+    }
 }
 
 impl TlsClient {
@@ -55,7 +67,7 @@ impl TlsClient {
     /// When the name is neither.
     pub fn new(trust: &TlsTrust, name: &str) -> Result<Self, TlsUnusable> {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsUnusable::Name)?;
-        Ok(TlsClient { config: trust.0.clone(), name })
+        Ok(TlsClient { config: trust.config.clone(), name, pem: trust.pem.clone() })
     }
 }
 

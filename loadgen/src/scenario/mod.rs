@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use body::{Encoding, Form, Length, Mix, Pattern, Weighted};
 pub use load::{Arrivals, Drain, FaultSpan, Load, Model, Phase, Span};
-pub use party::{Account, Binds, ReceiptRule, Target};
+pub use party::{Account, Addresses, Binds, ReceiptRule, Target};
 pub use settings::Setting;
 
 use crate::threshold::Threshold;

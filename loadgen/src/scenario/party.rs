@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use smpp::pdu::BindKind;
+
 use super::fields::{Fields, Mistakes};
 use super::resolve;
 
@@ -40,6 +42,8 @@ pub struct Account {
     pub system_type: String,
     /// How many sessions of which kind.
     pub binds: Binds,
+    /// Where sessions of a kind go, where not to the target's addresses.
+    pub addresses: Addresses,
     /// Unanswered submit_sm per session.
     pub window: u32,
     /// What becomes of receipts.
@@ -61,9 +65,35 @@ pub struct Binds {
     pub receiver: u16,
 }
 
+/// Addresses of one account's sessions by bind kind, each list in the order of the attempts; empty where the target's
+/// `address` and `fallbacks` hold. So a customer can send to one node and listen to another.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Addresses {
+    /// bind_transceiver.
+    pub transceiver: Vec<SocketAddr>,
+    /// bind_transmitter.
+    pub transmitter: Vec<SocketAddr>,
+    /// bind_receiver.
+    pub receiver: Vec<SocketAddr>,
+}
+
+impl Account {
+    /// Where a session's attempt goes: the first to the first address, later ones to all in turn.
+    pub(crate) fn address_of(&self, kind: BindKind, attempt: usize, target: &Target) -> SocketAddr {
+        let own = match kind {
+            BindKind::Transceiver => &self.addresses.transceiver,
+            BindKind::Transmitter => &self.addresses.transmitter,
+            BindKind::Receiver => &self.addresses.receiver,
+        };
+        match own.len() {
+            0 => target.address_of(attempt),
+            count => own[attempt % count],
+        }
+    }
+}
+
 impl Target {
-    /// Where a session's attempt goes: the first to `address`.
-    pub(crate) fn address_of(&self, attempt: usize) -> SocketAddr {
+    fn address_of(&self, attempt: usize) -> SocketAddr {
         match attempt % (self.fallbacks.len() + 1) {
             0 => self.address,
             other => self.fallbacks[other - 1],
@@ -95,10 +125,8 @@ pub(crate) fn target(fields: &Fields<'_>) -> Option<Target> {
             None
         }
     });
-    let resolved = |text: String| resolve(&text).map_err(|message| fields.wrong("fallbacks", &message)).ok();
-    let fallbacks = fields.strings("fallbacks").into_iter().filter_map(resolved).collect();
     let target = Target {
-        fallbacks,
+        fallbacks: resolved(fields, "fallbacks"),
         address: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 2775))),
         connect_timeout: fields.duration_or("connect_timeout", Duration::from_secs(5)),
         bind_timeout: fields.duration_or("bind_timeout", Duration::from_secs(10)),
@@ -109,6 +137,20 @@ pub(crate) fn target(fields: &Fields<'_>) -> Option<Target> {
     };
     fields.finish();
     Some(target)
+}
+
+/// `addresses = { tx = "10.0.0.1:2775", rx = ["10.0.0.2:2775", "10.0.0.1:2775"] }`
+fn addresses(fields: &Fields<'_>) -> Addresses {
+    let section = fields.section_or_empty("addresses");
+    let of = |key| resolved(&section, key);
+    let addresses = Addresses { transceiver: of("trx"), transmitter: of("tx"), receiver: of("rx") };
+    section.finish();
+    addresses
+}
+
+fn resolved(fields: &Fields<'_>, key: &'static str) -> Vec<SocketAddr> {
+    let address = |text: String| resolve(&text).map_err(|message| fields.wrong(key, &message)).ok();
+    fields.strings(key).into_iter().filter_map(address).collect()
 }
 
 pub(crate) fn account(fields: &Fields<'_>) -> Account {
@@ -132,6 +174,7 @@ pub(crate) fn account(fields: &Fields<'_>) -> Account {
         password: fields.octets("password", 8),
         system_type: fields.octets("system_type", 12),
         binds: counts,
+        addresses: addresses(fields),
         window: fields.integer_or("window", 10, 1..=WINDOW_MAX) as u32,
         receipts: rule,
         enquire_every: fields.duration_or("enquire_every", Duration::from_secs(30)),

@@ -1,4 +1,5 @@
 use super::*;
+use smpp::pdu::BindKind;
 
 const GOOD: &str = r#"
 [run]
@@ -86,6 +87,27 @@ fn what_is_missing_is_named() {
     check(&GOOD.replace("binds = { trx = 4 }", "binds = { tx = 4 }"), "account[0].binds");
     check(&GOOD.replace("127.0.0.1:2775", "nowhere"), "target.address");
     check("[run\n", "file");
+}
+
+#[test]
+fn sessions_of_a_kind_may_have_addresses_of_their_own() {
+    let lines = "binds = { tx = 2, rx = 1 }\naddresses = { rx = [\"127.0.0.1:1\", \"127.0.0.1:2\"] }";
+    let text = GOOD.replace("binds = { trx = 4 }", lines);
+    let text = text.replace("2775\"\n", "2775\"\nfallbacks = [\"127.0.0.1:3\"]\n");
+    let scenario = Scenario::parse(&text).unwrap();
+    let ports = |kind| {
+        let account = &scenario.accounts[0];
+        [0, 1, 2, 3].map(|attempt| account.address_of(kind, attempt, &scenario.target).port())
+    };
+    assert_eq!(ports(BindKind::Receiver), [1, 2, 1, 2]);
+    assert_eq!(ports(BindKind::Transmitter), [2775, 3, 2775, 3]);
+    let wrong =
+        Scenario::parse(&text.replace("127.0.0.1:2\"", "nobody\"").replace("{ rx =", "{ r = 1, rx ="));
+    let wrong = wrong.unwrap_err().to_string();
+    assert!(
+        wrong.contains("account[0].addresses.rx") && wrong.contains("account[0].addresses.r:"),
+        "{wrong}"
+    );
 }
 
 #[test]

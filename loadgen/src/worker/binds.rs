@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use link::backoff::{Backoff, BackoffOptions};
@@ -173,11 +174,11 @@ pub(crate) async fn connect<R: Runtime>(hub: Hub<R, Generator>, index: usize) {
         address_range: b"",
     };
     let config = session(account, &scenario);
-    let connected =
-        hub.connect(target.address_of(retries), target.connect_timeout, config, kind, &bind, None).await;
+    let address = account.address_of(kind, retries, target);
+    let connected = hub.connect(address, target.connect_timeout, config, kind, &bind, None).await;
     hub.with(|generator, links| match connected {
         Ok(link) => generator.attached(links, index, link),
-        Err(error) => generator.connect_failed(links, index, &error),
+        Err(error) => generator.connect_failed(links, index, address, &error),
     });
 }
 
@@ -188,8 +189,8 @@ pub(crate) fn refusal(account: &Account, status: CommandStatus) -> String {
 }
 
 /// Why no connection stands, in words for the operator.
-pub(crate) fn outage(account: &Account, scenario: &Scenario, error: &io::Error) -> String {
-    format!("account {}: cannot connect to {}: {error}", account.name, scenario.target.address)
+pub(crate) fn outage(account: &Account, address: SocketAddr, error: &io::Error) -> String {
+    format!("account {}: cannot connect to {address}: {error}", account.name)
 }
 
 /// Why a connection ended before its bind was answered.

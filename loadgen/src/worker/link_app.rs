@@ -1,6 +1,7 @@
 //! What a worker does about what its links say.
 
 use std::io;
+use std::net::SocketAddr;
 
 use ledger::{Kind, Record, id_hash};
 use link::{App, Closed, Event, LinkId, Links};
@@ -77,10 +78,16 @@ impl Generator {
         }
     }
 
-    pub(super) fn connect_failed(&mut self, links: &mut Links<Token>, slot: usize, error: &io::Error) {
+    pub(super) fn connect_failed(
+        &mut self,
+        links: &mut Links<Token>,
+        slot: usize,
+        address: SocketAddr,
+        error: &io::Error,
+    ) {
         self.slots.failed(slot, links.now().as_nanos());
         let account = usize::from(self.slots.slot(slot).account);
-        self.last_trouble = Some(binds::outage(&self.scenario.accounts[account], &self.scenario, error));
+        self.last_trouble = Some(binds::outage(&self.scenario.accounts[account], address, error));
     }
 
     fn bound(&mut self, id: LinkId) {

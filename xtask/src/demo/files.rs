@@ -1,15 +1,20 @@
 //! The three files of the demo: two sites, a gateway between, customers before it.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 /// The sites as the simulator and the gateway call them.
 pub(super) const SITES: [&str; 2] = ["Sinch_Chicago", "Sinch_Atlanta"];
 /// The one that is lost.
 pub(super) const LOST: &str = SITES[0];
-/// Binds of the gateway at each site. One site alone carries twice the load of the default rate.
-const SITE_BINDS: usize = 8;
+/// Binds that a site allows. One site alone carries twice the load of the default rate.
+pub(super) const SITE_BINDS: usize = 8;
 /// Messages a second that one bind of a site takes.
 const SITE_RATE: usize = 2000;
+/// Who the gateway is at the sites.
+pub(super) const SYSTEM_ID: &str = "gw01";
+/// And how it proves it.
+pub(super) const PASSWORD: &str = "secret";
 /// The site is lost after this share of the time, for that share.
 const LOST_AFTER: f64 = 0.4;
 const LOST_FOR: f64 = 0.3;
@@ -64,9 +69,10 @@ pub(super) fn outage(seconds: u64) -> (f64, f64) {
     (seconds as f64 * LOST_AFTER, seconds as f64 * LOST_FOR)
 }
 
-/// The simulator's scenario: two sites that answer within milliseconds, one of them half-open for a while.
-pub(super) fn simulator(seconds: u64, seed: u64) -> String {
-    let (at, lasts) = outage(seconds);
+/// The simulator's scenario: sites that answer within milliseconds; where there is a time, [`LOST`] is half-open from
+/// then on for a while, in seconds.
+pub(super) fn simulator(sites: &[&str], outage: Option<(f64, f64)>, seed: u64) -> String {
+    let names = sites.iter().map(|site| format!("\"{site}\"")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         r#"# Written by `cargo xtask demo`.
 [run]
@@ -93,10 +99,19 @@ UNDELIV = {{ weight = 20, err = [150, 202, 349], delay = "500ms" }}
 REJECTD = {{ weight = 10, err = [15, 60, 64], delay = "100ms" }}
 
 [[account]]
-sites = ["{}", "{}"]
-system_id = "gw01"
-password = "secret"
-
+sites = [{names}]
+system_id = "{SYSTEM_ID}"
+password = "{PASSWORD}"
+"#
+    );
+    for site in sites {
+        text += &format!("\n[[site]]\nname = \"{site}\"\nlisten = \"127.0.0.1:0\"\nprofile = \"demo\"\n");
+    }
+    if let Some((at, lasts)) = outage {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            r#"
 # Neither reads nor writes, no FIN, no RST; then it comes back without memory of its connections.
 [[fault]]
 kind = "half-open"
@@ -104,13 +119,9 @@ at = "{:.0}ms"
 for = "{:.0}ms"
 scope = {{ site = "{LOST}", binds = "all" }}
 "#,
-        SITES[0],
-        SITES[1],
-        at * 1e3,
-        lasts * 1e3,
-    );
-    for site in SITES {
-        text += &format!("\n[[site]]\nname = \"{site}\"\nlisten = \"127.0.0.1:0\"\nprofile = \"demo\"\n");
+            at * 1e3,
+            lasts * 1e3,
+        );
     }
     text
 }
@@ -137,6 +148,17 @@ http = "127.0.0.1:0"
 queue_max = 100000
 "#
     );
+    text += &customers();
+    for (name, address) in sites {
+        text += &vendor(name, *address, &format!("password = \"{PASSWORD}\"\nbinds = {SITE_BINDS}"));
+    }
+    text += &route(sites.iter().map(|(name, _)| *name));
+    text
+}
+
+/// The customers as a gateway's configuration has them.
+pub(super) fn customers() -> String {
+    let mut text = String::new();
     for customer in &CUSTOMERS {
         let Customer { name, password, transceivers, transmitters, receivers, window, .. } = customer;
         text += &format!(
@@ -152,34 +174,55 @@ unknown_outcome = "retry_other"
             transceivers + transmitters + receivers
         );
     }
-    for (name, address) in sites {
-        text += &format!(
-            r#"
-[[vendor]]
-name = "{name}"
-addresses = ["{address}"]
-system_id = "gw01"
-password = "secret"
-bind_kind = "transceiver"
-binds = {SITE_BINDS}
-window = 500
-rate_per_bind = {}
-response_timeout = "2s"
-enquire_link = "1s"
-reconnect_first = "200ms"
-reconnect_max = "2s"
-"#,
-            SITE_RATE * 95 / 100
-        );
-    }
-    let shares = sites.iter().map(|(name, _)| format!("{{ name = \"{name}\", weight = 50 }}"));
-    text += &format!("\n[[route]]\nprefix = \"\"\nvendors = [{}]\n", shares.collect::<Vec<_>>().join(", "));
     text
 }
 
+/// Settings of a vendor that the demo wants otherwise than by default, but for names and binds.
+pub(super) const VENDOR: [(&str, &str); 6] = [
+    ("system_id", SYSTEM_ID),
+    ("bind_kind", "transceiver"),
+    ("response_timeout", "2s"),
+    ("enquire_link", "1s"),
+    ("reconnect_first", "200ms"),
+    ("reconnect_max", "2s"),
+];
+/// Unanswered messages of one bind.
+pub(super) const VENDOR_WINDOW: usize = 500;
+/// Messages in a second and bind: a little less than a site takes.
+pub(super) const VENDOR_RATE: usize = SITE_RATE * 95 / 100;
+
+/// A site as a gateway's configuration has it; `more` says how it binds and how it proves itself.
+pub(super) fn vendor(name: &str, address: SocketAddr, more: &str) -> String {
+    let mut text = format!("\n[[vendor]]\nname = \"{name}\"\naddresses = [\"{address}\"]\n");
+    text += &format!("{more}\nwindow = {VENDOR_WINDOW}\nrate_per_bind = {VENDOR_RATE}\n");
+    for (key, value) in VENDOR {
+        text += &format!("{key} = \"{value}\"\n");
+    }
+    text
+}
+
+/// One route for everything, in equal shares.
+pub(super) fn route<'a>(vendors: impl Iterator<Item = &'a str>) -> String {
+    let shares = vendors.map(|name| format!("{{ name = \"{name}\", weight = 50 }}"));
+    format!("\n[[route]]\nprefix = \"\"\nvendors = [{}]\n", shares.collect::<Vec<_>>().join(", "))
+}
+
+/// The load of a demo.
+pub(super) struct Load<'a> {
+    /// The gateway's nodes; each customer binds to one of them, and to the next ones when that is gone.
+    pub(super) nodes: &'a [SocketAddr],
+    pub(super) seconds: u64,
+    /// Messages a second.
+    pub(super) rate: u64,
+    pub(super) seed: u64,
+    /// What the report shows beside the figures: name, begin and length in seconds.
+    pub(super) marks: &'a [(String, f64, f64)],
+}
+
 /// The load generator's scenario.
-pub(super) fn load(target: SocketAddr, seconds: u64, rate: u64, seed: u64) -> String {
-    let (at, lasts) = outage(seconds);
+pub(super) fn load(load: &Load<'_>) -> String {
+    let Load { nodes, seconds, rate, seed, marks } = *load;
+    let target = nodes[0];
     let warmup = (seconds / 10).max(1);
     let mut text = format!(
         r#"# Written by `cargo xtask demo`.
@@ -195,11 +238,6 @@ address = "{target}"
 [load]
 model = "open"
 arrivals = "poisson"
-
-[[fault]]
-name = "{LOST} half-open"
-at = "{:.0}ms"
-for = "{:.0}ms"
 
 [[phase]]
 name = "warmup"
@@ -217,14 +255,21 @@ until = "receipts-complete"
 max = "60s"
 quiet = "15s"
 "#,
-        at * 1e3,
-        lasts * 1e3,
         (rate / 10).max(1),
         seconds.saturating_sub(warmup).max(1),
     );
-    for customer in &CUSTOMERS {
+    for (name, at, lasts) in marks {
+        text += &format!(
+            "\n[[fault]]\nname = \"{name}\"\nat = \"{:.0}ms\"\nfor = \"{:.0}ms\"\n",
+            at * 1e3,
+            lasts * 1e3
+        );
+    }
+    for (place, customer) in CUSTOMERS.iter().enumerate() {
         let Customer { name, password, transceivers, transmitters, receivers, window, share, body } =
             customer;
+        let addresses = nodes.iter().cycle().skip(place).take(nodes.len());
+        let addresses = format!("{:?}", addresses.map(ToString::to_string).collect::<Vec<_>>());
         text += &format!(
             r#"
 [[account]]
@@ -232,6 +277,7 @@ name = "{name}"
 system_id = "{name}"
 password = "{password}"
 binds = {{ trx = {transceivers}, tx = {transmitters}, rx = {receivers} }}
+addresses = {{ trx = {addresses}, tx = {addresses}, rx = {addresses} }}
 window = {window}
 receipts = {{ expect = true }}
 
@@ -261,7 +307,7 @@ mod tests {
     fn the_files_name_the_same_accounts() {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let gateway = gateway(&[(SITES[0], address), (SITES[1], address)], 0);
-        let load = load(address, 45, 8000, 1);
+        let load = load(&Load { nodes: &[address], seconds: 45, rate: 8000, seed: 1, marks: &[] });
         for customer in &CUSTOMERS {
             for text in [&gateway, &load] {
                 assert!(text.contains(&format!("system_id = \"{}\"", customer.name)));

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::files;
 use crate::http;
 
 /// How often the sites are asked.
@@ -34,16 +33,10 @@ impl Live {
         Live { control, log, read: 0, asked: None, taken: Vec::new(), open_line: false }
     }
 
-    /// What is going to happen.
-    pub(super) fn heading(&self, seconds: u64) -> String {
-        let (at, lasts) = files::outage(seconds);
-        format!(
-            "{seconds} s of load over {} and {}; {} goes silent at {at:.0} s and comes back at {:.0} s",
-            files::SITES[0],
-            files::SITES[1],
-            files::LOST,
-            at + lasts
-        )
+    /// A line between the others.
+    pub(super) fn say(&mut self, line: &str) {
+        self.close_line();
+        println!("{line}");
     }
 
     /// Shows what is new.

@@ -4,8 +4,10 @@
 //!   loadgen  --SMPP-->  gateway  --SMPP-->  sim-smsc: two sites
 //! ```
 //!
-//! Every program is a child with ports of its own choice; all end with this one, whatever happens.
+//! Every program is a child with ports of its own choice; all end with this one, whatever happens. With `--postgres
+//! --redis` there are three nodes, see `cluster`.
 
+mod cluster;
 mod files;
 mod live;
 mod page;
@@ -29,7 +31,8 @@ const READY_PATIENCE: Duration = Duration::from_secs(15);
 const STOP_PATIENCE: Duration = Duration::from_secs(45);
 /// Beyond the load itself: binding, the drain, the report.
 const LOAD_PATIENCE: Duration = Duration::from_secs(120);
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often programs are looked at.
+const GLANCE: Duration = Duration::from_millis(20);
 /// loadgen's exit status for a run whose own lateness makes its latencies worthless.
 const EXIT_INVALID: i32 = 3;
 /// The same content and schedule in every demo.
@@ -49,6 +52,12 @@ pub(crate) struct Options {
     /// Shards of the gateway; 0 = as many as it finds right
     #[arg(long, default_value_t = 0)]
     shards: usize,
+    /// Three nodes that take their configuration from PostgreSQL, which changes while they run
+    #[arg(long, requires = "redis")]
+    postgres: bool,
+    /// Redis between the nodes
+    #[arg(long, requires = "postgres")]
+    redis: bool,
     /// Folder for configurations, logs, ledgers and the report [default: demo in the target folder]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -61,6 +70,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let folder = options.out.clone().unwrap_or_else(|| built.target.join("demo"));
     fresh_folder(&folder)?;
     let demo = Demo { options, built: &built, folder: &folder };
+    if options.postgres && options.redis {
+        return cluster::run(&demo);
+    }
     let mut stage = demo.set_up()?;
     let run = demo.load(&mut stage)?;
     stage.gateway.stop(STOP_PATIENCE)?;
@@ -95,7 +107,10 @@ struct Run {
 
 impl Demo<'_> {
     fn set_up(&self) -> anyhow::Result<Stage> {
-        let file = self.write("sim.toml", &files::simulator(self.options.seconds, SEED))?;
+        let file = self.write(
+            "sim.toml",
+            &files::simulator(&files::SITES, Some(files::outage(self.options.seconds)), SEED),
+        )?;
         let mut simulator = self.built.start("sim-smsc", &self.folder.join("sim-smsc.log"), |command| {
             command.arg("run").arg(file).arg("--out").arg(self.folder);
         })?;
@@ -111,34 +126,41 @@ impl Demo<'_> {
         let ready = gateway.ready(READY_PATIENCE)?;
         let smpp = address(&ready["listen"]["smpp"]).context("the gateway's port for customers")?;
         let admin = address(&ready["http"]).context("the gateway's HTTP port")?;
-        let deadline = Instant::now() + READY_PATIENCE;
-        while let Err(error) = http::get(admin, "/readyz") {
-            gateway.must_run()?;
-            interrupt::check()?;
-            if Instant::now() > deadline {
-                bail!("the gateway does not become ready: {error:#}");
-            }
-            std::thread::sleep(GLANCE);
-        }
+        wait_until_ready(&mut gateway, admin)?;
         Ok(Stage { simulator, gateway, smpp, control })
     }
 
-    /// Runs the load to its end and shows what happens.
     fn load(&self, stage: &mut Stage) -> anyhow::Result<Run> {
         let Options { seconds, rate, .. } = *self.options;
-        let file = self.write("load.toml", &files::load(stage.smpp, seconds, rate, SEED))?;
-        let mut load = self.built.start("loadgen", &self.folder.join("loadgen.log"), |command| {
+        let (at, lasts) = files::outage(seconds);
+        let marks = [(format!("{} half-open", files::LOST), at, lasts)];
+        let load = files::Load { nodes: &[stage.smpp], seconds, rate, seed: SEED, marks: &marks };
+        println!("{}", heading(seconds));
+        self.follow(&files::load(&load), stage.control, |_| {
+            stage.gateway.must_run()?;
+            stage.simulator.must_run()
+        })
+    }
+
+    /// Runs a load to its end and shows what happens; `look` is called again and again meanwhile.
+    fn follow(
+        &self,
+        scenario: &str,
+        control: SocketAddr,
+        mut look: impl FnMut(&mut Live) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Run> {
+        let file = self.write("load.toml", scenario)?;
+        let log = self.folder.join("loadgen.log");
+        let mut load = self.built.start("loadgen", &log, |command| {
             command.arg("run").arg(file).arg("--out").arg(self.folder.join("load")).args(["--ui", "line"]);
         })?;
-        let deadline = Instant::now() + Duration::from_secs(seconds) + LOAD_PATIENCE;
-        let mut live = Live::new(stage.control, self.folder.join("loadgen.log"));
-        println!("{}", live.heading(seconds));
+        let deadline = Instant::now() + Duration::from_secs(self.options.seconds) + LOAD_PATIENCE;
+        let mut live = Live::new(control, log);
         let status = loop {
             if let Some(status) = load.ended()? {
                 break status;
             }
-            stage.gateway.must_run()?;
-            stage.simulator.must_run()?;
+            look(&mut live)?;
             interrupt::check()?;
             ensure!(Instant::now() < deadline, "the load does not end");
             live.show();
@@ -183,6 +205,30 @@ impl Demo<'_> {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
+}
+
+/// What is going to happen.
+fn heading(seconds: u64) -> String {
+    let (at, lasts) = files::outage(seconds);
+    let [first, second] = files::SITES;
+    let back = at + lasts;
+    format!(
+        "{seconds} s of load over {first} and {second}; {} goes silent at {at:.0} s and comes back at {back:.0} s",
+        files::LOST
+    )
+}
+
+fn wait_until_ready(gateway: &mut Program, http_port: SocketAddr) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_PATIENCE;
+    while let Err(error) = http::get(http_port, "/readyz") {
+        gateway.must_run()?;
+        interrupt::check()?;
+        if Instant::now() > deadline {
+            bail!("the gateway does not become ready: {error:#}");
+        }
+        std::thread::sleep(GLANCE);
+    }
+    Ok(())
 }
 
 /// Empties the folder of the last demo; a folder that is something else is left alone.

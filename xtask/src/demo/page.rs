@@ -22,6 +22,8 @@ pub(super) struct Page {
     verdict: Value,
     invalid: bool,
     folder: PathBuf,
+    /// What happened meanwhile.
+    events: Vec<String>,
 }
 
 /// What the load generator wrote into its folder.
@@ -39,7 +41,12 @@ impl Page {
     /// When the load left no summary.
     pub(super) fn new(folder: &Path, verdict: &Value, invalid: bool) -> anyhow::Result<Page> {
         let metrics = summary(&folder.join("load"))?["metrics"].take();
-        Ok(Page { metrics, verdict: verdict.clone(), invalid, folder: folder.to_owned() })
+        Ok(Page { metrics, verdict: verdict.clone(), invalid, folder: folder.to_owned(), events: Vec::new() })
+    }
+
+    pub(super) fn with_events(mut self, events: Vec<String>) -> Page {
+        self.events = events;
+        self
     }
 
     pub(super) fn print(&self, report: anyhow::Result<PathBuf>) {
@@ -88,6 +95,7 @@ impl Page {
             "twice      {} messages without an explanation, {} after an answer that never left the site",
             verdict["duplicated"], verdict["ambiguous"]
         );
+        self.events.iter().for_each(|line| println!("{line}"));
         let words = MUST_BE_ZERO.iter().map(|(word, places)| match self.count(places) {
             Ok(count) => format!("{count} {word}"),
             Err(error) => error.to_string(),
@@ -130,7 +138,7 @@ mod tests {
     use super::*;
 
     fn page(verdict: Value) -> Page {
-        Page { metrics: Value::Null, verdict, invalid: false, folder: PathBuf::new() }
+        Page { metrics: Value::Null, verdict, invalid: false, folder: PathBuf::new(), events: Vec::new() }
     }
 
     #[test]

@@ -11,20 +11,25 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("gateway-relay", &["smpp"], &[]),
     ("gateway-simulation", &["smpp", "gateway-relay"], &[]),
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
+    ("postgres-server", &[], &[]),
     ("redis-server", &[], &[]),
     ("gateway-store", &["smpp", "runtime", "gateway-relay"], &["redis-server"]),
-    ("gateway-control", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store"], &[]),
+    (
+        "gateway-control",
+        &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store"],
+        &["postgres-server"],
+    ),
     (
         "gateway",
         &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store", "gateway-control"],
-        &["loadgen", "sim-smsc", "ledger", "redis-server"],
+        &["loadgen", "sim-smsc", "ledger", "postgres-server", "redis-server"],
     ),
     ("ledger", &["smpp"], &[]),
     ("loadgen", &["smpp", "runtime", "link", "ledger"], &["sim-smsc"]),
     ("sim-smsc", &["smpp", "runtime", "link", "ledger"], &[]),
     ("benches", &["smpp", "gateway-relay"], &[]),
     ("limit", &[], &[]),
-    ("xtask", &[], &[]),
+    ("xtask", &["postgres-server"], &[]),
 ];
 
 pub(super) fn check(metadata: &Metadata) -> Vec<Finding> {

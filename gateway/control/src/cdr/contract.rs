@@ -1,8 +1,5 @@
 //! What every sink must do, on files and on a real PostgreSQL; then the queue before them, and the memory.
 
-#[path = "../../../tests/support/postgres.rs"]
-mod postgres_server;
-
 use super::file::FileSink;
 use super::postgres::PostgresSink;
 use super::recent::{Key, Recent};

@@ -30,6 +30,7 @@ pub(crate) use recent::Key;
 pub(crate) use scan::{Archive, Span};
 pub use service::{RecordsDesk, RecordsThread, SinkView, start};
 
+use arc_swap::ArcSwap;
 use file::FileSink;
 use postgres::PostgresSink;
 use relay::{AccountId, Record, RecordKind, Snapshot, VendorId};
@@ -81,41 +82,54 @@ impl CdrOptions {
     }
 }
 
-/// The names behind the numbers, as the configuration has them.
+/// The names behind the numbers, as configurations have them since the start: records are written after their customer or
+/// vendor was taken away, too. Clones are the same names.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct Names(Arc<ArcSwap<NameTables>>);
+
+#[derive(Clone, Debug, Default)]
+struct NameTables {
     customers: BTreeMap<AccountId, Arc<str>>,
     vendors: BTreeMap<VendorId, (Arc<str>, IdRule)>,
 }
 
+/// Names kept, of those that are not configured any more as well; some 100 octets each. Over it they are forgotten.
+const NAMES_MAX: usize = 1 << 20;
+
 impl Names {
     /// Those of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Names {
-        Names {
-            customers: snapshot
-                .accounts()
-                .iter()
-                .map(|account| (account.id, Arc::from(&*account.name)))
-                .collect(),
-            vendors: snapshot
-                .vendors()
-                .iter()
-                .map(|vendor| (vendor.id, (Arc::from(&*vendor.name), vendor.id_rule)))
-                .collect(),
-        }
+        let names = Names::default();
+        names.follow(snapshot);
+        names
     }
 
-    /// A customer that is not configured any more has only its number.
+    /// Learns those of another snapshot. Costs a copy of all; nobody waits for it.
+    pub fn follow(&self, snapshot: &Snapshot) {
+        let mut tables = NameTables::clone(&self.0.load());
+        if tables.customers.len() + tables.vendors.len() > NAMES_MAX {
+            tables = NameTables::default();
+        }
+        let accounts = snapshot.accounts().iter();
+        tables.customers.extend(accounts.map(|account| (account.id, Arc::from(&*account.name))));
+        let vendors = snapshot.vendors().iter();
+        tables.vendors.extend(vendors.map(|vendor| (vendor.id, (Arc::from(&*vendor.name), vendor.id_rule))));
+        self.0.store(Arc::new(tables));
+    }
+
+    /// A customer that was never configured since the start has only its number.
     fn customer(&self, id: AccountId) -> String {
-        self.customers.get(&id).map_or_else(|| format!("#{:08X}", id.0), |name| name.to_string())
+        let tables = self.0.load();
+        tables.customers.get(&id).map_or_else(|| format!("#{:08X}", id.0), |name| name.to_string())
     }
 
     fn vendor(&self, id: VendorId) -> String {
-        self.vendors.get(&id).map_or_else(|| format!("#{:08X}", id.0), |(name, _)| name.to_string())
+        let tables = self.0.load();
+        tables.vendors.get(&id).map_or_else(|| format!("#{:08X}", id.0), |(name, _)| name.to_string())
     }
 
     fn id_rule(&self, id: VendorId) -> IdRule {
-        self.vendors.get(&id).map_or(IdRule::Raw, |(_, rule)| *rule)
+        self.0.load().vendors.get(&id).map_or(IdRule::Raw, |(_, rule)| *rule)
     }
 }
 

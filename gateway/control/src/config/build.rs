@@ -7,7 +7,7 @@ use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
 use super::{Config, Credential};
 use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
-use crate::names::{VendorNames, resolve};
+use crate::names::VendorNames;
 use link::backoff::BackoffOptions;
 use relay::{
     Account, AccountId, Correlate, KeywordRule, Limits, Mode, NetworkRule, Snapshot, SnapshotInput,
@@ -46,7 +46,7 @@ const UNBIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Air above what a message may take on another shard, so that a definite outcome arrives before it is given up.
 const REMOTE_AIR: Duration = Duration::from_secs(5);
 
-/// Compiles a configuration. Resolves the vendors' hosts, which may take seconds where a name server is slow.
+/// Compiles a configuration. Looks up no names: see [`crate::names`].
 ///
 /// # Errors
 /// What the relay's compiler finds, with its place.
@@ -56,9 +56,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     let mut names: Vec<VendorNames> = Vec::with_capacity(config.vendors.len());
     let mut vendors = Vec::with_capacity(config.vendors.len());
     for vendor in &config.vendors {
-        let mut hosts = VendorNames::new(&vendor.name.value, &vendor.addresses);
-        // A name that cannot be resolved now is no mistake: the other vendors shall start.
-        warnings.extend(hosts.look_up(resolve));
+        let hosts = VendorNames::new(&vendor.name.value, &vendor.addresses);
         vendors.push(vendor_options(vendor, hosts.slot()));
         names.push(hosts);
     }
@@ -71,7 +69,12 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     let session = &config.session;
     let mut plan = Plan {
         snapshot: Arc::new(snapshot),
-        customers: config.customers.iter().map(customer_options).collect(),
+        customers: config
+            .customers
+            .iter()
+            .filter(|customer| customer.enabled)
+            .map(customer_options)
+            .collect(),
         vendors,
         customer_timers: Timers {
             bind: session.bind_timeout,
@@ -85,7 +88,8 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     plan.sort();
     let credential = |customer: &super::Customer| {
         let system_id = customer.system_id.value.as_bytes();
-        Some((AccountId::of_name(system_id), system_id.into(), customer.credential.clone()?))
+        let credential = customer.credential.clone().filter(|_| customer.enabled)?;
+        Some((AccountId::of_name(system_id), system_id.into(), credential))
     };
     Ok(Built {
         plan: Arc::new(plan),
@@ -161,7 +165,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             .collect(),
     };
     SnapshotInput {
-        version: 1,
+        version: config.version,
         accounts: config.customers.iter().map(account).collect(),
         vendors: config.vendors.iter().map(vendor).collect(),
         routes: config.routes.iter().map(route).collect(),
@@ -215,6 +219,7 @@ fn customer_options(customer: &super::Customer) -> CustomerOptions {
         bind_kinds: customer.bind_kinds,
         binds_max: customer.binds_max,
         window: customer.window,
+        networks: customer.networks.clone(),
     }
 }
 
@@ -231,7 +236,8 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
         password: shard::Secret::new(&password.unwrap_or_default()),
         system_type: vendor.system_type.as_str().into(),
         bind_kind: vendor.bind_kind,
-        binds: vendor.binds,
+        // It stays known: routes may name it, and receipts for what it has must find their way.
+        binds: if vendor.enabled { vendor.binds } else { 0 },
         window: vendor.window,
         timers: Timers {
             bind: vendor.bind_timeout,

@@ -4,9 +4,11 @@ use super::mistake::{At, Place};
 use super::reader::Section;
 use super::secret::{Credential, Secret};
 use super::setting::{Fallback, Kind, SectionKind, Setting};
+use ipnet::IpNet;
 use relay::{Deduplicate, Mode, UnknownOutcome};
 use shard::BindKinds;
 use smpp::tlv::Tag;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +17,10 @@ use std::time::Duration;
 pub struct Customer {
     /// What it binds with, and its name everywhere.
     pub system_id: At<String>,
+    /// Whether it may bind.
+    pub enabled: bool,
+    /// Networks that it may bind from; empty = from anywhere.
+    pub networks: Vec<IpNet>,
     /// How its password is checked; nothing when that was a mistake.
     pub credential: Option<Credential>,
     /// Which binds it may use.
@@ -53,6 +59,18 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Text { bytes_max: 15 },
             default: Fallback::Required,
             help: "What the customer binds with; its name in metrics and routes. At most 15 bytes (SMPP 3.4 §5.2.1).",
+        },
+        Setting {
+            key: "enabled",
+            kind: Kind::Flag,
+            default: Fallback::Value("true"),
+            help: "Whether it may bind. Switched off, its sessions are ended in order, and what comes for it is parked.",
+        },
+        Setting {
+            key: "networks",
+            kind: Kind::Texts { bytes_max: 49 },
+            default: Fallback::Absent,
+            help: "Networks that it may bind from, such as `203.0.113.0/24` or `2001:db8::/32`; an address alone is a network of one. Left out: from anywhere. Others are refused with ESME_RBINDFAIL.",
         },
         Setting {
             key: "password",
@@ -163,6 +181,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
     }
     Customer {
         system_id,
+        enabled: section.flag("enabled"),
+        networks: networks(section),
         credential: credential(section, directory),
         bind_kinds: BindKinds {
             transmitter: has("transmitter"),
@@ -187,6 +207,25 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         reassemble: section.flag("reassemble"),
         place: section.place.clone(),
     }
+}
+
+fn networks(section: &Section<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in section.texts("networks") {
+        let single = || text.value.parse::<IpAddr>().map(IpNet::from);
+        match text.value.parse::<IpNet>().or_else(|_| single()) {
+            Ok(network) => networks.push(network),
+            Err(_) => {
+                let what = format!("\"{}\" is no network", text.value);
+                section.mistake_at(
+                    &text.place,
+                    &what,
+                    "write an address and the length of its prefix, such as 10.0.0.0/8",
+                );
+            }
+        }
+    }
+    networks
 }
 
 /// The policies, as they are written.

@@ -16,6 +16,7 @@ mod customers;
 mod document;
 mod environment;
 mod error_maps;
+mod fixed;
 mod listen;
 mod mistake;
 mod mo_routes;
@@ -43,6 +44,7 @@ pub use customers::Customer;
 pub use document::settings_document;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use error_maps::ErrorMap;
+pub use fixed::keep_fixed;
 pub use listen::Listen;
 pub use mistake::{At, Mistake, Place};
 pub use mo_routes::MoRoute;
@@ -71,6 +73,8 @@ use toml::de::DeTable;
 /// One whole configuration, as plain data.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Grows with every change; 1 as read.
+    pub version: u64,
     /// `[node]`.
     pub node: Node,
     /// `[runtime]`.
@@ -132,7 +136,9 @@ impl fmt::Display for Report {
 /// All mistakes, in the order of the file, then of the environment.
 pub fn check_config(path: &Path) -> Result<Report, Vec<Mistake>> {
     let config = load(path)?;
-    let built = build(&config)?;
+    let mut built = build(&config)?;
+    // A name that cannot be resolved now is no mistake: the other vendors shall start.
+    built.warnings.extend(crate::names::look_up(&mut built.names));
     Ok(Report {
         customers: config.customers.len(),
         vendors: config.vendors.len(),
@@ -216,6 +222,7 @@ fn read<'a>(reader: &'a Reader<'a>, root: &'a DeTable<'a>, directory: &Path) -> 
     }
     let entries = |section: &'static SectionKind| reader.entries(root.get(section.name), section, "");
     Config {
+        version: 1,
         node: node::read(&reader.section(root, &node::SECTION), directory),
         runtime: runtime::read(&reader.section(root, &runtime::SECTION)),
         listen: listen::read(&reader.section(root, &listen::SECTION), directory),

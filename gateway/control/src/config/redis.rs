@@ -11,7 +11,7 @@ use store::{RedisOptions, WhenFull};
 const URL_BYTES_MAX: usize = 1024;
 
 /// Where Redis is, and how it is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
     /// `redis://` or `rediss://`; may hold a password.
     pub url: Secret,

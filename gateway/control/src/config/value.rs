@@ -22,7 +22,7 @@ pub(crate) enum Value {
 }
 
 /// A host (name or address) and a port; resolved when links are opened, since addresses behind a name change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {
     /// DNS name, IPv4 or IPv6 address (without brackets).
     pub host: String,

@@ -22,6 +22,8 @@ use toml::de::{DeTable, DeValue};
 pub struct Vendor {
     /// Its name everywhere.
     pub name: At<String>,
+    /// Whether binds are kept and messages sent.
+    pub enabled: bool,
     /// Where it is, tried in this order.
     pub addresses: Vec<HostPort>,
     /// Whom to trust and which name to demand where its links are encrypted.
@@ -76,6 +78,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Text { bytes_max: 64 },
             default: Fallback::Required,
             help: "Its name in routes, metrics and logs. Renaming one loses the correlations of its open messages.",
+        },
+        Setting {
+            key: "enabled",
+            kind: Kind::Flag,
+            default: Fallback::Value("true"),
+            help: "Whether we bind to it. Switched off, it stays known: routes may name it and go past it.",
         },
         Setting {
             key: "addresses",
@@ -218,6 +226,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
     let addresses = section.hosts("addresses");
     let vendor = Vendor {
         name: section.text_at("name").unwrap_or_else(|| At::new(String::new(), section.place.clone())),
+        enabled: section.flag("enabled"),
         tls: tls::client(section, directory, &addresses),
         addresses,
         system_id: section.text("system_id"),

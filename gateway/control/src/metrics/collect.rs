@@ -4,9 +4,12 @@
 use super::names::{self as n, Metric};
 use crate::auth::Authenticator;
 use crate::cdr::SinkView;
+use crate::publish::ConfigState;
 use arc_swap::ArcSwap;
 use relay::{Refusal, SpoolTraffic, Traffic, VendorTraffic};
-use shard::{HealthTally, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
+use shard::{
+    BindRefusal, HealthTally, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,8 +28,8 @@ pub struct Sources {
     pub backend: &'static str,
     /// Start of the process, seconds since 1970.
     pub started_at: u64,
-    /// Version of the configuration in use.
-    pub config_version: u64,
+    /// The configuration in use.
+    pub config: Arc<ConfigState>,
     /// The most memory that it allows.
     pub memory: shard::limits::MemoryBound,
     /// One slot for each shard, in order.
@@ -74,7 +77,7 @@ impl Sources {
         totals.put(&n::START_TIME, &[], self.started_at as f64);
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
         totals.put(&n::DRAINING, &[], f64::from(u8::from(is_draining)));
-        totals.put(&n::CONFIG_VERSION, &[], self.config_version as f64);
+        totals.add_config(&self.config);
         totals.count(&n::MEMORY_BOUND, &["steady"], self.memory.steady());
         totals.count(&n::MEMORY_BOUND, &["worst"], self.memory.worst());
         totals.count(&n::PANICS, &[], runtime::panics());
@@ -146,15 +149,17 @@ impl Totals {
             made_at_ns,
             customers,
             vendors_links,
+            bind_refusals,
             greetings_failed,
             handed_over,
             links,
             relay,
             vendors: _, // put together by name
             backlog,
+            swaps,
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
-            snapshot: _,
+            plan: _,
         } = report;
         self.count(&n::CDR_QUEUE_DEPTH, &["shard"], *waiting);
         self.count(&n::CDR_DROPPED, &["shard"], *dropped);
@@ -165,6 +170,10 @@ impl Totals {
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
         self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
         self.count(&n::HANDED_OVER, &[], *handed_over);
+        for (refusal, count) in BindRefusal::ALL.iter().zip(bind_refusals) {
+            self.count(&n::BINDS_REFUSED, &[refusal.label()], *count);
+        }
+        self.add_latency(&n::CONFIG_SWAP, swaps);
         self.add_tally("customer", customers);
         self.add_tally("vendor", vendors_links);
         self.add_links(links);
@@ -173,6 +182,27 @@ impl Totals {
         self.add_spool_traffic(spool);
         for refusal in Refusal::ALL {
             self.count(&n::REFUSALS, &[refusal.label()], refused[refusal.index()]);
+        }
+    }
+
+    fn add_config(&mut self, config: &ConfigState) {
+        let ConfigState { version, published, rejected, needs_restart } = config;
+        for (metric, count) in [
+            (&n::CONFIG_VERSION, version),
+            (&n::CONFIG_PUBLISHED, published),
+            (&n::CONFIG_REJECTED, rejected),
+            (&n::CONFIG_NEEDS_RESTART, needs_restart),
+        ] {
+            self.count(metric, &[], count.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Adds to the histogram without labels of other shards.
+    fn add_latency(&mut self, metric: &'static Metric, latency: &Latency) {
+        let samples = self.samples.entry(metric.name).or_default();
+        match samples.first_mut().map(|sample| &mut sample.value) {
+            Some(Value::Latency(sum)) => sum.add(latency),
+            _ => samples.push(Sample { labels: Vec::new(), value: Value::Latency(Box::new(*latency)) }),
         }
     }
 
@@ -316,7 +346,8 @@ impl Totals {
     }
 
     fn add_vendor(&mut self, name: &str, vendor: &VendorReport) {
-        let VendorReport { id: _, name: _, links: bound, traffic, health, round_trip } = vendor;
+        let VendorReport { id: _, name: _, is_configured: _, links: bound, traffic, health, round_trip } =
+            vendor;
         let HealthTally { shards: _, health: _, open, half_open, paused, openings } = health;
         self.put(&n::VENDOR_HEALTH, &[name], health.ratio());
         self.count(&n::VENDOR_CIRCUITS, &[name, "open"], *open);

@@ -122,6 +122,8 @@ mod tests {
             made_at_ns: 1_000_000_000,
             customers: tally,
             vendors_links: tally,
+            bind_refusals: [1; 6],
+            swaps: round_trip,
             greetings_failed: 1,
             handed_over: 1,
             backlog: 1,
@@ -156,6 +158,7 @@ mod tests {
                 submits_rejected: 1,
                 submits_refused: 1,
                 submits_unknown: 1,
+                rewrites_refused: 1,
                 submits_abandoned: 1,
                 submits_duplicate: 1,
                 submits_maybe_twice: 1,
@@ -164,7 +167,6 @@ mod tests {
                 vendor_throttled: 1,
                 vendor_failovers: 1,
                 vendor_unsent: 1,
-                rewrites_refused: 1,
                 route_circuit_openings: 1,
                 route_circuits_full: 1,
                 route_circuits: 1,
@@ -235,8 +237,15 @@ mod tests {
         };
         let health =
             shard::HealthTally { shards: 1, health: 16, open: 1, half_open: 1, paused: 1, openings: 1 };
-        let name = "west".into();
-        report.vendors = vec![VendorReport { id: None, name, links: 2, traffic, health, round_trip }];
+        report.vendors = vec![VendorReport {
+            id: None,
+            name: "west".into(),
+            is_configured: true,
+            links: 2,
+            traffic,
+            health,
+            round_trip,
+        }];
         let slots = (0..shards).map(|_| {
             let slot = report_slot();
             slot.store(Arc::new(report.clone()));
@@ -293,7 +302,12 @@ mod tests {
             node: "gw1".into(),
             backend: "epoll",
             started_at: 1_800_000_000,
-            config_version: 1,
+            config: Arc::new(crate::publish::ConfigState {
+                version: 1.into(),
+                published: 1.into(),
+                rejected: 1.into(),
+                needs_restart: 1.into(),
+            }),
             memory: shard::limits::MemoryBound {
                 summands: vec![shard::limits::Summand { holder: "links", worst: 7, steady: 5 }],
             },
@@ -308,7 +322,7 @@ mod tests {
     #[test]
     fn every_metric_is_exported_and_moves() {
         let sources = busy_sources(2);
-        sources.authenticator.as_ref().unwrap().ask(b"nobody", b"x", |_| {});
+        sources.authenticator.as_ref().unwrap().ask(b"nobody", b"x", |_, _| {});
         let text = text(&sources.collect(3_000_000_000, true));
         // What only another part of the process can move.
         let elsewhere = ["smppgw_panics_total", "smppgw_auth_hashes_total"];

@@ -55,11 +55,16 @@ metrics! {
     SHARDS "shards" Gauge [] "Data shards.";
     DRAINING "draining" Gauge [] "1 once the node drains.";
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
+    CONFIG_PUBLISHED "config_published" Counter [] "Configurations put into force since the start, the first one not counted.";
+    CONFIG_REJECTED "config_rejected" Counter [] "Configurations refused because of mistakes; the old one stayed in force.";
+    CONFIG_NEEDS_RESTART "config_needs_restart" Gauge [] "Settings of the file that differ from what runs and take effect with a restart only.";
+    CONFIG_SWAP "config_swap_seconds" Histogram [] "How long a new configuration kept a shard from its links.";
     MEMORY_BOUND "memory_bound_bytes" Gauge ["case"] "The most memory that the configuration allows: steady (full of messages of 300 octets), worst (every PDU as long as it may be, no peer reads).";
     PANICS "panics" Counter [] "Panics that ended one task; each is a bug.";
 
     LINKS "links" Gauge ["side", "state"] "Sessions by side (customer, vendor).";
     BINDS "binds" Counter ["side", "result"] "Binds by side and result.";
+    BINDS_REFUSED "binds_refused" Counter ["reason"] "Binds of customers refused, by reason.";
     LINK_CLOSES "link_closes" Counter ["side"] "Sessions ended, for any reason.";
     LINKS_OPENED "links_opened" Counter [] "Connections, either way round.";
     LINKS_CLOSED "links_closed" Counter [] "Connections ended.";

@@ -3,6 +3,8 @@
 use super::*;
 use crate::auth::AuthOptions;
 use crate::config::{Credential, Secret};
+use crate::names::NamesThread;
+use crate::publish::PublishOptions;
 use relay::AccountId;
 use runtime::{Receiver, Sender, mailbox};
 use shard::{BindAnswer, BindQuestion, Directive, Notice, ShardReport, Ticket, report_slot};
@@ -25,6 +27,7 @@ fn bench(drain_max: Duration) -> Bench {
     let slot = report_slot();
     let credential = Credential::Plain(Secret::new("secret"));
     let credentials = vec![(AccountId::of_name(b"acme"), Box::from(&b"acme"[..]), credential)];
+    let authenticator = Authenticator::start(credentials, AuthOptions::default()).unwrap().0;
     let stop = Stop::new();
     let options = ControlOptions {
         http: "127.0.0.1:0".parse().unwrap(),
@@ -33,7 +36,7 @@ fn bench(drain_max: Duration) -> Bench {
             node: "gw1".into(),
             backend: "epoll",
             started_at: 1_800_000_000,
-            config_version: 1,
+            config: Arc::default(),
             memory: shard::limits::MemoryBound::default(),
             shards: vec![slot.clone()],
             store: None,
@@ -43,12 +46,33 @@ fn bench(drain_max: Duration) -> Bench {
         },
         messages: None,
         desks: vec![ShardDesk { notices: notices_in, directives: directives_out }],
-        authenticator: Authenticator::start(credentials, AuthOptions::default()).unwrap().0,
+        publisher: publisher(&authenticator),
+        authenticator,
         stop: stop.clone(),
         drain: DrainOptions { pre_stop: Duration::ZERO, drain_max },
         signals: false,
     };
     Bench { control: start(options).unwrap(), stop, slot, notices, directives }
+}
+
+fn publisher(authenticator: &Authenticator) -> Publisher {
+    let plan = shard::Plan {
+        snapshot: Arc::new(relay::Snapshot::compile(relay::SnapshotInput::default()).unwrap()),
+        customers: Vec::new(),
+        vendors: Vec::new(),
+        customer_timers: smpp::session::Timers::default(),
+        pdu_size_max: 65_536,
+    };
+    Publisher::start(PublishOptions {
+        plan: Arc::new(plan),
+        has_spool: false,
+        authenticator: authenticator.clone(),
+        names: NamesThread::start(Vec::new()).unwrap(),
+        record_names: crate::cdr::Names::default(),
+        file: None,
+        state: Arc::default(),
+    })
+    .unwrap()
 }
 
 /// Status and body.

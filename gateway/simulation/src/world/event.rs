@@ -119,6 +119,11 @@ pub(super) enum Event {
         shard: usize,
         variant: usize,
     },
+    /// A link gets nothing new and closes once all is answered, at this moment at the latest.
+    Leaves {
+        link: LinkKey,
+        until: u64,
+    },
 }
 
 /// An event and its moment; those of one moment happen in the order in which they were planned.

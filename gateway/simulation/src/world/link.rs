@@ -13,6 +13,11 @@ const LATENCY_US_USUAL: u64 = 4_000;
 /// A slow link takes so long one way.
 const LATENCY_US_MAX: u64 = 100_000;
 
+/// How often a link that is to end is looked at.
+const LEAVE_LOOK_US: u64 = 5_000;
+/// How soon a bind to a vendor that is not configured is tried again.
+const RETRY_US: u64 = 20_000;
+
 /// Who is at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Party {
@@ -132,9 +137,30 @@ impl World {
         self.note("bind vendor", shard as u64, link.0);
         let (now, id) = (self.now(), VendorId::of_name(VENDORS[vendor].as_bytes()));
         if let Some(relay) = &mut self.shards[shard].relay {
-            assert!(relay.vendor_bound(now, id, link, BindKind::Transceiver, window));
+            let is_held = relay.snapshot().vendor(id).is_some();
+            let is_taken = relay.vendor_bound(now, id, link, BindKind::Transceiver, window);
+            assert_eq!(is_taken, is_held, "a bind is taken where its vendor is configured");
+            if !is_taken {
+                let link = self.link(link);
+                (link.ours, link.theirs) = (false, false);
+                self.later(RETRY_US, Event::BindVendor { vendor, node });
+            }
         }
         self.pump(shard);
+    }
+
+    /// A link that gets nothing new any more ends once all on it is answered, or when that takes too long.
+    pub(super) fn leaves(&mut self, key: LinkKey, until: u64) {
+        let link = self.link(key);
+        if !link.ours {
+            return;
+        }
+        if !link.flights.is_empty() && self.now < until {
+            return self.later(LEAVE_LOOK_US, Event::Leaves { link: key, until });
+        }
+        let theirs = self.random.below(20_000);
+        self.later(theirs, Event::PeerCloses { link: key });
+        self.we_close(key);
     }
 
     /// A customer connects to any node that takes it.

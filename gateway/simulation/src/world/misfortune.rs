@@ -184,7 +184,7 @@ impl World {
 
     /// All shards of a node get another configuration, each at its moment.
     fn swap_node(&mut self) -> Option<()> {
-        let (node, variant) = (self.any_node(), self.random.below(2) as usize);
+        let (node, variant) = (self.any_node(), self.random.below(VARIANTS as u64) as usize);
         for shard in self.shards_of(node) {
             let wait = self.random.below(3_000);
             self.later(wait, Event::Swap { shard, variant });

@@ -289,12 +289,19 @@ impl World {
         }
     }
 
+    /// A shard gets another configuration; links of vendors that it does not hold end in order.
     pub(super) fn swap(&mut self, shard: usize, variant: usize) {
+        let variant = if self.healing { 0 } else { variant };
         let (now, snapshot) = (self.now(), Arc::clone(&self.plan.snapshots[variant]));
         if let Some(relay) = &mut self.shards[shard].relay {
             relay.apply_snapshot(now, snapshot);
         }
         self.pump(shard);
+        for key in self.links_where(|link| link.shard == shard && link.ours) {
+            if self.shards[shard].relay.as_ref().is_some_and(|relay| relay.is_leaving(key)) {
+                self.leaves(key, self.now + LEAVE_MAX_US);
+            }
+        }
     }
 
     /// No more misfortune: everybody is there, so everything must come to its end.
@@ -307,6 +314,9 @@ impl World {
         }
         self.vendors = Default::default();
         self.links.iter_mut().for_each(super::link::Link::heal);
+        for shard in 0..self.shards.len() {
+            self.swap(shard, 0);
+        }
         for node in 0..self.nodes.len() {
             self.nodes[node].fuse = None;
             if self.nodes[node].up && self.nodes[node].drains_since.is_some() {

@@ -1,6 +1,7 @@
-//! A PostgreSQL server of a test's own: in a temporary folder, on a free port, ended with its handle. It refuses to run
-//! as root, so that as root it runs as Debian's user for it.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses its part")]
+//! A real PostgreSQL for tests and the demo: in a temporary folder, on a free port, ended with its handle. It refuses to
+//! run as root, so that as root it runs as Debian's user for it. Where it is not installed there is none, and the test
+//! says that it was skipped.
+#![forbid(unsafe_code)]
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,10 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// How long its start may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Where Debian puts the programs, by version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 
+/// See the module.
 pub struct Postgres {
     server: Option<Child>,
     programs: PathBuf,
@@ -25,6 +28,9 @@ pub struct Postgres {
 
 impl Postgres {
     /// Makes a database and starts its server; `None`, and a line that says why, where that cannot be.
+    ///
+    /// # Panics
+    /// When it is installed and does not start.
     pub fn start() -> Option<Postgres> {
         let Some(programs) = programs() else {
             println!(
@@ -59,11 +65,15 @@ impl Postgres {
         Some(postgres)
     }
 
+    /// Its address as programs take it.
     pub fn url(&self) -> String {
         format!("postgres://gateway@127.0.0.1:{}/postgres", self.port)
     }
 
     /// kill -9 of the server.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().expect("it runs");
@@ -72,6 +82,9 @@ impl Postgres {
     }
 
     /// Starts the server on the same data and port. The children of one that was killed need a moment to notice.
+    ///
+    /// # Panics
+    /// When it does not start in time.
     pub fn start_again(&mut self) {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -105,6 +118,9 @@ impl Postgres {
     }
 
     /// What a statement gives, without ornament.
+    ///
+    /// # Panics
+    /// When the server refuses it.
     pub fn ask(&self, statement: &str) -> String {
         let asked = self
             .command("psql")
