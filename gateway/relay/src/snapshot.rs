@@ -177,7 +177,7 @@ pub enum Correlate {
 /// Every bound of one shard's relay. All memory that messages can take follows from these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Open submits; each costs about 160 bytes and its PDU. Over it: `MessagesFull`.
+    /// Open submits; each costs about 200 bytes and its PDU. Over it: `MessagesFull`.
     pub messages_max: u32,
     /// Open deliveries, early receipts among them; each costs about 200 bytes and its PDU.
     pub deliveries_max: u32,
@@ -221,6 +221,8 @@ impl Limits {
     /// What a shard keeps of unknown outcomes at most, octets.
     pub const UNKNOWN_OCTETS_MAX: u64 =
         crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS + crate::seen::SEEN_OCTETS;
+    /// What the circuits of routes take on one shard at most, octets.
+    pub const ROUTE_CIRCUIT_OCTETS_MAX: u64 = crate::circuit::ROUTE_CIRCUITS_OCTETS;
     /// What a shard remembers of submits that may come again at most, octets.
     pub const RESUBMIT_OCTETS_MAX: u64 = crate::resubmit::RESUBMITS_OCTETS;
 }

@@ -9,6 +9,10 @@ use smpp::time::Instant;
 /// until then its routes may fill the table, and more are not watched.
 pub(crate) const ROUTE_CIRCUITS_MAX: usize = 512;
 
+/// What they take at most, octets: the vector grows by doubling.
+pub(crate) const ROUTE_CIRCUITS_OCTETS: u64 =
+    (2 * ROUTE_CIRCUITS_MAX * size_of::<(RouteKey, Circuit)>()) as u64;
+
 /// Names a vendor of a plan, over snapshots.
 type RouteKey = (u64, VendorId);
 
