@@ -51,11 +51,11 @@ fn a_slow_vendor_loses_its_share_and_gets_it_back() {
     let configuration = Configuration::new("auto", 1)
         .with("[relay]\ncircuit_window = \"2s\"\ncircuit_slow_after = \"500ms\"\ncircuit_ramp_up = \"3s\"")
         .customer("bulk", "")
-        .vendor("Chicago", address("Chicago"), 1, "window = 500")
-        .vendor("Atlanta", address("Atlanta"), 1, "window = 500")
+        .vendor("Chicago", address("Chicago"), 2, "")
+        .vendor("Atlanta", address("Atlanta"), 2, "")
         .route("", &["Chicago", "Atlanta"]);
     let gateway = Gateway::start(directory.path(), &configuration);
-    gateway.wait_for_vendor_binds(2.0);
+    gateway.wait_for_vendor_binds(4.0);
     wait_until("both vendors are reported", || of(&explained(&gateway), "Chicago").0 > 400);
     assert_eq!(of(&explained(&gateway), "Atlanta").1, "\"well\"");
 

@@ -60,6 +60,7 @@ mod open;
 mod output;
 mod own_addresses;
 mod part;
+mod policy;
 mod receipt;
 mod refusal;
 mod relay;

@@ -146,29 +146,11 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         error_map: error_rules(config, vendor),
         ..relay::Vendor::new(&vendor.name.value)
     };
-    let route = |route: &super::Route| relay::Route {
-        prefix: route.prefix.value.as_str().into(),
-        account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
-        conditions: route.conditions.clone(),
-        priority: route.priority,
-        unknown_outcome: route.unknown_outcome,
-        cheapest: route.cheapest,
-        rewrite: route.rewrite.clone(),
-        vendors: route
-            .vendors
-            .iter()
-            .map(|vendor| WeightedVendor {
-                vendor: VendorId::of_name(vendor.name.value.as_bytes()),
-                weight: vendor.weight,
-                price: vendor.price,
-            })
-            .collect(),
-    };
     SnapshotInput {
         version: config.version,
         accounts: config.customers.iter().map(account).collect(),
         vendors: config.vendors.iter().map(vendor).collect(),
-        routes: config.routes.iter().map(route).collect(),
+        routes: config.routes.iter().map(route_rule).collect(),
         keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
         networks: config.networks.iter().filter_map(network_rule).collect(),
         limits,
@@ -196,6 +178,27 @@ fn keyword_places(config: &Config) -> impl Iterator<Item = (KeywordRule, &Place)
             (KeywordRule { number, keyword: keyword.value.as_str().into(), account }, place)
         })
     })
+}
+
+fn route_rule(route: &super::Route) -> relay::Route {
+    relay::Route {
+        prefix: route.prefix.value.as_str().into(),
+        account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
+        conditions: route.conditions.clone(),
+        priority: route.priority,
+        unknown_outcome: route.unknown_outcome,
+        cheapest: route.cheapest,
+        rewrite: route.rewrite.clone(),
+        vendors: route
+            .vendors
+            .iter()
+            .map(|vendor| WeightedVendor {
+                vendor: VendorId::of_name(vendor.name.value.as_bytes()),
+                weight: vendor.weight,
+                price: vendor.price,
+            })
+            .collect(),
+    }
 }
 
 /// The rules of a vendor's error map; none where it names none, or one that is not there, which is a mistake noted
