@@ -3,6 +3,7 @@
 
 mod app;
 mod database;
+mod route;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,9 @@ enum Command {
     Export(database::Which),
     /// Ask a running gateway what became of a message.
     Trace(trace::Arguments),
+    /// Ask about routes.
+    #[command(subcommand)]
+    Route(route::Command),
 }
 
 /// A wrong configuration; the same as a wrong command line.
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => exit(database::import(&arguments)),
         Command::Export(which) => exit(database::export(&which)),
         Command::Trace(arguments) => exit(trace::run(&arguments)),
+        Command::Route(command) => exit(route::run(&command)),
     }
 }
 

@@ -112,7 +112,7 @@ fn path(arguments: &Arguments) -> String {
 }
 
 /// Percent-encoding of RFC 3986; everything but letters and digits.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, octet| {
         match octet.is_ascii_alphanumeric() {
             true => encoded.push(octet.into()),
@@ -123,7 +123,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// Status and body of a GET.
-fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+pub(crate) fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, CONNECT_MAX)?;
     stream.set_read_timeout(Some(ANSWER_MAX))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;

@@ -1,7 +1,8 @@
-//! The HTTP port: `/livez`, `/readyz`, `/metrics`, `/state`, `/api/v1/config` and `/api/v1/messages`
-//! (`messages.rs`). Answers from copies; no shard is asked.
+//! The HTTP port: `/livez`, `/readyz`, `/metrics`, `/state`, `/api/v1/config`, `/api/v1/messages` (`messages.rs`) and
+//! `/api/v1/routes/explain` (`explain.rs`). Answers from copies; no shard is asked.
 
 use crate::drain::{Phase, SharedPhase};
+use crate::explain;
 use crate::messages::{self, Messages};
 use crate::metrics::{self, Sources};
 use axum::Router;
@@ -37,6 +38,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/config", get(config))
         .route("/api/v1/messages", get(messages::by_key))
         .route("/api/v1/messages/{id}", get(messages::by_id))
+        .route("/api/v1/routes/explain", get(explain::by_question))
         .with_state(shared)
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Built;
 use relay::Limits;
 use shard::VendorOptions;
-use shard::limits::{MemoryBound, NodeSize, Summand, memory_bound};
+use shard::limits::{MemoryBound, NodeSize, PDU_STEADY, Summand, memory_bound};
 use store::spool::{SPOOL_MAILBOX_LENGTH, SpoolOptions};
 use store::{STORE_MAILBOX_LENGTH, StoreOptions};
 
@@ -51,6 +51,14 @@ pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
         worst: relay::LIMITS_OCTETS,
         steady: relay::LIMITS_OCTETS,
     });
+    let circuits = shards * Limits::ROUTE_CIRCUIT_OCTETS_MAX;
+    bound.summands.push(Summand { holder: "circuits of routes", worst: circuits, steady: circuits });
+    if built.plan.snapshot.routes().has_rewrites() {
+        // What goes to the vendor stands beside what the customer sent.
+        let messages = shards * u64::from(limits.messages_max);
+        let (worst, steady) = (messages * u64::from(limits.pdu_size_max), messages * PDU_STEADY);
+        bound.summands.push(Summand { holder: "rewritten messages", worst, steady });
+    }
     bound.summands.push(Summand { holder: "passwords", worst: PASSWORDS_OCTETS, steady: PASSWORDS_OCTETS });
     bound
 }

@@ -19,7 +19,7 @@
 
 mod routes;
 
-pub(crate) use routes::RouteCircuits;
+pub(crate) use routes::{ROUTE_CIRCUITS_OCTETS, RouteCircuits};
 
 use crate::route::HEALTH_FULL;
 use core::time::Duration;

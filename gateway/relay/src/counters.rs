@@ -54,6 +54,10 @@ counters! {
         vendor_failovers,
         /// Copies sent with the customer's addresses although their route changes them: they were too long for it.
         rewrites_refused,
+        /// Times a circuit of one vendor of one plan opened.
+        route_circuit_openings,
+        /// Failures of routes that were not watched: the table was full.
+        route_circuits_full,
         /// Messages taken back from a lost link, provably unsent.
         vendor_unsent,
         /// Copies whose outcome nobody knows.
@@ -132,6 +136,8 @@ counters! {
         records_lost,
         /// Times a message passed a limit for which the node's table had no room.
         limits_without_room,
+        /// Gauge: vendors of plans that failed of late.
+        route_circuits,
         /// Gauge: open submits.
         messages_open,
         /// Gauge: open deliveries.

@@ -1,8 +1,8 @@
 //! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
 
 use crate::admit::{Submission, admit};
+use crate::choice::{Here, first_choice};
 use crate::circuit::Outcome;
-use crate::health::standing;
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
 use crate::limit::{Charges, segments};
@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::relay::{Party, Relay};
 use crate::resubmit::Novelty;
-use crate::route::{CampaignId, Chooser, Encoding, RouteQuestion, mix};
+use crate::route::{CampaignId, Encoding, RouteQuestion, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
 use crate::snapshot::{Correlate, Mode};
 use crate::vendor::Way;
@@ -249,8 +249,7 @@ impl Relay {
         }
     }
 
-    /// The best place for one more try: the first vendor of the plan that can send at once or that is paced, else
-    /// the first one that has room to wait. One that is ill is tried when no other vendor is there.
+    /// The best place for one more try.
     #[inline]
     pub(crate) fn choose(&mut self, now: Instant, key: Key) -> Choice {
         if self.messages[key].epoch != self.epoch {
@@ -275,30 +274,14 @@ impl Relay {
             let vendor = message.vendor;
             return vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams).1;
         }
-        let mut second = Choice::Down;
-        let mut chooser = Chooser::new(snapshot.routes().plan(message.plan), message.draw);
-        while let Some(pick) =
-            chooser.next(standing(snapshot, vendors, health, message.plan, message.encoding))
-        {
-            if pick.is_last_resort && matches!(second, Choice::Queue { .. } | Choice::Shard { .. }) {
-                break;
-            }
-            let Some(vendor) = vendors.at(pick.vendor).filter(|vendor| !message.tried().contains(vendor))
-            else {
-                continue;
-            };
-            match (vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams), second) {
-                ((true, choice), _) => return choice,
-                ((false, Choice::Down), _) => {}
-                ((false, Choice::Full), Choice::Down) => second = Choice::Full,
-                ((false, choice), Choice::Down | Choice::Full) => second = choice,
-                _ => {}
-            }
-        }
-        if second == Choice::Full {
+        let plan = snapshot.routes().plan(message.plan);
+        let (draw, encoding) = (message.draw, message.encoding);
+        let mut here = Here { now, snapshot, vendors, links: vendor_links, limiter, health, message, roams };
+        let choice = first_choice(plan, draw, encoding, &mut here);
+        if choice == Choice::Full {
             self.counters.traffic.queue_full += 1;
         }
-        second
+        choice
     }
 
     /// A new snapshot came since the message was routed.

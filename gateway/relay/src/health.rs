@@ -3,9 +3,7 @@
 use crate::circuit::{Circuit, CircuitChange, CircuitState, Outcome, RouteCircuits};
 use crate::message::{Key, VendorId};
 use crate::relay::Relay;
-use crate::route::{Candidate, Encoding, PlanIndex, RouteTable, Standing};
-use crate::snapshot::Snapshot;
-use crate::vendor::Vendors;
+use crate::route::RouteTable;
 use smpp::field::{CommandStatus, StatusClass};
 use smpp::time::Instant;
 use std::collections::VecDeque;
@@ -171,29 +169,4 @@ fn plan_of(routes: &RouteTable, epoch: u32, message: &crate::open::Message) -> O
 
 fn health_of(circuit: &Circuit, is_paused: bool) -> VendorHealth {
     VendorHealth { circuit: circuit.state(), health: circuit.health(), openings: circuit.openings, is_paused }
-}
-
-/// What each candidate of a plan is worth to a message of this encoding: the worse of its vendor's circuit and of its own
-/// as a part of this plan.
-#[inline]
-pub(crate) fn standing<'a>(
-    snapshot: &'a Snapshot,
-    vendors: &'a Vendors,
-    health: &'a Health,
-    plan: PlanIndex,
-    encoding: Encoding,
-) -> impl Fn(&Candidate) -> Standing + 'a {
-    move |candidate| {
-        if !candidate.encodings.contains(encoding) {
-            return Standing::Unfit;
-        }
-        let Some(place) = vendors.at(candidate.vendor) else { return Standing::Unfit };
-        let vendor = &vendors[place];
-        let of_vendor = vendor.circuit.standing();
-        if health.routes.is_empty() {
-            return of_vendor;
-        }
-        let circuit = health.routes.get(snapshot.routes().identity(plan), vendor.id);
-        circuit.map_or(of_vendor, |circuit| of_vendor.worse(circuit.standing()))
-    }
 }

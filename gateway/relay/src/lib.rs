@@ -34,11 +34,13 @@ mod admit;
 mod arena;
 mod between;
 mod cdr;
+mod choice;
 mod circuit;
 mod correlate;
 mod counters;
 mod deliver;
 mod drafts;
+mod explain;
 mod forward;
 mod gather;
 mod gather_table;
@@ -59,6 +61,7 @@ mod open;
 mod output;
 mod own_addresses;
 mod part;
+mod policy;
 mod receipt;
 mod refusal;
 mod relay;
@@ -82,6 +85,9 @@ pub use cdr::{
 };
 pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
+pub use explain::{
+    AppliedLimit, ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
+};
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use health::{CircuitNotice, VendorHealth};
 pub use input::Arrival;

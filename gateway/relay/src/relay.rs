@@ -551,6 +551,9 @@ impl Relay {
         counters.traffic.held_open = u64::from(self.held.len());
         counters.traffic.unresolved_open = u64::from(self.unresolved.len());
         counters.traffic.resubmits_open = u64::from(self.resubmits.len());
+        counters.traffic.route_circuits = self.health.routes.len() as u64;
+        counters.traffic.route_circuit_openings = self.health.route_openings;
+        counters.traffic.route_circuits_full = self.health.routes.full;
         counters.spool.open = self.spooled_open();
         counters.traffic.limits_without_room = self.limiter.unlimited;
         counters.traffic.queue_length = self.vendors.iter().map(|vendor| u64::from(vendor.queue.len())).sum();

@@ -1,6 +1,8 @@
 //! Immutable configuration as the data plane sees it: plain data in, one checked and compiled [`Snapshot`]
 //! out. The control plane builds it; every shard shares it behind an `Arc`.
 
+pub use crate::policy::{Correlate, Deduplicate, ErrorRule, Mode, SpoolRules, UnknownOutcome};
+
 use crate::circuit::CircuitRules;
 use crate::limit::{LimitTable, LimitsInput, Sources, WhenAway};
 use crate::message::{AccountId, VendorId};
@@ -10,9 +12,8 @@ use crate::route::{Encodings, Known, PlanIndex, Route, RouteQuestion, RouteTable
 use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use smpp::field::{CommandStatus, StatusClass};
+use smpp::field::CommandStatus;
 use smpp::text::message_id::IdRule;
-use smpp::tlv::Tag;
 
 /// A customer's rights, as far as its messages are concerned.
 #[derive(Clone, Debug)]
@@ -70,63 +71,6 @@ impl Account {
     }
 }
 
-/// When a customer's message is acknowledged, and what the gateway owes it from then on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Mode {
-    /// With the vendor's verdict; nothing is owed after it.
-    #[default]
-    Relay,
-    /// Once the spool has it. Until its validity ends it is brought to a vendor, or its customer is told.
-    StoreAndForward,
-}
-
-/// How the spool's messages are treated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SpoolRules {
-    /// Validity of a message that names none; at most 7 days.
-    pub validity: Duration,
-    /// First pause after a failed round; doubles with each.
-    pub retry_first: Duration,
-    /// Longest pause, before the quarter that is left to chance.
-    pub retry_max: Duration,
-}
-
-impl Default for SpoolRules {
-    fn default() -> Self {
-        Self {
-            validity: Duration::from_secs(24 * 3600),
-            retry_first: Duration::from_secs(5),
-            retry_max: Duration::from_secs(300),
-        }
-    }
-}
-
-/// What to do with a written message whose link was lost or whose answer did not come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum UnknownOutcome {
-    /// Tell the customer so, with one distinct status. Never a second copy.
-    #[default]
-    Fail,
-    /// Send another copy to another vendor, within the bound of attempts.
-    RetryOther,
-    /// Send another copy to the same vendor, on any bind of it, within the bound of attempts.
-    RetrySame,
-    /// Let the customer wait for a receipt that tells the outcome, [`Limits::hold_max`] at most. Never a second copy.
-    Hold,
-}
-
-/// How a message that a customer submits again is recognised.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Deduplicate {
-    /// Not at all: every submit is a new message.
-    #[default]
-    Off,
-    /// By the value of this TLV; a message without it is a new one.
-    Tlv(Tag),
-    /// By source, destination, esm_class, data_coding and body, the numbers of a segment included.
-    Content,
-}
-
 /// A vendor, as far as messages are concerned.
 #[derive(Clone, Debug)]
 pub struct Vendor {
@@ -170,33 +114,10 @@ impl Vendor {
     }
 }
 
-/// What one status of a vendor means here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ErrorRule {
-    /// The vendor's status; not ESME_ROK.
-    pub status: CommandStatus,
-    /// What the customer is told instead; not ESME_ROK. The status itself where it is left out.
-    pub to: Option<CommandStatus>,
-    /// What follows from it; what its class says where it is left out.
-    pub class: Option<StatusClass>,
-}
-
-/// Whether receipts can be matched, and what a customer waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Correlate {
-    /// No store: receipts are acknowledged, counted and dropped; MO reaches only customers who are bound.
-    None,
-    /// The customer is answered after its correlation is kept.
-    #[default]
-    Strict,
-    /// The customer is answered at once; a crash may lose the correlations of a few milliseconds.
-    Relaxed,
-}
-
 /// Every bound of one shard's relay. All memory that messages can take follows from these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Open submits; each costs about 160 bytes and its PDU. Over it: `MessagesFull`.
+    /// Open submits; each costs about 200 bytes and its PDU. Over it: `MessagesFull`.
     pub messages_max: u32,
     /// Open deliveries, early receipts among them; each costs about 200 bytes and its PDU.
     pub deliveries_max: u32,
@@ -240,6 +161,8 @@ impl Limits {
     /// What a shard keeps of unknown outcomes at most, octets.
     pub const UNKNOWN_OCTETS_MAX: u64 =
         crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS + crate::seen::SEEN_OCTETS;
+    /// What the circuits of routes take on one shard at most, octets.
+    pub const ROUTE_CIRCUIT_OCTETS_MAX: u64 = crate::circuit::ROUTE_CIRCUITS_OCTETS;
     /// What a shard remembers of submits that may come again at most, octets.
     pub const RESUBMIT_OCTETS_MAX: u64 = crate::resubmit::RESUBMITS_OCTETS;
 }

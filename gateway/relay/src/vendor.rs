@@ -215,6 +215,12 @@ impl VendorState {
         }
     }
 
+    /// No bind that may submit, on any shard.
+    #[inline]
+    pub(crate) fn is_unbound(&self) -> bool {
+        self.links.is_empty() && self.elsewhere.iter().all(|other| other.links == 0)
+    }
+
     /// Another shard's bind that has room, else what is possible here.
     fn spill(&mut self, here: Way) -> Way {
         match self.way_elsewhere() {

@@ -11,10 +11,11 @@ use crate::nodes::{NodePeer, NodeSession};
 use crate::options::{Plan, ShardOptions};
 use crate::pool::NodePool;
 use crate::records::RecordLine;
-use crate::report::{Latency, LinkTally, VendorReport};
+use crate::report::{HealthTally, Latency, LinkTally, VendorReport};
 use crate::slots::Slots;
 use link::{App, Bell, Closed, Event, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, SpoolOp, StoreOp, VendorId};
+use smpp::time::Instant;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -187,11 +188,16 @@ impl ShardApp {
     }
 
     /// What is shown of vendors: those of the plan, and others until their last link is gone.
-    pub(crate) fn vendor_reports(&self) -> Vec<VendorReport> {
+    pub(crate) fn vendor_reports(&self, now: Instant) -> Vec<VendorReport> {
         let mut vendors = self.vendors.clone();
         for (id, traffic) in self.relay.vendor_counters() {
             if let Some(place) = self.vendor_places.get(&id) {
                 vendors[*place].traffic = traffic;
+            }
+        }
+        for (id, health) in self.relay.vendor_health(now) {
+            if let Some(place) = self.vendor_places.get(&id) {
+                vendors[*place].health = HealthTally::of(&health);
             }
         }
         vendors.retain(|vendor| vendor.is_configured || vendor.links > 0);
@@ -251,6 +257,7 @@ impl App for ShardApp {
         self.unix_seconds = unix_seconds();
         self.look_after_slots(links);
         self.relay.handle_tick(links.now());
+        self.tell_circuits();
         self.carry_out(links);
         self.look_after_records(links);
         if self.waiting() > 0 {

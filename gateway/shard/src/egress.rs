@@ -5,7 +5,7 @@ use crate::binds::{BindKey, KeptBind};
 use crate::options::VendorOptions;
 use link::backoff::Backoff;
 use link::{Bell, CloseReason, Closed, Hub, LinkId, Links, SessionConfig};
-use relay::{Arrival, MessageKey, VendorId};
+use relay::{Arrival, CircuitChange, CircuitNotice, MessageKey, VendorId};
 use runtime::Runtime;
 use smpp::field::CommandStatus;
 use smpp::pdu::{Bind, BindKind, Pdu};
@@ -120,6 +120,23 @@ impl ShardApp {
             _ => {}
         }
         self.relay.handle_answer(now, key_of(id), message, answer.status, message_id);
+    }
+
+    /// Says in the log which vendors fell ill or are well again.
+    pub(crate) fn tell_circuits(&mut self) {
+        while let Some(CircuitNotice { vendor, is_of_route, change }) = self.relay.poll_circuit() {
+            let name =
+                self.vendors.iter().find(|known| known.id == Some(vendor)).map_or("?", |known| &known.name);
+            let scope = if is_of_route { "route" } else { "vendor" };
+            match change {
+                CircuitChange::Opened | CircuitChange::FellIll => {
+                    tracing::warn!(vendor = %name, scope, "{}", change.label());
+                }
+                CircuitChange::HalfOpened | CircuitChange::Closed | CircuitChange::Recovered => {
+                    tracing::info!(vendor = %name, scope, "{}", change.label());
+                }
+            }
+        }
     }
 
     pub(crate) fn on_vendor_closed(

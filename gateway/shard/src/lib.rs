@@ -53,7 +53,8 @@ pub use records::{
     QueriedState, Query, QueryAnswer, RECORD_MAILBOX, RecordPort, RecordWord, WAITING_RECORDS_MAX, WhenFull,
 };
 pub use report::{
-    LATENCY_BOUNDS_US, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport, report_slot,
+    HealthTally, LATENCY_BOUNDS_US, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport,
+    report_slot,
 };
 pub use shard::{Listening, ShardParts, run_shard};
 pub use slots::{SlotHolder, SlotLease, SlotTable, SlotsPort, SlotsReport};

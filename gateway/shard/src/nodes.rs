@@ -212,7 +212,9 @@ impl ShardApp {
         peer.gone.ring();
         if !peer.bound {
             if closed.reason == CloseReason::BindRefused {
-                tracing::warn!("another node refuses our bind: it ends, or secrets, clocks or ids of nodes do not fit");
+                tracing::warn!(
+                    "another node refuses our bind: it ends, or secrets, clocks or ids of nodes do not fit"
+                );
             }
             return;
         }

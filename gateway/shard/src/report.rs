@@ -1,9 +1,10 @@
 //! What a shard shows of itself: an immutable copy of its counters, a few times a second.
 
 use crate::ingress::BindRefusal;
+use crate::options::Plan;
 use crate::slots::SlotsReport;
 use arc_swap::ArcSwap;
-use relay::VendorId;
+use relay::{CircuitState, VendorHealth, VendorId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +43,55 @@ pub struct VendorReport {
     pub links: u64,
     /// The relay's counts.
     pub traffic: relay::VendorTraffic,
+    /// How it does, as the relay sees it.
+    pub health: HealthTally,
     /// From handing a request to its link to its answer.
     pub round_trip: Latency,
+}
+
+/// How a vendor does, over as many shards as reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HealthTally {
+    /// Shards that know it.
+    pub shards: u64,
+    /// Which part of its weight counts, in 64ths, summed up.
+    pub health: u64,
+    /// Shards on which its circuit is open.
+    pub open: u64,
+    /// Shards on which its circuit lets only probes go.
+    pub half_open: u64,
+    /// Shards on which it asked for a pause that is not over.
+    pub paused: u64,
+    /// Times its circuit opened.
+    pub openings: u64,
+}
+
+impl HealthTally {
+    /// One shard's.
+    pub fn of(health: &VendorHealth) -> Self {
+        Self {
+            shards: 1,
+            health: health.health.into(),
+            open: u64::from(health.circuit == CircuitState::Open),
+            half_open: u64::from(health.circuit == CircuitState::HalfOpen),
+            paused: u64::from(health.is_paused),
+            openings: health.openings,
+        }
+    }
+
+    /// The mean part of its weight that counts, 0 to 1; 1 where nobody knows it.
+    pub fn ratio(&self) -> f64 {
+        if self.shards == 0 { 1.0 } else { self.health as f64 / (64 * self.shards) as f64 }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.shards += other.shards;
+        self.health += other.health;
+        self.open += other.open;
+        self.half_open += other.half_open;
+        self.paused += other.paused;
+        self.openings += other.openings;
+    }
 }
 
 impl VendorReport {
@@ -51,6 +99,7 @@ impl VendorReport {
     pub fn add(&mut self, other: &VendorReport) {
         self.links += other.links;
         self.traffic.add(&other.traffic);
+        self.health.add(&other.health);
         self.round_trip.add(&other.round_trip);
     }
 }
@@ -99,6 +148,9 @@ pub struct ShardReport {
     pub slots: SlotsReport,
     /// Time spent at work since start, nanoseconds.
     pub busy_ns: u64,
+    /// The configuration in force there, for whoever explains a route; none before the first report. The whole plan, whose
+    /// holders control counts before it drops one.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// Upper bounds of the latency buckets, microseconds; the last bucket has none.

@@ -218,12 +218,13 @@ impl ShardApp {
             handed_over: self.handed_over,
             links: link_counters,
             relay: self.relay.counters(),
-            vendors: self.vendor_reports(),
+            vendors: self.vendor_reports(links.now()),
             swaps: self.swaps,
             backlog: self.waiting() as u64,
             records: self.records.as_ref().map(RecordLine::tally).unwrap_or_default(),
             slots: self.slots_report(links.now()),
             busy_ns: runtime::thread_cpu_nanos(),
+            plan: Some(self.plan.clone()),
         }
     }
 }

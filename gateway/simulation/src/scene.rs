@@ -4,8 +4,8 @@ use crate::fault::{Fault, Proneness};
 use crate::ids::Spelling;
 use crate::random::Random;
 use relay::{
-    Account, AccountId, Correlate, KeywordRule, Limits, Mode, Route, Snapshot, SnapshotInput, SpoolRules,
-    UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, CircuitRules, Correlate, KeywordRule, Limits, Mode, Route, Snapshot, SnapshotInput,
+    SpoolRules, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::CommandStatus;
 use std::sync::Arc;
@@ -302,6 +302,15 @@ fn snapshot(
             overridden("5", 20, second, UnknownOutcome::RetrySame),
         ],
         limits,
+        // On the scale of a story, so that circuits open, close and let shares shrink in it.
+        circuits: CircuitRules {
+            window: Duration::from_millis(80),
+            open_for: Duration::from_millis(40),
+            probes: 3,
+            slow_after: Duration::from_millis(60),
+            ramp_up: Duration::from_millis(100),
+            ..CircuitRules::default()
+        },
         correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
         records,
         keywords: keywords(),

@@ -56,8 +56,7 @@ const REMOTE_AIR: Duration = Duration::from_secs(5);
 /// # Errors
 /// What the relay's compiler finds, with its place.
 pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
-    let snapshot =
-        Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))?;
+    let snapshot = snapshot(config)?;
     let mut warnings = Vec::new();
     let mut names: Vec<VendorNames> = Vec::with_capacity(config.vendors.len());
     let mut vendors = Vec::with_capacity(config.vendors.len());
@@ -113,6 +112,14 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     })
 }
 
+/// Compiles what decides about messages, and nothing else: no host is looked up.
+///
+/// # Errors
+/// What the relay's compiler finds, with its place.
+pub fn snapshot(config: &Config) -> Result<Snapshot, Vec<Mistake>> {
+    Snapshot::compile(snapshot_input(config)).map_err(|mistakes| explain(config, &mistakes))
+}
+
 fn snapshot_input(config: &Config) -> SnapshotInput {
     let slowest_vendor =
         config.vendors.iter().map(|vendor| vendor.response_timeout).max().unwrap_or_default();
@@ -158,29 +165,11 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         error_map: error_rules(config, vendor),
         ..relay::Vendor::new(&vendor.name.value)
     };
-    let route = |route: &super::Route| relay::Route {
-        prefix: route.prefix.value.as_str().into(),
-        account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
-        conditions: route.conditions.clone(),
-        priority: route.priority,
-        unknown_outcome: route.unknown_outcome,
-        cheapest: route.cheapest,
-        rewrite: route.rewrite.clone(),
-        vendors: route
-            .vendors
-            .iter()
-            .map(|vendor| WeightedVendor {
-                vendor: VendorId::of_name(vendor.name.value.as_bytes()),
-                weight: vendor.weight,
-                price: vendor.price,
-            })
-            .collect(),
-    };
     SnapshotInput {
         version: config.version,
         accounts: config.customers.iter().map(account).collect(),
         vendors: config.vendors.iter().map(vendor).collect(),
-        routes: config.routes.iter().map(route).collect(),
+        routes: config.routes.iter().map(route_rule).collect(),
         keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
         carriers: carriers(config),
         networks: config.networks.iter().filter_map(network_rule).collect(),
@@ -254,6 +243,27 @@ fn carriers(config: &Config) -> LimitsInput {
         brands: config.brands.iter().map(brand).collect(),
         rules: config.limits.rules,
         when_away: config.limits.when_away,
+    }
+}
+
+fn route_rule(route: &super::Route) -> relay::Route {
+    relay::Route {
+        prefix: route.prefix.value.as_str().into(),
+        account: route.customer.as_ref().map(|customer| AccountId::of_name(customer.value.as_bytes())),
+        conditions: route.conditions.clone(),
+        priority: route.priority,
+        unknown_outcome: route.unknown_outcome,
+        cheapest: route.cheapest,
+        rewrite: route.rewrite.clone(),
+        vendors: route
+            .vendors
+            .iter()
+            .map(|vendor| WeightedVendor {
+                vendor: VendorId::of_name(vendor.name.value.as_bytes()),
+                weight: vendor.weight,
+                price: vendor.price,
+            })
+            .collect(),
     }
 }
 

@@ -46,7 +46,7 @@ mod value;
 mod vendors;
 
 pub use brands::Brand;
-pub use build::{Built, build};
+pub use build::{Built, build, snapshot};
 pub use campaigns::Campaign;
 pub use cdr::Cdr;
 pub use cluster::Cluster;

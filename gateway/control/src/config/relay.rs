@@ -45,7 +45,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "messages_max",
             kind: Kind::Whole { min: 1, max: 16_777_216 },
             default: Fallback::Value("262144"),
-            help: "Submits not answered yet, per shard; the next one is refused. About 160 bytes and its PDU each: the first to lower where memory is short.",
+            help: "Submits not answered yet, per shard; the next one is refused. About 200 bytes and its PDU each: the first to lower where memory is short.",
         },
         Setting {
             key: "deliveries_max",

@@ -509,3 +509,69 @@ fn binds_of_all_nodes_take_the_place_of_those_of_one() {
     let alone = build(&parse_with(GOOD, &[]).unwrap()).unwrap();
     assert!(alone.plan.vendors.iter().all(|vendor| !vendor.is_shared));
 }
+
+#[test]
+fn routes_take_conditions_prices_and_rewrites() {
+    let text = format!(
+        "{GOOD}[[route]]\nprefix = \"1\"\nnetwork = \"310\"\nsources = [\"1202\", \"ACME\"]\ncampaign = \"alerts\"\n\
+         encodings = [\"ucs2\"]\nhours = \"Mon-Fri 08:00-20:00 -05:00\"\ncheapest = true\nrewrite_source = \"12025550100\"\n\
+         destination_strip = \"1\"\nvendors = [{{ name = \"west\", price = \"0.0042\" }}]\n"
+    );
+    let config = parse_with(&text, &[]).unwrap();
+    let route = &config.routes[1];
+    let conditions = &route.conditions;
+    assert_eq!(conditions.network.map(|code| code.to_string()).as_deref(), Some("310"));
+    assert_eq!(conditions.sources.len(), 2);
+    assert!(conditions.campaign.is_some() && conditions.hours.is_some());
+    assert_eq!(conditions.encodings.map(|found| found.names()).as_deref(), Some("ucs2"));
+    assert_eq!(route.vendors[0].price.map(|price| price.micros()), Some(4_200));
+    let new = route.rewrite.source.as_ref().unwrap();
+    assert_eq!(
+        (new.ton, new.npi, &*new.digits, &*route.rewrite.destination_strip),
+        (1, 1, "12025550100", "1")
+    );
+    assert!(build(&config).is_ok());
+    check(
+        &format!(
+            "{GOOD}[[route]]\nprefix = \"\"\nnetwork = \"31\"\nsources = []\nencodings = [\"ascii\"]\nhours = \"8-20\"\n\
+             cheapest = true\nrewrite_source_ton = 1\ndestination_add = \"x\"\nvendors = [{{ name = \"west\" }}]\n\
+             [[route]]\nprefix = \"2\"\nvendors = [{{ name = \"west\", price = \"cheap\" }}]\n"
+        ),
+        &[
+            "gw.toml:25:11: route: network \"31\" is none; write a country's code of three digits, and two or three of the network",
+            "gw.toml:26:11: route: sources is an empty list; name at least one, or leave it out",
+            "gw.toml:27:13: route: encodings holds \"ascii\"; use \"gsm7\", \"latin1\", \"ucs2\" or \"binary\"",
+            "gw.toml:28:9: route: hours \"8-20\" are none; write such as \"08:00-20:00\" or \"Mon-Fri 08:00-20:00 -05:00\"",
+            "gw.toml:30:22: route: rewrite_source_ton without rewrite_source; set rewrite_source, or leave it out",
+            "gw.toml:31:19: route: destination_add \"x\" is no number; write digits",
+            "gw.toml:32:21: route: vendor \"west\" has no price; give it a price, or leave cheapest out",
+            "gw.toml:35:37: route: vendors: price \"cheap\" is none; write decimal text such as \"0.0042\"",
+        ],
+    );
+}
+
+#[test]
+fn statuses_mean_what_an_error_map_says() {
+    let map = "[[error_map]]\nname = \"odd\"\nstatuses = [{ status = \"0x400\", action = \"next_vendor\" }, \
+               { status = \"ESME_RSYSERR\", to = \"ESME_RSUBMITFAIL\", action = \"permanent\" }]\n";
+    let named = GOOD.replace("dialect = ", "error_map = \"odd\"\nencodings = [\"gsm7\"]\ndialect = ");
+    let built = build(&parse_with(&format!("{named}{map}"), &[]).unwrap()).unwrap();
+    let vendor = &built.plan.snapshot.vendors()[0];
+    assert_eq!((vendor.error_map.len(), vendor.error_map[0].status.0), (2, 0x400));
+    assert_eq!(vendor.error_map[1].to, Some(smpp::field::CommandStatus::ESME_RSUBMITFAIL));
+    assert_eq!(vendor.encodings.names(), "gsm7");
+    check(
+        &format!(
+            "{}[[error_map]]\nname = \"odd\"\nstatuses = [{{ status = \"8\" }},\n{{ status = \"ESME_ROK\", to = \"9\" }},\n\
+             {{ status = \"9\", action = \"retry\" }}, {{ status = \"7\", to = \"9\" }},\n{{ status = \"7\", to = \"8\" }}]\n",
+            GOOD.replace("dialect = ", "error_map = \"old\"\ndialect = ")
+        ),
+        &[
+            "gw.toml:18:13: vendor: no error_map \"old\"; did you mean \"odd\"?",
+            "gw.toml:26:24: error_map \"odd\": statuses \"8\": nothing is said of the status; give to, action or both",
+            "gw.toml:27:12: error_map \"odd\": statuses \"ESME_ROK\": status \"ESME_ROK\" is no error status; write a name such as \"ESME_RSYSERR\" or a number such as \"0x400\"",
+            "gw.toml:28:26: error_map \"odd\": statuses \"9\": action is \"retry\"; use one of \"permanent\", \"next_vendor\" or \"pause\"",
+            "gw.toml:29:12: error_map \"odd\": statuses \"7\": the status stands twice; name it once",
+        ],
+    );
+}

@@ -9,7 +9,9 @@ use crate::slots::SlotsState;
 use crate::source::{Origin, Standing, StandingView};
 use arc_swap::ArcSwap;
 use relay::{LeaseCounters, Refusal, SpoolTraffic, Traffic, VendorTraffic};
-use shard::{BindRefusal, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport};
+use shard::{
+    BindRefusal, HealthTally, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -199,6 +201,7 @@ impl Totals {
             slots: shard::SlotsReport { version: _, open: _, node_links, node_sessions },
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
             busy_ns,
+            plan: _,
         } = report;
         self.count(&n::NODE_LINKS, &["out"], *node_links);
         self.count(&n::NODE_LINKS, &["in"], *node_sessions);
@@ -315,7 +318,8 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries, stale_events, queued, queue_full,
+            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries,
+            route_circuits, route_circuit_openings, route_circuits_full, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
@@ -373,6 +377,9 @@ impl Totals {
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
             (&n::REWRITES_REFUSED, rewrites_refused),
+            (&n::ROUTE_CIRCUITS, route_circuits),
+            (&n::ROUTE_CIRCUIT_OPENINGS, route_circuit_openings),
+            (&n::ROUTE_CIRCUITS_FULL, route_circuits_full),
             (&n::UNKNOWN_RETRIES, unknown_retries),
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
@@ -404,7 +411,14 @@ impl Totals {
     }
 
     fn add_vendor(&mut self, name: &str, vendor: &VendorReport) {
-        let VendorReport { id: _, name: _, is_configured: _, links: bound, traffic, round_trip } = vendor;
+        let VendorReport { id: _, name: _, is_configured: _, links: bound, traffic, health, round_trip } =
+            vendor;
+        let HealthTally { shards: _, health: _, open, half_open, paused, openings } = health;
+        self.put(&n::VENDOR_HEALTH, &[name], health.ratio());
+        self.count(&n::VENDOR_CIRCUITS, &[name, "open"], *open);
+        self.count(&n::VENDOR_CIRCUITS, &[name, "half_open"], *half_open);
+        self.count(&n::VENDOR_CIRCUIT_OPENINGS, &[name], *openings);
+        self.count(&n::VENDOR_PAUSED, &[name], *paused);
         let VendorTraffic {
             sends,
             accepted,

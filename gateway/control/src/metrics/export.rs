@@ -174,6 +174,9 @@ mod tests {
                 vendor_throttled: 1,
                 vendor_failovers: 1,
                 vendor_unsent: 1,
+                route_circuit_openings: 1,
+                route_circuits_full: 1,
+                route_circuits: 1,
                 vendor_unknown: 1,
                 unknown_retries: 1,
                 unknowns_held: 1,
@@ -239,12 +242,15 @@ mod tests {
             receipts_lost: 1,
             open: 1,
         };
+        let health =
+            shard::HealthTally { shards: 1, health: 16, open: 1, half_open: 1, paused: 1, openings: 1 };
         report.vendors = vec![VendorReport {
             id: None,
             name: "west".into(),
             is_configured: true,
             links: 2,
             traffic,
+            health,
             round_trip,
         }];
         let slots = (0..shards).map(|_| {
@@ -371,6 +377,8 @@ mod tests {
             "smppgw_vendor_answers_total{vendor=\"west\",class=\"error\"} 2",
             "smppgw_memory_bound_bytes{case=\"worst\"} 7",
             "smppgw_vendor_links{vendor=\"west\"} 4",
+            "smppgw_vendor_health_ratio{vendor=\"west\"} 0.25",
+            "smppgw_vendor_circuits{vendor=\"west\",state=\"open\"} 2",
             "smppgw_vendor_submit_links{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_count{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.001\",vendor=\"west\"} 2",

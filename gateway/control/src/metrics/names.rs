@@ -121,6 +121,13 @@ metrics! {
     SLOT_LEASE_AGE "slot_lease_age_seconds" Gauge [] "Since the leases of bind slots were last renewed; at two thirds of slot_lease their binds are closed.";
     NODE_LINKS "node_links" Gauge ["side"] "Bound links between nodes: out (to those that hold slots), in (from those that want ours).";
     NODE_MESSAGES "node_messages" Counter ["kind"] "Messages between nodes: forwarded (to a node that holds a bind of their vendor), unsent (of those, sent back), served (of other nodes).";
+    VENDOR_HEALTH "vendor_health_ratio" Gauge ["vendor"] "Which part of its weight counts, 0 to 1; the mean over shards.";
+    VENDOR_CIRCUITS "vendor_circuits" Gauge ["vendor", "state"] "Shards on which its circuit is open or half_open.";
+    VENDOR_CIRCUIT_OPENINGS "vendor_circuit_openings" Counter ["vendor"] "Times its circuit opened, on any shard.";
+    VENDOR_PAUSED "vendor_paused" Gauge ["vendor"] "Shards on which it asked for a pause that is not over.";
+    ROUTE_CIRCUITS "route_circuits" Gauge [] "Vendors of single routes that failed of late, on any shard.";
+    ROUTE_CIRCUIT_OPENINGS "route_circuit_openings" Counter [] "Times the circuit of a vendor for one route alone opened.";
+    ROUTE_CIRCUITS_FULL "route_circuits_full" Counter [] "Failures of routes that were not watched: the table was full.";
 
     RECEIPTS "receipts" Counter [] "Receipts from vendors.";
     RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";

@@ -9,6 +9,10 @@ use smpp::time::Instant;
 /// until then its routes may fill the table, and more are not watched.
 pub(crate) const ROUTE_CIRCUITS_MAX: usize = 512;
 
+/// What they take at most, octets: the vector grows by doubling.
+pub(crate) const ROUTE_CIRCUITS_OCTETS: u64 =
+    (2 * ROUTE_CIRCUITS_MAX * size_of::<(RouteKey, Circuit)>()) as u64;
+
 /// Names a vendor of a plan, over snapshots.
 type RouteKey = (u64, VendorId);
 
@@ -24,6 +28,10 @@ impl RouteCircuits {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn get(&self, plan: u64, vendor: VendorId) -> Option<&Circuit> {
