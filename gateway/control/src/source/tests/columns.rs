@@ -17,7 +17,10 @@ const ROWS: &str = "
     insert into routes (prefix) values ('1');
     insert into route_vendors (route, vendor) select id, 'west' from routes;
     insert into mo_routes (number, keywords, customer) values ('1', '{stop}', 'acme');
-    insert into networks (prefix, mcc) values ('1', '310')";
+    insert into networks (prefix, mcc) values ('1', '310');
+    insert into brands (name) values ('shop');
+    insert into campaigns (name, brand, class) values ('offers', 'shop', 'E');
+    insert into numbers (number, campaign) values ('12025550100', 'offers')";
 
 /// Statements that some settings need beside their own, since they hold together with others.
 fn beside(column: &str, literal: &str) -> &'static str {
@@ -186,6 +189,15 @@ fn defaults_of_columns_are_those_of_the_settings() {
             "[[network]]",
             "prefix = \"1\"",
             "mcc = \"310\"",
+            "[[brand]]",
+            "name = \"shop\"",
+            "[[campaign]]",
+            "name = \"offers\"",
+            "brand = \"shop\"",
+            "class = \"E\"",
+            "[[number]]",
+            "number = \"12025550100\"",
+            "campaign = \"offers\"",
         ],
         "what equals its default is left out of an export"
     );
