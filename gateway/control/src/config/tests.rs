@@ -482,7 +482,7 @@ fn binds_that_nodes_share_need_what_nodes_share_them_by() {
         &[
             "gw.toml:1:1: vendor \"east\": binds_total needs Redis; set [store] kind = \"redis\", or write binds instead",
             "gw.toml:9:13: customer: \"~node\" is what nodes bind as; choose another system_id",
-            "gw.toml:12:10: cluster: the secret is too short or too long; use 16 to 256 random bytes",
+            "gw.toml:12:10: [cluster]: the secret is too short or too long; use 16 to 256 random bytes",
         ],
     );
     check(
