@@ -6,9 +6,10 @@ use std::fmt;
 use tokio_postgres::{GenericClient, NoTls};
 
 /// Version and text of every migration. A file is never changed once it was published.
-const MIGRATIONS: [(i32, &str, &str); 2] = [
+const MIGRATIONS: [(i32, &str, &str); 3] = [
     (1, "V1__cdr", include_str!("../../../migrations/0001_cdr.sql")),
     (2, "V2__configuration", include_str!("../../../migrations/0002_configuration.sql")),
+    (3, "V3__limits", include_str!("../../../migrations/0003_limits.sql")),
 ];
 /// The newest version.
 pub(crate) const VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -4,7 +4,7 @@
 
 use super::mistake::Places;
 use super::setting::SectionKind;
-use super::{customers, error_maps, mo_routes, networks, routes, vendors};
+use super::{brands, campaigns, customers, error_maps, mo_routes, networks, numbers, routes, vendors};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,23 @@ pub(crate) static TABLES: &[Table] = &[
         key: "system_id",
         left_out: &["password", "password_file"], // only the hash lies in the database
         open: &["unknown_outcome"],
+        members: None,
+    },
+    Table { section: &brands::SECTION, name: "brands", key: "name", left_out: &[], open: &[], members: None },
+    Table {
+        section: &campaigns::SECTION,
+        name: "campaigns",
+        key: "name",
+        left_out: &[],
+        open: &[],
+        members: None,
+    },
+    Table {
+        section: &numbers::SECTION,
+        name: "numbers",
+        key: "number",
+        left_out: &[],
+        open: &[],
         members: None,
     },
     Table {

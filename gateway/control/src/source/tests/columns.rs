@@ -11,6 +11,9 @@ use tokio_postgres::{Client, NoTls};
 /// A row of every table, all columns at their defaults where they have one.
 const ROWS: &str = "
     insert into customers (system_id, password_hash) values ('acme', '$argon2id$x');
+    insert into brands (name) values ('b');
+    insert into campaigns (name, brand, class) values ('c', 'b', 'E');
+    insert into numbers (number) values ('5');
     insert into error_maps values ('odd');
     insert into error_map_statuses (error_map, status, action) values ('odd', '0x400', 'pause');
     insert into vendors (name, addresses, system_id) values ('west', '{a:1}', 'gw01');
@@ -169,6 +172,14 @@ fn defaults_of_columns_are_those_of_the_settings() {
             "[[customer]]",
             "system_id = \"acme\"",
             "password_hash = \"$argon2id$x\"",
+            "[[brand]]",
+            "name = \"b\"",
+            "[[campaign]]",
+            "name = \"c\"",
+            "brand = \"b\"",
+            "class = \"E\"",
+            "[[number]]",
+            "number = \"5\"",
             "[[error_map]]",
             "name = \"odd\"",
             "statuses = [{ action = \"pause\", status = \"0x400\" }]",
