@@ -1,28 +1,20 @@
--- Limits: what customers may send from where, what whole vendors take, and the numbers, campaigns and brands by which
--- carriers count. As in 0002 a column has the name of its setting, its range and its default.
-
-create domain gateway_source_pattern as text
-    constraint gateway_source_pattern_form
-        check (octet_length(value) between 1 and 21 and value !~ '\*.');
-comment on domain gateway_source_pattern is 'An address that messages are sent from, or its beginning and a *';
+-- Limits: what customers, vendors, source numbers, campaigns and brands may send.
 
 alter table customers
-    add column bind_rate integer not null default 0 check (bind_rate between 0 and 10000000),
-    add column rate_when_away text not null default 'share' check (rate_when_away in ('share', 'last', 'closed', 'open')),
-    add column sources gateway_source_pattern[] not null default '{*}' check (gateway_is_set(sources));
-comment on column customers.rate is 'Messages in a second over all its binds on all nodes; 0 = unlimited';
-comment on column customers.burst is 'Messages above the rate in any interval; NULL = one second''s worth';
+    add bind_rate integer not null default 0 check (bind_rate between 0 and 10000000),
+    add rate_when_away text not null default 'share' check (rate_when_away in ('share', 'last', 'closed', 'open')),
+    add sources gateway_source[] not null default '{*}' check (gateway_is_set(sources));
 comment on column customers.bind_rate is 'Messages in a second of one session; 0 = unlimited';
-comment on column customers.rate_when_away is 'What the rate means on a node without contact to Redis';
-comment on column customers.sources is 'Addresses that it may send from';
+comment on column customers.rate_when_away is 'How rate holds while Redis is away';
+comment on column customers.sources is 'Addresses that it may send from: exact, or what they begin with and a *';
 
 alter table vendors
-    add column rate integer not null default 0 check (rate between 0 and 10000000),
-    add column burst integer check (burst between 1 and 10000000),
-    add column rate_when_away text not null default 'share' check (rate_when_away in ('share', 'last', 'closed', 'open'));
-comment on column vendors.rate is 'Messages in a second over all binds on all nodes; 0 = unlimited; what is over it waits';
-comment on column vendors.burst is 'Messages above that rate in any interval; NULL = a tenth of a second''s worth';
-comment on column vendors.rate_when_away is 'What the rate means on a node without contact to Redis';
+    add rate integer not null default 0 check (rate between 0 and 10000000),
+    add burst integer check (burst between 1 and 10000000),
+    add rate_when_away text not null default 'share' check (rate_when_away in ('share', 'last', 'closed', 'open'));
+comment on column vendors.rate is 'Messages in a second over all binds on all nodes; 0 = unlimited';
+comment on column vendors.burst is 'Messages above rate in any interval; NULL = a tenth of a second''s worth';
+comment on column vendors.rate_when_away is 'How rate holds while Redis is away';
 
 create table brands (
     name text primary key check (octet_length(name) between 1 and 64),
@@ -31,37 +23,41 @@ create table brands (
     daily_cap integer check (daily_cap between 0 and 1000000000),
     counts_unknown boolean not null default false
 );
-comment on table brands is '10DLC brands, one for each tax id, and what T-Mobile allows them in a day';
-comment on column brands.name is 'Its name; campaigns name it';
+comment on table brands is '10DLC brands and what T-Mobile allows them in a day';
+comment on column brands.name is 'Its name; one for each tax id';
 comment on column brands.tier is 'T-Mobile''s tier';
-comment on column brands.daily_cap is 'Segments a day instead of the tier''s; 0 = uncapped';
+comment on column brands.daily_cap is 'Segments a day instead of the tier''s; 0 = uncapped; NULL = the tier''s';
 comment on column brands.counts_unknown is 'Whether messages to destinations of unknown carrier count as T-Mobile''s';
 
 create table campaigns (
     name text primary key check (octet_length(name) between 1 and 64),
-    brand text not null references brands on update cascade,
-    class text not null
-        check (class in ('A', 'B', 'C', 'D', 'E', 'F', 'G', 'K', 'N', 'P', 'S', 'T', 'W', 'X', 'Y', 'Z')),
+    brand text not null references brands (name) on update cascade check (octet_length(brand) <= 64),
+    class text not null check (
+        class in ('A', 'B', 'C', 'D', 'E', 'F', 'G', 'K', 'N', 'P', 'S', 'T', 'W', 'X', 'Y', 'Z')
+    ),
     per_minute integer check (per_minute between 0 and 10000000),
     burst integer check (burst between 1 and 10000000),
     scope text check (scope in ('campaign', 'number'))
 );
-comment on table campaigns is '10DLC campaigns and what AT&T allows them in a minute';
-comment on column campaigns.name is 'Its name; numbers and routes name it';
+create index campaigns_brand on campaigns (brand);
+comment on table campaigns is '10DLC campaigns and what AT&T allows them';
+comment on column campaigns.name is 'Its name, such as the id of the registry';
 comment on column campaigns.brand is 'Its brand';
-comment on column campaigns.class is 'AT&T''s message class';
-comment on column campaigns.per_minute is 'Segments a minute instead of the class''s; 0 = unlimited';
-comment on column campaigns.burst is 'Segments at once instead of a part of the minute';
-comment on column campaigns.scope is 'Whose rate it is instead of the class''s: of all numbers together, or of each';
+comment on column campaigns.class is 'AT&T''s message class: its letter';
+comment on column campaigns.per_minute is 'Segments a minute instead of the class''s; 0 = unlimited; NULL = the class''s';
+comment on column campaigns.burst is 'Segments at once; NULL = by the rate';
+comment on column campaigns.scope is 'Whose rate it is: of all numbers together, or of each; NULL = as the class says';
 
 create table numbers (
     number gateway_number primary key,
-    customer text references customers on update cascade,
-    campaign text references campaigns on update cascade,
+    customer text references customers (system_id) on update cascade,
+    campaign text references campaigns (name) on update cascade,
     kind text not null default 'long_code' check (kind in ('long_code', 'toll_free', 'short_code')),
     rate integer check (rate between 0 and 1000000),
     burst integer check (burst between 1 and 10000000)
 );
+create index numbers_customer on numbers (customer);
+create index numbers_campaign on numbers (campaign);
 comment on table numbers is 'Numbers that messages are sent from, and what carriers allow them';
 comment on column numbers.number is 'The number';
 comment on column numbers.customer is 'Whose messages from handsets to it are';

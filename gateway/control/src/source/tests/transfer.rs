@@ -19,10 +19,27 @@ deduplicate_window = "90s"
 numbers = ["+12025550100"]
 reassemble = true
 enabled = false
+bind_rate = 7
+sources = ["1202*", "Example"]
 networks = ["203.0.113.0/24", "2001:db8::/32", "192.0.2.7"]
 [[customer]]
 system_id = "x\"y\\"
 password_file = "proof"
+[[brand]]
+name = "b"
+tier = "top"
+daily_cap = 5
+[[campaign]]
+name = "c"
+brand = "b"
+class = "G"
+per_minute = 600
+scope = "campaign"
+[[number]]
+number = "12025550177"
+customer = "acme"
+campaign = "c"
+rate = 2
 [[error_map]]
 name = "odd"
 statuses = [{ status = "0x400", to = "ESME_RSYSERR" }, { status = "ESME_RINVDSTADR", action = "next_vendor" }]
@@ -34,6 +51,10 @@ password_file = "secret"
 dialect = "strict"
 encodings = ["gsm7", "ucs2"]
 error_map = "odd"
+rate = 50
+burst = 5
+rate_when_away = "last"
+binds = 3
 [[vendor]]
 name = "west"
 addresses = ["127.0.0.1:3611", "[::1]:3612"]
@@ -83,8 +104,21 @@ fn shape(config: &Config) -> String {
     for customer in &mut config.customers {
         customer.credential = None;
     }
-    let Config { customers, vendors, routes, mo_routes, networks, error_maps, .. } = config;
-    let text = format!("{customers:#?}{vendors:#?}{routes:#?}{mo_routes:#?}{networks:#?}{error_maps:#?}");
+    let Config {
+        customers,
+        vendors,
+        routes,
+        mo_routes,
+        networks,
+        error_maps,
+        brands,
+        campaigns,
+        numbers,
+        ..
+    } = config;
+    let text = format!(
+        "{customers:#?}{vendors:#?}{routes:#?}{mo_routes:#?}{networks:#?}{error_maps:#?}{brands:#?}{campaigns:#?}{numbers:#?}"
+    );
     let mut shape: Vec<&str> = Vec::new();
     let mut within_place: Option<usize> = None;
     for line in text.lines() {
