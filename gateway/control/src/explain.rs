@@ -5,7 +5,8 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use relay::{
-    AccountId, CircuitState, Encoding, RouteQuestion, Snapshot, TriedOutcome, VendorId, VendorStatus,
+    AccountId, CircuitState, Encoding, LimitShown, Measure, RouteQuestion, Scope, Snapshot, TriedOutcome,
+    VendorId, VendorStatus,
 };
 use serde::{Deserialize, Serialize};
 use shard::VendorReport;
@@ -128,7 +129,7 @@ pub fn explain_route(
         account: AccountId::of_name(asked.customer.as_bytes()),
         source: asked.from.as_bytes(),
         destination: asked.to.as_bytes(),
-        campaign: None,
+        campaign: snapshot.limit_table().campaign_of(asked.from.as_bytes()),
         encoding,
         unix_seconds: asked.at.unwrap_or_default(),
     };
@@ -145,14 +146,26 @@ pub fn explain_route(
         carrier: network.map(|network| network.carrier.to_string()).filter(|carrier| !carrier.is_empty()),
         tried: found.tried.iter().map(tried).collect(),
         vendors: found.vendors.iter().map(vendor).collect(),
-        limits: found
-            .limits
-            .into_iter()
-            .map(|limit| Limit { scope: limit.scope.into(), name: limit.name, value: limit.value })
-            .collect(),
+        limits: found.limits.iter().map(limit).collect(),
         is_live: live.is_some(),
         asked,
     }
+}
+
+fn limit(limit: &LimitShown) -> Limit {
+    let counted = match limit.scope {
+        Scope::Source | Scope::Campaign | Scope::Brand => "segments",
+        Scope::Bind | Scope::Account | Scope::Vendor | Scope::VendorBind => "messages",
+    };
+    let value = match limit.measure {
+        Measure::PerSecond { rate_milli, burst } => {
+            let (whole, thousandths) = (rate_milli / 1000, rate_milli % 1000);
+            let rest = if thousandths == 0 { String::new() } else { format!(".{thousandths:03}") };
+            format!("{whole}{rest} {counted}/s, {burst} above that at once")
+        }
+        Measure::PerDay { cap } => format!("{cap} {counted} a day in Los Angeles"),
+    };
+    Limit { scope: limit.scope.label().into(), name: limit.name.to_string(), value }
 }
 
 fn tried(tried: &relay::TriedRoute) -> Tried {

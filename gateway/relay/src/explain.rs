@@ -4,7 +4,8 @@
 use crate::choice::{Surroundings, first_choice};
 use crate::circuit::CircuitState;
 use crate::forward::Choice;
-use crate::message::{AccountId, Key, VendorId};
+use crate::limit::{LimitShown, limits_of};
+use crate::message::{Key, VendorId};
 use crate::network::Network;
 use crate::route::{
     Candidate, Condition, HEALTH_FULL, PlanIndex, Price, Rewrite, RouteQuestion, Standing, Tried, mix,
@@ -135,17 +136,6 @@ pub struct ExplainedVendor {
     pub rewrite: Rewrite,
 }
 
-/// A limit that applies, as a list of names and values.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AppliedLimit {
-    /// What it limits: customer, vendor bind.
-    pub scope: &'static str,
-    /// Of which one.
-    pub name: String,
-    /// Its value, with unit.
-    pub value: String,
-}
-
 /// Why a message would go where.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Explanation {
@@ -157,8 +147,8 @@ pub struct Explanation {
     pub tried: Vec<TriedRoute>,
     /// The vendors of the one that was taken, those that are likely to be tried first in front.
     pub vendors: Vec<ExplainedVendor>,
-    /// Limits on the message's way.
-    pub limits: Vec<AppliedLimit>,
+    /// Limits on the message's way, those of all vendors among them.
+    pub limits: Vec<LimitShown>,
 }
 
 /// Looks the question up as a message would be, and draws a vendor for some thousands of such messages. `status` says how
@@ -180,7 +170,13 @@ pub fn explain(
         is_customer_known: snapshot.account(question.account).is_some(),
         network: networks.find(question.destination).map(|index| networks.network(index).clone()),
         tried,
-        limits: limits_of(snapshot, question.account, &vendors),
+        limits: limits_of(
+            snapshot,
+            question.account,
+            question.source,
+            question.destination,
+            &vendors.iter().map(|explained| explained.vendor).collect::<Vec<_>>(),
+        ),
         vendors,
     }
 }
@@ -278,21 +274,6 @@ impl Surroundings for Said<'_> {
     }
 }
 
-/// The limits of the customer and of the vendors' binds.
-fn limits_of(snapshot: &Snapshot, account: AccountId, vendors: &[ExplainedVendor]) -> Vec<AppliedLimit> {
-    let customer = snapshot.account(account).filter(|account| account.rate > 0).map(|account| AppliedLimit {
-        scope: "customer",
-        name: account.name.to_string(),
-        value: format!("{} messages/s, at once {}", account.rate, account.burst),
-    });
-    let binds = vendors.iter().filter_map(|explained| {
-        let vendor = snapshot.vendor(explained.vendor).filter(|vendor| vendor.rate_per_bind > 0)?;
-        let value = format!("{} messages/s", vendor.rate_per_bind);
-        Some(AppliedLimit { scope: "vendor bind", name: vendor.name.to_string(), value })
-    });
-    customer.into_iter().chain(binds).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,8 +354,8 @@ mod tests {
         assert_eq!(own.tried, expected);
         let other = ask(b"globex", Encoding::Gsm7, &[]);
         assert_eq!(other.tried[0].outcome, TriedOutcome::Others { accounts: 1 });
-        let limits: Vec<_> = own.limits.iter().map(|limit| (limit.scope, limit.name.as_str())).collect();
-        assert_eq!(limits, [("customer", "acme"), ("vendor bind", "west")]);
+        let limits: Vec<_> = own.limits.iter().map(|limit| (limit.scope.label(), &*limit.name)).collect();
+        assert_eq!(limits, [("customer", "acme"), ("vendor_bind", "west")]);
         assert!(!ask(b"nobody", Encoding::Gsm7, &[]).is_customer_known);
     }
 

@@ -86,7 +86,7 @@ pub use cdr::{
 pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
 pub use explain::{
-    AppliedLimit, ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
+    ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
 };
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
 pub use health::{CircuitNotice, VendorHealth};

@@ -97,7 +97,7 @@ pub(crate) struct Limiter {
 
 /// The pool of a relay that stands alone: nobody else takes of it, and it counts days itself.
 pub(crate) fn own_pool() -> Box<dyn TokenPool> {
-    debug_assert!(OWN_CAPACITY < LIMITS_MAX);
+    const { assert!(OWN_CAPACITY < LIMITS_MAX) };
     let holders = Holders { shards: 1, nodes: 0 };
     let options = NodeOptions { holders, capacity: OWN_CAPACITY, days_are_kept: false };
     Box::new(Rc::new(NodeTokens::<PlainWord>::new(options)))

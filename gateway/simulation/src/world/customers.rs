@@ -163,7 +163,7 @@ impl World {
             link.outstanding.swap_remove(at);
         }
         self.note("customer answers", key.0, u64::from(known.is_some()));
-        let is_elsewhere = |link: &Link| link.outstanding.iter().any(|one| *one == delivery);
+        let is_elsewhere = |link: &Link| link.outstanding.contains(&delivery);
         if known.is_none() && self.links.iter().any(is_elsewhere) {
             return; // a link drops it: it has no such request
         }
