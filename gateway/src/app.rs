@@ -70,68 +70,48 @@ fn run_on<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
     end(node)
 }
 
+/// The threads that shards lean on, and what shards are made of.
+struct Prepared {
+    store: Option<StoreThread>,
+    spool: Option<SpoolThread>,
+    rates: RatesThread,
+    records: Option<RecordsThread>,
+    messages: Option<Messages>,
+    names: Names,
+    pool: Arc<NodePool>,
+    slot_table: Arc<ArcSwap<SlotTable>>,
+    parts: Vec<ShardParts>,
+    desks: Vec<ShardDesk>,
+    reports: Vec<ReportSlot>,
+    ports: Vec<Port>,
+}
+
 fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let Loaded { config, mut built, standing, live } = loaded;
-    let config = &config;
     for warning in control::names::look_up(&mut built.names) {
         tracing::warn!("{warning}");
     }
-    let placements = placements(config)?;
+    let placements = placements(&config)?;
     let memory = control::memory::bound_of(&built, config.session.links_max, placements.len() as u64);
     tracing::info!("{memory}");
-    let count = placements.len();
-    let store = built.store.as_ref().map(|options| store::start(options, count));
-    let (store, store_ports) = store.transpose().context("the store")?.unzip();
-    let spool = built.spool.as_ref().map(|options| store::spool::start(options, count));
-    let (spool, spool_ports) = spool.transpose().context("the spool")?.unzip();
-    let pool = node_pool(count, built.nodes_max);
-    pool.prime(built.plan.snapshot.limit_table().specs());
-    let rates = rates::start(&built.rates, pool.clone()).context("the limits")?;
-    let names = Names::of(&built.plan.snapshot);
-    let records = built.cdr.as_ref().map(|options| cdr::start(options, names.clone(), count));
-    let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
-    let (records, record_ports) = records.unzip();
-    let messages = records.as_ref().zip(built.cdr.as_ref());
-    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names.clone()));
-    let mut record_ports = record_ports.unwrap_or_default().into_iter();
-    let (mut listen, ports) = listenings(config);
-    let mut store_ports = store_ports.unwrap_or_default().into_iter();
-    let mut spool_ports = spool_ports.unwrap_or_default().into_iter();
-    let slot_table = Arc::new(ArcSwap::from_pointee(SlotTable::default()));
-    let mut desks = Vec::new();
-    let mut reports = Vec::new();
-    let mut shards = Vec::new();
-    for ((index, post), placement) in mesh(placements.len() as u8).into_iter().enumerate().zip(&placements) {
-        let report = report_slot();
-        reports.push(report.clone());
-        let options = shard_options(config, index as u8, placements.len() as u8, report);
-        let mut parts = shard_parts(options, &built.plan, &pool, post, &mut desks);
-        parts.store = store_ports.next().map(|port| (port.ops, port.answers));
-        parts.spool = spool_ports.next().map(|port| (port.ops, port.answers));
-        parts.records = record_ports.next();
-        parts.slots = slots_port(config, &slot_table);
-        // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
-        parts.listen = std::mem::take(&mut listen);
-        let name = format!("shard-{index}");
-        let thread = R::run(*placement, &name, move || run_shard::<R>(parts));
-        shards.push(thread.with_context(|| format!("{name} at {placement:?}"))?);
-    }
+    let prepared = prepare(&config, &built, placements.len())?;
+    let Prepared { store, spool, rates, records, messages, reports, ports, .. } = prepared;
+    let shards = start_shards::<R>(prepared.parts, &placements)?;
     let smpp = wait_for_port(&ports[0])?;
     let smpp_tls = ports.get(1).map(wait_for_port).transpose()?;
     let vendors = NamesThread::start(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
     let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
     let state = Arc::new(ConfigState::new(built.plan.snapshot.version(), memory));
-    let plan = built.plan.clone();
     let publisher = Publisher::start(PublishOptions {
-        plan: built.plan,
-        pool,
+        plan: built.plan.clone(),
+        pool: prepared.pool,
         has_spool: spool.is_some(),
         shards: placements.len() as u64,
         links_max: config.session.links_max,
         authenticator: authenticator.clone(),
         names: vendors,
-        record_names: names,
+        record_names: prepared.names,
         // Where the source is a database, what the file says is the node's own, and as it was at the start.
         file: live.is_none().then(|| (file.to_owned(), config.clone())),
         standing: standing.clone(),
@@ -139,14 +119,12 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     })
     .context("no thread to publish configurations")?;
     let stop = Stop::new();
-    let slots = slots_options(config, built.store.as_ref(), smpp).map(|(rules, redis)| {
+    let slots = slots_options(&config, built.store.as_ref(), smpp).map(|(rules, redis)| {
         let (reports, publisher, stop) = (reports.clone(), publisher.clone(), stop.clone());
-        control::slots::start(
-            SlotsOptions { rules, redis, publisher, reports, table: slot_table, stop },
-            &plan,
-        )
+        let table = prepared.slot_table;
+        control::slots::start(SlotsOptions { rules, redis, publisher, reports, table, stop }, &built.plan)
     });
-    drop(plan);
+    drop(built.plan); // or the publisher would wait for us to let go of it
     let slots = slots.transpose().context("no thread for bind slots")?;
     let sources = Sources {
         version: env!("CARGO_PKG_VERSION"),
@@ -163,8 +141,9 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
     };
+    let (http, desks, drain) = (config.listen.http, prepared.desks, DrainOptions::default());
     let options = ControlOptions {
-        http: config.listen.http,
+        http,
         sources,
         live,
         messages,
@@ -172,11 +151,74 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         authenticator,
         publisher,
         stop,
-        drain: DrainOptions::default(),
+        drain,
         signals: true,
     };
-    let control = control::start(options).with_context(|| format!("HTTP port {}", config.listen.http))?;
+    let control = control::start(options).with_context(|| format!("HTTP port {http}"))?;
     Ok(Node { store, spool, rates, records, shards, slots, control, smpp, smpp_tls })
+}
+
+/// Starts store, spool, limits and records, and lays out the shards with their lines to them and to each other.
+fn prepare(config: &Config, built: &Built, count: usize) -> anyhow::Result<Prepared> {
+    let store = built.store.as_ref().map(|options| store::start(options, count));
+    let (store, store_ports) = store.transpose().context("the store")?.unzip();
+    let spool = built.spool.as_ref().map(|options| store::spool::start(options, count));
+    let (spool, spool_ports) = spool.transpose().context("the spool")?.unzip();
+    let pool = node_pool(count, built.nodes_max);
+    pool.prime(built.plan.snapshot.limit_table().specs());
+    let rates = rates::start(&built.rates, pool.clone()).context("the limits")?;
+    let names = Names::of(&built.plan.snapshot);
+    let records = built.cdr.as_ref().map(|options| cdr::start(options, names.clone(), count));
+    let records = records.transpose().map_err(anyhow::Error::msg).context("the records")?;
+    let (records, record_ports) = records.unzip();
+    let messages = records.as_ref().zip(built.cdr.as_ref());
+    let messages = messages.map(|(records, options)| Messages::new(records.desk(), options, names.clone()));
+    let slot_table = Arc::new(ArcSwap::from_pointee(SlotTable::default()));
+    let mut store_ports = store_ports.unwrap_or_default().into_iter();
+    let mut spool_ports = spool_ports.unwrap_or_default().into_iter();
+    let mut record_ports = record_ports.unwrap_or_default().into_iter();
+    let (mut listen, ports) = listenings(config);
+    let (mut desks, mut reports, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, post) in mesh(count as u8).into_iter().enumerate() {
+        let report = report_slot();
+        reports.push(report.clone());
+        let options = shard_options(config, index as u8, count as u8, report);
+        let mut part = shard_parts(options, &built.plan, &pool, post, &mut desks);
+        part.store = store_ports.next().map(|port| (port.ops, port.answers));
+        part.spool = spool_ports.next().map(|port| (port.ops, port.answers));
+        part.records = record_ports.next();
+        part.slots = slots_port(config, &slot_table);
+        // The first shard accepts for all: connections are placed by account, not by the kernel's hash.
+        part.listen = std::mem::take(&mut listen);
+        parts.push(part);
+    }
+    Ok(Prepared {
+        store,
+        spool,
+        rates,
+        records,
+        messages,
+        names,
+        pool,
+        slot_table,
+        parts,
+        desks,
+        reports,
+        ports,
+    })
+}
+
+fn start_shards<R: Runtime>(
+    parts: Vec<ShardParts>,
+    placements: &[Placement],
+) -> anyhow::Result<Vec<ShardThread>> {
+    let places = parts.into_iter().zip(placements).enumerate();
+    let start = |(index, (parts, placement)): (usize, (ShardParts, &Placement))| {
+        let name = format!("shard-{index}");
+        let thread = R::run(*placement, &name, move || run_shard::<R>(parts));
+        thread.with_context(|| format!("{name} at {placement:?}"))
+    };
+    places.map(start).collect()
 }
 
 fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {

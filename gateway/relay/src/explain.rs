@@ -277,6 +277,7 @@ impl Surroundings for Said<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::AccountId;
     use crate::route::{Conditions, Encoding, Encodings, Route, WeightedVendor};
     use crate::snapshot::{Account, SnapshotInput, Vendor};
 

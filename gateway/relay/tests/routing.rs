@@ -359,7 +359,7 @@ fn a_route_that_fails_alone_costs_other_routes_nothing() {
         let now = node.now();
         node.relays[0].handle_tick(now);
         number += 1;
-        let fails = number % 4 == 0;
+        let fails = number.is_multiple_of(4);
         if fails {
             node.submit_to(b"33123456789");
         } else {

@@ -63,7 +63,7 @@ impl Keeper {
         Answer {
             granted: granted as u32,
             retry_after: Duration::from_micros(wait),
-            share_ppm: if sum == 0 { 0 } else { (mine * 1_000_000 / sum) as u32 },
+            share_ppm: (mine * 1_000_000).checked_div(sum).unwrap_or(0) as u32,
             left: 0,
         }
     }

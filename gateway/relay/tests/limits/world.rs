@@ -90,12 +90,15 @@ pub(crate) struct Story {
     pub(crate) seed: u64,
 }
 
+/// When it was sent, when it ends, the questions, and their answers if any come.
+type Exchange = (u64, u64, Vec<Ask>, Option<Vec<gateway_relay::Answer>>);
+
 struct Node {
     pool: Rc<NodeTokens<PlainWord>>,
     leases: Leases,
     relays: Vec<Relay>,
     /// What was asked, when, and when it ends; answered or not.
-    open: Option<(u64, u64, Vec<Ask>, Option<Vec<gateway_relay::Answer>>)>,
+    open: Option<Exchange>,
     /// The last question was not answered: the connection is being made again.
     is_lost: bool,
     /// When it asks next, with a phase of its own.
