@@ -52,6 +52,7 @@ mod later_records;
 mod limit;
 mod live;
 mod message;
+mod mistake;
 mod mo;
 mod mutation;
 mod network;

@@ -180,7 +180,7 @@ fn a_vendor_on_the_threshold_does_not_flap() {
     let mut copies = 0_u64;
     bench.run(300_000, |draw| {
         copies += 1;
-        let percent = if copies / 1_000 % 2 == 0 { 47 } else { 30 };
+        let percent = if (copies / 1_000).is_multiple_of(2) { 47 } else { 30 };
         if draw % 100 < percent { (2_500, Outcome::Served) } else { WELL }
     });
     let changes = bench.changes();
