@@ -69,10 +69,10 @@ pub(super) fn outage(seconds: u64) -> (f64, f64) {
     (seconds as f64 * LOST_AFTER, seconds as f64 * LOST_FOR)
 }
 
-/// The simulator's scenario: sites that answer within milliseconds; where there is a time, [`LOST`] is half-open from
-/// then on for a while, in seconds.
-pub(super) fn simulator(sites: &[&str], outage: Option<(f64, f64)>, seed: u64) -> String {
-    let names = sites.iter().map(|site| format!("\"{site}\"")).collect::<Vec<_>>().join(", ");
+/// The simulator's scenario: sites, each with the binds that it allows, that answer within milliseconds; where there is a
+/// time, [`LOST`] is half-open from then on for a while, in seconds.
+pub(super) fn simulator(sites: &[(&str, usize)], outage: Option<(f64, f64)>, seed: u64) -> String {
+    let names = sites.iter().map(|(site, _)| format!("\"{site}\"")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         r#"# Written by `cargo xtask demo`.
 [run]
@@ -86,7 +86,6 @@ listen = "127.0.0.1:0"
 # Contract limits, but quicker than a real network, so that the demo ends soon.
 [profile.demo]
 inherits = "sinch-contract"
-binds = {{ max = {SITE_BINDS} }}
 window = {{ max = 500 }}
 rate = {{ limit = {SITE_RATE}, burst = {SITE_RATE}, scope = "bind" }}
 
@@ -104,8 +103,19 @@ system_id = "{SYSTEM_ID}"
 password = "{PASSWORD}"
 "#
     );
-    for site in sites {
-        text += &format!("\n[[site]]\nname = \"{site}\"\nlisten = \"127.0.0.1:0\"\nprofile = \"demo\"\n");
+    for (site, binds) in sites {
+        text += &format!(
+            r#"
+[profile.{site}]
+inherits = "demo"
+binds = {{ max = {binds} }}
+
+[[site]]
+name = "{site}"
+listen = "127.0.0.1:0"
+profile = "{site}"
+"#
+        );
     }
     if let Some((at, lasts)) = outage {
         // Writing to a String cannot fail.
@@ -152,7 +162,7 @@ queue_max = 100000
     for (name, address) in sites {
         text += &vendor(name, *address, &format!("password = \"{PASSWORD}\"\nbinds = {SITE_BINDS}"));
     }
-    text += &route(sites.iter().map(|(name, _)| *name));
+    text += &route(sites.iter().map(|(name, _)| (*name, 50)));
     text
 }
 
@@ -201,9 +211,9 @@ pub(super) fn vendor(name: &str, address: SocketAddr, more: &str) -> String {
     text
 }
 
-/// One route for everything, in equal shares.
-pub(super) fn route<'a>(vendors: impl Iterator<Item = &'a str>) -> String {
-    let shares = vendors.map(|name| format!("{{ name = \"{name}\", weight = 50 }}"));
+/// One route for everything; vendors with their weights.
+pub(super) fn route<'a>(vendors: impl Iterator<Item = (&'a str, u32)>) -> String {
+    let shares = vendors.map(|(name, weight)| format!("{{ name = \"{name}\", weight = {weight} }}"));
     format!("\n[[route]]\nprefix = \"\"\nvendors = [{}]\n", shares.collect::<Vec<_>>().join(", "))
 }
 

@@ -107,10 +107,7 @@ struct Run {
 
 impl Demo<'_> {
     fn set_up(&self) -> anyhow::Result<Stage> {
-        let file = self.write(
-            "sim.toml",
-            &files::simulator(&files::SITES, Some(files::outage(self.options.seconds)), SEED),
-        )?;
+        let file = self.write("sim.toml", &self.simulator())?;
         let mut simulator = self.built.start("sim-smsc", &self.folder.join("sim-smsc.log"), |command| {
             command.arg("run").arg(file).arg("--out").arg(self.folder);
         })?;
@@ -128,6 +125,11 @@ impl Demo<'_> {
         let admin = address(&ready["http"]).context("the gateway's HTTP port")?;
         wait_until_ready(&mut gateway, admin)?;
         Ok(Stage { simulator, gateway, smpp, control })
+    }
+
+    fn simulator(&self) -> String {
+        let sites = files::SITES.map(|site| (site, files::SITE_BINDS));
+        files::simulator(&sites, Some(files::outage(self.options.seconds)), SEED)
     }
 
     fn load(&self, stage: &mut Stage) -> anyhow::Result<Run> {

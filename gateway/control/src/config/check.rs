@@ -11,7 +11,7 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     let vendors = once("vendor", config.vendors.iter().map(|vendor| &vendor.name), mistakes);
     check_routes(config, &customers, &vendors, mistakes);
     check_numbers(config, mistakes);
-    check_cluster(config, mistakes);
+    check_names(config, mistakes);
     check_mo_routes(config, &customers, mistakes);
     check_networks(config, mistakes);
     check_carriers(config, &customers, mistakes);
@@ -89,13 +89,8 @@ fn check_routes(
     }
 }
 
-/// Binds that nodes share need what nodes share them by.
-fn check_cluster(config: &Config, mistakes: &Mistakes) {
-    let is_node = |customer: &&super::Customer| customer.system_id.value == shard::NODE_SYSTEM_ID;
-    if let Some(customer) = config.customers.iter().find(is_node) {
-        let what = format!("customer: \"{}\" is what nodes bind as", shard::NODE_SYSTEM_ID);
-        mistakes.add(&customer.system_id.place, what, "choose another system_id");
-    }
+/// Notes what customers, vendors and routes ask of a node and this one has not. Not for an import: its file is no node's.
+pub(crate) fn check_node(config: &Config, mistakes: &Mistakes) {
     let Some(vendor) = config.vendors.iter().find(|vendor| vendor.binds_total.is_some()) else { return };
     let name = &vendor.name.value;
     if config.store.kind != StoreKind::Redis {
@@ -110,6 +105,15 @@ fn check_cluster(config: &Config, mistakes: &Mistakes) {
         let what =
             format!("vendor \"{name}\": binds_total needs an address that other nodes reach this one at");
         mistakes.add(&vendor.place, what, "set [cluster] address");
+    }
+}
+
+/// Names that are taken.
+fn check_names(config: &Config, mistakes: &Mistakes) {
+    let is_node = |customer: &&super::Customer| customer.system_id.value == shard::NODE_SYSTEM_ID;
+    if let Some(customer) = config.customers.iter().find(is_node) {
+        let what = format!("customer: \"{}\" is what nodes bind as", shard::NODE_SYSTEM_ID);
+        mistakes.add(&customer.system_id.place, what, "choose another system_id");
     }
 }
 

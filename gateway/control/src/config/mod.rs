@@ -299,6 +299,9 @@ fn parse_with(
         config.source.kind == SourceKind::Postgres && Table::named(section).is_some_and(has_key)
     });
     check::check(&config, &mistakes);
+    if matches!(entries, Entries::OfSource(..)) {
+        check::check_node(&config, &mistakes);
+    }
     let mistakes = mistakes.into_sorted();
     if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
 }

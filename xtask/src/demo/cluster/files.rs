@@ -13,8 +13,14 @@ pub(super) const SITES: [&str; 2] = files::SITES;
 pub(super) const LATE: &str = "Sinch_Dallas";
 /// Where the nodes find the password for the sites; the database holds no passwords but customers' hashes.
 pub(super) const PASSWORD_FILE: &str = "vendor.password";
-/// Binds of each node at a site: the site allows more than all nodes have.
+/// Binds of each node at a site that allows more than all nodes have.
 const BINDS: usize = SITE_BINDS / NODES;
+/// Binds that the second site allows: fewer than there are nodes, so that one node has none and sends through another.
+const SHARED_BINDS: usize = 2;
+/// Shares of the sites that are known from the start; the second one has as many binds in all as the first at one node.
+const WEIGHTS: [u32; 2] = [75, 25];
+/// By which nodes know each other.
+const CLUSTER_SECRET: &str = "only for the demo: nodes of one gateway";
 
 /// What makes a node's file its own.
 pub(super) struct NodeFile<'a> {
@@ -52,6 +58,12 @@ kind = "redis"
 url = "redis://{redis}"
 reclaim_after = "2s"
 
+[cluster]
+secret = "{CLUSTER_SECRET}"
+address = "{smpp}"
+slot_lease = "3s"
+slot_grace = "2s"
+
 [relay]
 queue_max = 100000
 "#,
@@ -62,17 +74,18 @@ queue_max = 100000
 
 /// The simulator's scenario: all three sites stand from the start, whether anybody knows them or not.
 pub(super) fn simulator(seed: u64) -> String {
-    files::simulator(&[SITES[0], SITES[1], LATE], None, seed)
+    let sites = [(SITES[0], SITE_BINDS), (SITES[1], SHARED_BINDS), (LATE, SITE_BINDS)];
+    files::simulator(&sites, None, seed)
 }
 
 /// Customers, two vendors and a route, as `gateway import` takes them.
 pub(super) fn first_configuration(addresses: [SocketAddr; 2]) -> String {
     let mut text = format!("# Written by `cargo xtask demo --postgres --redis`.\n{}", files::customers());
-    for (name, address) in SITES.iter().zip(addresses) {
-        let more = format!("password_file = \"{PASSWORD_FILE}\"\nbinds = {BINDS}");
-        text += &files::vendor(name, address, &more);
+    let binds = [format!("binds = {BINDS}"), format!("binds_total = {SHARED_BINDS}")];
+    for ((name, address), binds) in SITES.iter().zip(addresses).zip(binds) {
+        text += &files::vendor(name, address, &format!("password_file = \"{PASSWORD_FILE}\"\n{binds}"));
     }
-    text + &files::route(SITES.into_iter())
+    text + &files::route(SITES.into_iter().zip(WEIGHTS))
 }
 
 /// One statement: the vendor, and its share of the route.

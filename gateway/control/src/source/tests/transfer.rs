@@ -207,3 +207,13 @@ fn what_is_wrong_is_not_imported() {
         "1|1"
     );
 }
+
+#[test]
+fn what_a_node_must_have_is_asked_of_nodes_not_of_an_import() {
+    let Some(bench) = Bench::start() else { return };
+    write(&bench, "proof", "another");
+    let file = write(&bench, "shared.toml", &FILE.replace("binds = 3", "binds_total = 3"));
+    import(&file, &bench.server.url(), None).unwrap();
+    let refused = bench.load().err().expect("this node has no Redis").to_string();
+    assert!(refused.contains("vendors east") && refused.contains("binds_total needs Redis"), "{refused}");
+}
