@@ -395,7 +395,7 @@ vendors (assumed to be bound and well)
   east   0.0 % first  well               route #2, priority 10, price 0.0051, weight 1 x health 100 %
        rewrites: source ACME (ton 5, npi 0)
 limits
-  customer acme: 100 messages/s, at once 100
+  customer acme: 100 messages/s, 100 above that at once
 "#;
         let found = ask(0, None).text();
         assert_eq!(found, expected, "\n{found}");

@@ -280,7 +280,7 @@ mod tests {
         pace.release(start + PATIENCE * 2, &mut batches);
         assert_eq!(answers(&mut batches), []);
         // The first asks again and has its place; the other one's comes up while it does not ask.
-        ask(&mut pace, &mut batches, 9, 3);
+        ask(&mut pace, &mut batches, 10, 3);
         ask(&mut pace, &mut batches, 10, 1);
         let at = start + Duration::from_secs(10);
         pace.release(at, &mut batches);

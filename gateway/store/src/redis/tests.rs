@@ -133,6 +133,7 @@ fn what_is_dropped_while_redis_is_away_is_dropped_from_it_later() {
     let mut store = node(&server);
     assert_eq!(kept(&turn(&mut store, (0..10).map(|number| remember(1, number)).collect())), 10);
     server.kill();
+    turn(&mut store, vec![find(1, 9)]); // and it is known to be away
     let ops = (0..4).map(|number| forget(1, number)).chain([find(1, 0), find(1, 9), remember(1, 3)]);
     let answers = turn(&mut store, ops.collect());
     assert!(matches!(&answers[0], StoreAnswer::Found { outcome: Ok(None), .. }), "{answers:?}");
