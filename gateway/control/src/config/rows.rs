@@ -168,7 +168,13 @@ pub(crate) struct Numbers(BTreeSet<String>);
 impl Numbers {
     pub(crate) fn of(rows: &Rows) -> Numbers {
         let mut numbers = BTreeSet::new();
-        rows.values().flatten().flat_map(Map::values).for_each(|value| collect(value, &mut numbers));
+        for table in TABLES {
+            // Not the keys that no setting reads: they are as many as rows.
+            let own_key = table.has_own_key().then_some(table.key);
+            let fields = rows.get(table.name).into_iter().flatten().flatten();
+            let settings = fields.filter(|(key, _)| Some(key.as_str()) != own_key);
+            settings.for_each(|(_, value)| collect(value, &mut numbers));
+        }
         Numbers(numbers)
     }
 
