@@ -121,7 +121,11 @@ impl Pace {
 
     /// Puts back the questions whose time has come, each for a small page, and answers those that waited long.
     pub(crate) fn release(&mut self, now: Instant, batches: &mut [Batch]) {
-        self.tell_patient(now, batches);
+        self.release_due(now, batches);
+        self.tell_patient(now, batches); // those whose time has not come with this
+    }
+
+    fn release_due(&mut self, now: Instant, batches: &mut [Batch]) {
         let mut left = QUESTIONS_MAX;
         while let Some(oldest) = self.waiting.front() {
             if !oldest.told && (now < self.next || left == 0) {
@@ -280,7 +284,7 @@ mod tests {
         pace.release(start + PATIENCE * 2, &mut batches);
         assert_eq!(answers(&mut batches), []);
         // The first asks again and has its place; the other one's comes up while it does not ask.
-        ask(&mut pace, &mut batches, 10, 3);
+        ask(&mut pace, &mut batches, 9, 3);
         ask(&mut pace, &mut batches, 10, 1);
         let at = start + Duration::from_secs(10);
         pace.release(at, &mut batches);
