@@ -229,9 +229,7 @@ async fn read_table(client: &impl GenericClient, table: &Table) -> Result<Vec<Ro
             row.insert(of.setting.into(), Value::Array(list));
         }
         rows.push(row);
-        if rows.len() > ROWS_MAX {
-            return Err(Trouble::Refused(format!("the table {} has more than {ROWS_MAX} rows", table.name)));
-        }
+        bounded(table.name, rows.len())?;
     }
     Ok(rows)
 }
@@ -248,7 +246,10 @@ async fn read_members(
     let order = format!("\"{}\", id", members.of);
     let mut lists: HashMap<String, Vec<Value>> = HashMap::new();
     let mut found = pin!(ask(client, members.name, Some(members.of), &columns, &order).await?);
+    let mut count = 0;
     while let Some(one) = found.try_next().await? {
+        count += 1;
+        bounded(members.name, count)?;
         let member = Value::Object(row_of(&one, 1, members.name, &keys)?);
         let of: &str = one.try_get(0)?;
         match lists.get_mut(of) {
@@ -257,6 +258,14 @@ async fn read_members(
         }
     }
     Ok(lists)
+}
+
+/// Refuses a table that is larger than a node has memory for.
+fn bounded(table: &str, count: usize) -> Result<(), Trouble> {
+    if count > ROWS_MAX {
+        return Err(Trouble::Refused(format!("the table {table} has more than {ROWS_MAX} rows")));
+    }
+    Ok(())
 }
 
 /// Asks for columns as text, which costs the server a fourth of what whole rows as JSON do; lists and what has no type
@@ -274,7 +283,8 @@ async fn ask(
     };
     let first = first.map(|column| format!("\"{column}\"::text"));
     let expressions: Vec<String> = first.into_iter().chain(columns.iter().map(expression)).collect();
-    let statement = format!("select {} from {table} order by {order}", expressions.join(", "));
+    let statement =
+        format!("select {} from {table} order by {order} limit {ROWS_MAX} + 1", expressions.join(", "));
     Ok(client.query_raw(&statement, std::iter::empty::<&str>()).await?)
 }
 
