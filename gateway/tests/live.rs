@@ -6,36 +6,15 @@ use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::BindKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use support::bulk::Bulk;
 use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
 /// From the signal to a new vendor's first accepted message.
 const NEW_VENDOR_MAX: Duration = Duration::from_secs(1);
 
-const LOAD: &str = r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = { trx = 2 }
-window = 200
-receipts = { expect = true }
-[[mix]]
-account = "bulk"
-share = 100
-body = { encoding = "gsm7", length = { uniform = [40, 120] } }
-source = "12025550100"
-dest = "us-random"
-[[phase]]
-name = "steady"
-rate = 1500
-for = "8s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "60s"
-quiet = "10s"
-"#;
+const LOAD: Bulk<'static> =
+    Bulk { account: "binds = { trx = 2 }", window: 200, rate: 1500, seconds: 8, quiet_seconds: 10 };
 
 fn with_vendors(backend: &str, shards: u32, sim: &sim_smsc::Running, names: &[&str]) -> Configuration {
     let mut configuration = Configuration::new(backend, shards).customer("bulk", "");
@@ -53,7 +32,7 @@ fn story(backend: &str, shards: u32) {
     let mut gateway = Gateway::start(directory.path(), &with(&["Chicago", "Atlanta"]));
     gateway.wait_for_vendor_binds(4.0);
     let (path, smpp) = (directory.path().to_owned(), gateway.smpp);
-    let running = std::thread::spawn(move || load(&path, smpp, LOAD));
+    let running = std::thread::spawn(move || load(&path, smpp, &LOAD.scenario()));
     let accepted = |vendor: &str| {
         gateway.metric("smppgw_vendor_answers_total", &["class=\"ok\"", &format!("vendor=\"{vendor}\"")])
     };

@@ -9,6 +9,7 @@ use smpp::pdu::BindKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+use support::bulk::Bulk;
 use support::client::Client;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 use tempfile::TempDir;
@@ -175,32 +176,8 @@ fn an_inserted_vendor_takes_traffic_within_a_second_and_a_wrong_row_changes_noth
     sim.stop().expect("it ends");
 }
 
-const LOAD: &str = r#"
-[[account]]
-name = "bulk"
-system_id = "bulk"
-password = "secret"
-binds = { trx = 2 }
-window = 100
-receipts = { expect = true }
-[[mix]]
-account = "bulk"
-share = 100
-body = { encoding = "gsm7", length = { uniform = [40, 120] } }
-source = "12025550100"
-dest = "us-random"
-[load]
-arrivals = "poisson"
-[[phase]]
-name = "steady"
-rate = 500
-for = "6s"
-[[phase]]
-name = "drain"
-until = "receipts-complete"
-max = "60s"
-quiet = "20s"
-"#;
+const LOAD: Bulk<'static> =
+    Bulk { account: "binds = { trx = 2 }", window: 100, rate: 500, seconds: 6, quiet_seconds: 20 };
 
 #[test]
 fn kill_9_of_the_database_stops_no_message_and_changes_come_again_after_it() {
@@ -212,7 +189,7 @@ fn kill_9_of_the_database_stops_no_message_and_changes_come_again_after_it() {
     let mut client = Client::bound(node.smpp, BindKind::Transceiver, "watch");
     let (smpp, path) = (node.smpp, directory.path());
     let mut outcome = std::thread::scope(|scope| {
-        let load = scope.spawn(move || load(path, smpp, LOAD));
+        let load = scope.spawn(move || load(path, smpp, &LOAD.scenario()));
         let sends = || node.metric("smppgw_vendor_sends_total", &["Chicago"]);
         wait_until("the load runs", || sends() > 500.0);
         bench.server.kill();
