@@ -47,11 +47,14 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 10)]
     alone: u64,
     /// Seconds of it beside the release; the release must last longer
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 12)]
     beside: u64,
     /// Runs on each back end
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Only this back end
+    #[arg(long, value_parser = BACKENDS)]
+    backend: Option<String>,
     /// Also write the result to this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -78,6 +81,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let built = Built::new(Profile::Release)?;
     let mut rows = Vec::new();
     for backend in BACKENDS {
+        if options.backend.as_deref().is_some_and(|only| only != backend) {
+            continue;
+        }
         let mut runs = Vec::new();
         for round in 1..=options.rounds {
             let run = one_run(backend, options, &built).with_context(|| format!("on {backend}"))?;
