@@ -19,6 +19,7 @@
 
 mod desk;
 mod embedded;
+mod housekeeping;
 pub mod lease;
 mod memory;
 mod pace;

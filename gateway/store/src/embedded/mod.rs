@@ -8,15 +8,18 @@
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
+use super::housekeeping::Housekeeping;
 use super::recent::{self, KEY_MAX, Recent};
 use super::rows::*;
 use super::shelf::{BULK, CLASSES, Shelf, ShelfName, Shelves, class_of, count_of, shelf_of};
 use super::{Durability, OpenError, StoreCounters, StoreOptions};
+use fjall::compaction::Leveled;
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
 use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 /// Memory of one keyspace before it is written out, bytes. Smaller: less to put together again from the journal after
 /// a crash. Larger: fewer writings out, each of which syncs the journal and stalls the store for as long as the disk
@@ -37,6 +40,8 @@ type ShelfRow = [u8; 24];
 
 /// See the module.
 pub struct Embedded {
+    /// First, so that it has let go of the database when that is closed.
+    _housekeeping: Housekeeping,
     database: Database,
     recent_rows: Keyspace,
     old_rows: Keyspace,
@@ -92,12 +97,17 @@ impl Embedded {
         let keyspace = |name: &str, read_by_key: bool| {
             database.keyspace(name, || keyspace_options(read_by_key)).map_err(broken)
         };
+        let (recent_rows, old_rows) = (keyspace("recent", false)?, keyspace("old", true)?);
+        let (parked_rows, shelf_rows) = (keyspace("parked", true)?, keyspace("shelves", false)?);
+        let orphan_rows = keyspace("orphans", false)?;
+        let all = [&recent_rows, &old_rows, &parked_rows, &shelf_rows, &orphan_rows];
         let mut store = Embedded {
-            recent_rows: keyspace("recent", false)?,
-            old_rows: keyspace("old", true)?,
-            parked_rows: keyspace("parked", true)?,
-            shelf_rows: keyspace("shelves", false)?,
-            orphan_rows: keyspace("orphans", false)?,
+            _housekeeping: Housekeeping::start(&all).map_err(|error| broken(error.into()))?,
+            recent_rows,
+            old_rows,
+            parked_rows,
+            shelf_rows,
+            orphan_rows,
             persist: match options.durability {
                 Durability::Process => PersistMode::Buffer,
                 Durability::Disk => PersistMode::SyncData,
@@ -535,6 +545,8 @@ fn keyspace_options(read_by_key: bool) -> KeyspaceCreateOptions {
     let options = KeyspaceCreateOptions::default()
         .max_memtable_size(MEMTABLE_BYTES)
         .manual_journal_persist(true)
+        // The last file of a merge is synced while all reads and writes wait: small files, short waits.
+        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(MEMTABLE_BYTES)))
         // Records of some forty random bytes do not shrink; packing them costs more than it saves.
         .data_block_compression_policy(CompressionPolicy::disabled())
         .index_block_compression_policy(CompressionPolicy::disabled());

@@ -6,6 +6,7 @@
 use super::book::{Book, Millis};
 use super::note::Note;
 use super::{SpoolCounters, SpoolOptions};
+use crate::housekeeping::Housekeeping;
 use crate::{OpenError, open_error};
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
@@ -43,6 +44,8 @@ pub(super) struct Batch {
 
 /// See the module.
 pub(super) struct Log {
+    /// First, so that it has let go of the database when that is closed.
+    _housekeeping: Housekeeping,
     database: Database,
     rows: Keyspace,
     /// [`Note`]s by the names of their messages; of few.
@@ -103,6 +106,7 @@ impl Log {
             }
         }
         Ok(Log {
+            _housekeeping: Housekeeping::start(&[&rows, &notes]).map_err(|error| broken(error.into()))?,
             rows,
             notes,
             options: options.clone(),
