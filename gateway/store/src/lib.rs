@@ -222,6 +222,8 @@ pub struct StoreCounters {
     pub forgets_lost: u64,
     /// Pages of parked deliveries handed out at once because too many waited for their pace.
     pub unpaced: u64,
+    /// Embedded: rows of deliveries that were taken, removed after the fact; behind `released` while there are some left.
+    pub cleared: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
 }
@@ -292,6 +294,18 @@ impl Store {
             Store::Embedded(store) => store.sweep(now, budget),
             Store::Memory(store) => store.sweep(now, budget),
             Store::Redis(store) => store.sweep(now),
+        }
+    }
+
+    /// There is work that can wait for a better moment: see [`Store::tidy`].
+    fn is_untidy(&self) -> bool {
+        matches!(self, Store::Embedded(store) if store.is_untidy())
+    }
+
+    /// Does a little of the work that could wait; durable with the next turn, done again after a crash.
+    fn tidy(&mut self) {
+        if let Store::Embedded(store) = self {
+            store.tidy();
         }
     }
 

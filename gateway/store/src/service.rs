@@ -32,6 +32,8 @@ const ROOM_WAIT: Duration = Duration::from_millis(1);
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// Entries of each kind looked at in one sweep: gives up 40,000 correlations a second.
 const SWEEP_BUDGET: usize = 4096;
+/// How often a little of the work that can wait is done while there is some.
+const TIDY_EVERY: Duration = Duration::from_millis(5);
 /// How often the counters are shown.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
@@ -129,6 +131,7 @@ struct Service {
     report: Arc<ArcSwap<StoreCounters>>,
     waker: Waker,
     swept_at: Instant,
+    tidied_at: Instant,
     reported_at: Instant,
 }
 
@@ -149,6 +152,7 @@ impl Service {
             report,
             waker: thread_waker(),
             swept_at: Instant::now(),
+            tidied_at: Instant::now(),
             reported_at: Instant::now(),
         }
     }
@@ -185,7 +189,10 @@ impl Service {
 
     /// Takes what is queued, waiting for it if there is nothing and it is not to end; false when no shard is left.
     fn wait(&mut self, ending: &AtomicBool) -> bool {
-        let deadline = Instant::now() + SWEEP_EVERY;
+        let mut deadline = Instant::now() + SWEEP_EVERY;
+        if self.store.is_untidy() {
+            deadline = deadline.min(self.tidied_at + TIDY_EVERY);
+        }
         loop {
             if let Store::Redis(store) = &mut self.store {
                 store.poll();
@@ -254,6 +261,10 @@ impl Service {
             self.swept_at = now;
             self.store.sweep(unix_seconds(), SWEEP_BUDGET);
         }
+        if now - self.tidied_at >= TIDY_EVERY && self.store.is_untidy() {
+            self.tidied_at = now;
+            self.store.tidy();
+        }
         if now - self.reported_at >= REPORT_EVERY {
             self.reported_at = now;
             self.report.store(Arc::new(self.counters()));
@@ -268,7 +279,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{correlation, key};
+    use crate::contract::{correlation, key, park, unpark};
     use relay::MessageKey;
 
     #[test]
@@ -315,6 +326,35 @@ mod tests {
         let (thread, new_ports) = start(&options, 1).unwrap();
         assert_eq!(thread.report().load().open_recent, count);
         drop((ports, new_ports));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn rows_of_what_was_taken_go_while_nobody_asks() {
+        let directory = tempfile::tempdir().unwrap();
+        let (thread, mut ports) = start(&StoreOptions::new(directory.path().join("store")), 1).unwrap();
+        let mut ask = |ops: Vec<StoreOp>, wanted: usize| {
+            ops.into_iter().for_each(|op| ports[0].ops.push(op).unwrap());
+            ports[0].ops.ring();
+            let mut answers = Vec::new();
+            while answers.len() < wanted {
+                ports[0].answers.receive_blocking(&mut answers, usize::MAX, Duration::from_secs(10)).unwrap();
+            }
+            answers
+        };
+        ask((0..20).map(|_| park(1, "receipt")).collect(), 20);
+        let answers = ask(vec![unpark(1, 20)], 1);
+        let StoreAnswer::Unparked { account, entries, .. } = &answers[0] else { panic!("{answers:?}") };
+        ask(
+            entries.iter().map(|one| StoreOp::Release { account: *account, parked: one.parked }).collect(),
+            0,
+        );
+        let (report, deadline) = (thread.report(), Instant::now() + Duration::from_secs(10));
+        while report.load().cleared < 20 {
+            assert!(Instant::now() < deadline, "still there: {:?}", report.load());
+            thread::yield_now();
+        }
+        drop(ports);
         thread.join().unwrap();
     }
 

@@ -36,12 +36,35 @@ pub(super) struct Shelf {
     handed: BTreeSet<u64>,
     /// Handed out and returned: first in line again.
     returned: BTreeSet<u64>,
+    /// No row lies below this id where rows of what was taken are removed later; at most [`Shelf::head`].
+    cleared: u64,
 }
 
 impl Shelf {
     /// A shelf as it was at the last commit; what was handed out is back on it.
     pub(super) fn restore(head: u64, next: u64, count: u64) -> Shelf {
-        Shelf { next, count, cursor: head, ..Shelf::default() }
+        Shelf { next, count, cursor: head, cleared: head, ..Shelf::default() }
+    }
+
+    /// The same, with rows of what was taken from this id on.
+    pub(super) fn with_rows_from(self, cleared: u64) -> Shelf {
+        Shelf { cleared: cleared.min(self.cleared), ..self }
+    }
+
+    /// Where rows of what was taken begin; they end at the head.
+    pub(super) fn cleared(&self) -> u64 {
+        self.cleared
+    }
+
+    /// Every row below this id was removed. True when none is left below the head.
+    pub(super) fn clear(&mut self, below: u64) -> bool {
+        self.cleared = self.cleared.max(below);
+        self.is_clear()
+    }
+
+    /// No row is left of what was taken, in the order of the ids; see [`Shelf::cleared`].
+    pub(super) fn is_clear(&self) -> bool {
+        self.cleared >= self.head()
     }
 
     pub(super) fn count(&self) -> u64 {

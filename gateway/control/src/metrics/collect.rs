@@ -487,7 +487,7 @@ impl Totals {
         let StoreCounters {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
-            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced,
+            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared,
             reconnects, hints, round_trips_micros, ring, lent,
         } = counters;
         for (operation, count) in [
@@ -501,6 +501,7 @@ impl Totals {
             ("unpark", unparked),
             ("release", released),
             ("return", returned),
+            ("clear", cleared),
             ("orphan", orphans),
         ] {
             self.count(&n::STORE_OPERATIONS, &[operation], *count);

@@ -297,6 +297,7 @@ mod tests {
             ring_full: 1,
             forgets_lost: 1,
             unpaced: 1,
+            cleared: 1,
             reconnects: 1,
             hints: 1,
             round_trips_micros: 1,

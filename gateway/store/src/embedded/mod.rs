@@ -6,7 +6,11 @@
 //! Parked deliveries lie in `parked` under account and number (those of urgent ones are lower), orphans in `orphans`
 //! under a number.
 //!
+//! A delivery that was taken in its turn only moves the head of its shelf; its row is removed later ([`tidy`]).
+//!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
+
+mod tidy;
 
 use super::housekeeping::Housekeeping;
 use super::recent::{self, KEY_MAX, Recent};
@@ -35,8 +39,9 @@ pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 5 * MEMTABLE_BYTES;
 const DEMOTE_SLACK: usize = 256;
 /// Old correlations are read from disk to learn their age: a sweep looks at this part of its budget only.
 const OLD_SHARE: usize = 8;
-/// Row in `shelves`, which is under the account's number, and an octet more where it is not urgent: head, next, count.
-type ShelfRow = [u8; 24];
+/// Row in `shelves`, which is under the account's number, and an octet more where it is not urgent: head, next, count,
+/// and where rows of what was taken begin, which earlier versions did not write.
+type ShelfRow = [u8; 32];
 
 /// See the module.
 pub struct Embedded {
@@ -54,6 +59,8 @@ pub struct Embedded {
     /// Number of the next correlation or orphan; never given twice.
     sequence: u64,
     shelves: Shelves,
+    /// Shelves with rows of what was taken.
+    untidy: BTreeSet<ShelfName>,
     counters: StoreCounters,
     turn: Turn,
     sweep: SweepCursors,
@@ -80,6 +87,8 @@ struct Turn {
 struct SweepCursors {
     old: Option<Slice>,
     shelf: Option<ShelfName>,
+    /// The shelf whose rows were removed last.
+    tidied: Option<ShelfName>,
 }
 
 impl Embedded {
@@ -116,6 +125,7 @@ impl Embedded {
             recent: Recent::new(),
             sequence: first_sequence(),
             shelves: Shelves::new(),
+            untidy: BTreeSet::new(),
             counters: StoreCounters::default(),
             turn: Turn::new(&database),
             sweep: SweepCursors::default(),
@@ -353,7 +363,11 @@ impl Embedded {
         let name = shelf_of(account, id);
         let Some(shelf) = self.shelves.get_mut(&name) else { return };
         if shelf.release(id) {
-            self.turn.batch.remove(&self.parked_rows, parked_key(account, id));
+            if id < shelf.head() {
+                self.untidy.insert(name);
+            } else {
+                self.turn.batch.remove(&self.parked_rows, parked_key(account, id)); // or a restart hands it out again
+            }
             self.turn.shelves.insert(name);
             self.counters.released += 1;
             self.counters.parked_now -= 1;
@@ -468,19 +482,24 @@ impl Embedded {
         Ok(())
     }
 
-    /// The row that lets a restart go on without reading every delivery; an empty shelf has none.
+    /// The row that lets a restart go on without reading every delivery; an empty and tidy shelf has none.
     fn write_shelf(&mut self, batch: &mut OwnedWriteBatch, name: ShelfName) {
         let Some(shelf) = self.shelves.get(&name) else { return };
-        if shelf.count() == 0 {
+        if shelf.count() == 0 && shelf.is_clear() {
             batch.remove(&self.shelf_rows, shelf_key(name));
             self.sequence = self.sequence.max(shelf.next() & !BULK);
             self.shelves.remove(&name);
+            self.untidy.remove(&name);
             return;
         }
-        let mut row: ShelfRow = [0; 24];
+        if shelf.count() == 0 {
+            self.untidy.insert(name); // however its head came to move
+        }
+        let mut row: ShelfRow = [0; 32];
         row[..8].copy_from_slice(&shelf.head().to_be_bytes());
         row[8..16].copy_from_slice(&shelf.next().to_be_bytes());
-        row[16..].copy_from_slice(&shelf.count().to_be_bytes());
+        row[16..24].copy_from_slice(&shelf.count().to_be_bytes());
+        row[24..].copy_from_slice(&shelf.cleared().to_be_bytes());
         batch.insert(&self.shelf_rows, shelf_key(name), with_head(0, &[], &row));
     }
 
@@ -496,7 +515,13 @@ impl Embedded {
             let (key, value) = row.into_inner()?;
             check_version(&value)?;
             let row = pdu_of(&value);
-            let shelf = Shelf::restore(number_at(row, 0), number_at(row, 8), number_at(row, 16));
+            let mut shelf = Shelf::restore(number_at(row, 0), number_at(row, 8), number_at(row, 16));
+            if row.len() >= size_of::<ShelfRow>() {
+                shelf = shelf.with_rows_from(number_at(row, 24));
+            }
+            if !shelf.is_clear() {
+                self.untidy.insert(shelf_name(&key));
+            }
             self.sequence = self.sequence.max(shelf.next() & !BULK);
             self.counters.parked_now += shelf.count();
             self.shelves.insert(shelf_name(&key), shelf);
