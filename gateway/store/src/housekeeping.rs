@@ -12,7 +12,7 @@
 use fjall::{AbstractTree, Keyspace};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The running thread; it ends when this is dropped, which must be before the database is opened anew.
 pub(crate) struct Housekeeping {
     /// Dropped to end the thread.
-    alive: Option<Sender<()>>,
+    alive: Option<SyncSender<()>>,
     handle: Option<JoinHandle<()>>,
 }
 
@@ -39,7 +39,7 @@ impl Housekeeping {
     pub(crate) fn start(keyspaces: &[&Keyspace]) -> std::io::Result<Housekeeping> {
         lower_workers();
         let keyspaces: Vec<Keyspace> = keyspaces.iter().copied().cloned().collect();
-        let (alive, ended) = mpsc::channel::<()>();
+        let (alive, ended) = mpsc::sync_channel::<()>(0);
         let handle = thread::Builder::new().name("store-keeper".into()).spawn(move || {
             let _ = rustix::process::setpriority_process(None, NICE); // this thread alone, as Linux has it
             let mut held: Vec<_> = keyspaces.iter().map(|_| Held::default()).collect();
@@ -154,10 +154,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::builder(directory.path()).worker_threads(1).open().unwrap();
         let rows = database.keyspace("rows", KeyspaceCreateOptions::default).unwrap();
+        let found: Vec<_> = workers().collect(); // and those of other tests
         let _housekeeping = Housekeeping::start(&[&rows]).unwrap();
-        let found: Vec<_> = workers().collect();
         assert!(!found.is_empty(), "the library calls its threads otherwise now");
-        let nice = |tid| rustix::process::getpriority_process(Some(tid)).unwrap_or(NICE); // or another test's, gone by now
+        let nice = |tid| rustix::process::getpriority_process(Some(tid)).unwrap_or(NICE); // gone by now
         assert!(found.into_iter().all(|tid| nice(tid) == NICE));
     }
 }
