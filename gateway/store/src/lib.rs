@@ -222,7 +222,7 @@ pub struct StoreCounters {
     pub forgets_lost: u64,
     /// Pages of parked deliveries handed out at once because too many waited for their pace.
     pub unpaced: u64,
-    /// Embedded: rows of deliveries that were taken, removed after the fact; behind `released` while there are some left.
+    /// Embedded: rows of deliveries that were taken, removed; behind `released` while some of this run are left.
     pub cleared: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,

@@ -367,6 +367,7 @@ impl Embedded {
                 self.untidy.insert(name);
             } else {
                 self.turn.batch.remove(&self.parked_rows, parked_key(account, id)); // or a restart hands it out again
+                self.counters.cleared += 1;
             }
             self.turn.shelves.insert(name);
             self.counters.released += 1;
