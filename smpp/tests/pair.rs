@@ -47,7 +47,10 @@ impl Side {
                 },
                 Event::Response { token, status, .. } => Saw::Response { token, status },
                 Event::Unbound => Saw::Unbound,
-                Event::Nothing | Event::Notice { .. } | Event::Expired { .. } => continue,
+                Event::Nothing
+                | Event::Notice { .. }
+                | Event::LateResponse { .. }
+                | Event::Expired { .. } => continue,
             };
             self.saw.push(saw);
         }

@@ -237,7 +237,7 @@ impl App for ShardApp {
             }
             Event::Bound { kind, .. } => self.on_vendor_bound(links, id, kind),
             Event::BindRefused { status } => self.on_vendor_refused(id, status),
-            Event::Unbound | Event::Notice { .. } | Event::Nothing => {}
+            Event::Unbound | Event::Notice { .. } | Event::LateResponse { .. } | Event::Nothing => {}
         }
         self.carry_out(links);
     }

@@ -131,6 +131,11 @@ pub enum Event<'a, T> {
         /// When the request was handed to the session.
         sent_at: Instant,
     },
+    /// A response to no request that waits for one: it expired, was answered already, or was never sent.
+    LateResponse {
+        /// The response, its body not yet decoded.
+        frame: Frame<'a>,
+    },
     /// The response timer of a request of ours has passed; see [`Session::expired`].
     Expired {
         /// What the request was sent with.
@@ -438,7 +443,7 @@ impl<T: Copy> Session<T> {
             Some((token, sent_at)) => Event::Response { token, frame, status: verdict(frame), sent_at },
             None => {
                 self.counters.late_responses += 1;
-                Event::Nothing
+                Event::LateResponse { frame }
             }
         }
     }
