@@ -13,12 +13,15 @@ use crate::Record;
 pub struct Meta {
     /// `loadgen` or `sim-smsc`.
     pub program: String,
-    /// The run's number, as in every message key.
+    /// The run's number, as in every message key; at sim-smsc that of its own messages.
     pub run: u32,
     /// Seed of the run's decisions.
     pub seed: u64,
     /// What `Record::party` indexes: account names at loadgen, site names at sim-smsc.
     pub parties: Vec<String>,
+    /// What the run promises, for the judge; this crate does not look into it.
+    #[serde(default)]
+    pub rules: serde_json::Value,
 }
 
 /// Appends records to a new file.
@@ -198,7 +201,7 @@ struct Head {
     meta: Meta,
 }
 
-const FORMAT: &str = "smpp-ledger-1";
+const FORMAT: &str = "smpp-ledger-2";
 
 /// Octets buffered on each side: large enough that the cost of a system call vanishes, small enough that one write
 /// does not hold up a shard's turn (about 50 us into the page cache).
@@ -213,7 +216,13 @@ mod tests {
     use crate::{Kind, MessageKey};
 
     fn meta() -> Meta {
-        Meta { program: "loadgen".into(), run: 9, seed: 42, parties: vec!["otp".into(), "bulk".into()] }
+        Meta {
+            program: "loadgen".into(),
+            run: 9,
+            seed: 42,
+            parties: vec!["otp".into(), "bulk".into()],
+            rules: serde_json::Value::Null,
+        }
     }
 
     fn record(sequence: u32) -> Record {

@@ -5,9 +5,9 @@ use smpp::pdu::{DeliverSm, SubmitSm};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 /// Fingerprint of everything in a submit_sm that must reach the vendor unchanged: service type, addresses,
-/// esm_class, protocol_id, priority, times, coding, short_message and every TLV byte for byte.
+/// esm_class, protocol_id, priority, times, replace_if_present_flag, coding, short_message and every TLV byte for byte.
 ///
-/// registered_delivery and replace_if_present_flag are left out: a gateway may ask for a receipt of its own accord.
+/// registered_delivery is left out: it is compared by itself.
 pub fn fingerprint(pdu: &SubmitSm<'_>) -> u64 {
     Parts {
         texts: [
@@ -24,6 +24,7 @@ pub fn fingerprint(pdu: &SubmitSm<'_>) -> u64 {
             pdu.priority_flag,
             pdu.data_coding.0,
             pdu.sm_default_msg_id,
+            pdu.replace_if_present_flag,
         ],
     }
     .fingerprint()
@@ -46,6 +47,7 @@ pub fn fingerprint_mo(pdu: &DeliverSm<'_>) -> u64 {
             pdu.priority_flag,
             pdu.data_coding.0,
             pdu.sm_default_msg_id,
+            pdu.replace_if_present_flag,
         ],
     }
     .fingerprint()
@@ -59,7 +61,7 @@ pub fn id_hash(message_id: &[u8]) -> u64 {
 struct Parts<'a> {
     texts: [&'a [u8]; 5],
     addresses: [Address<'a>; 2],
-    numbers: [u8; 5],
+    numbers: [u8; 6],
 }
 
 impl Parts<'_> {
@@ -133,7 +135,8 @@ mod tests {
         let mut other = base;
         other.registered_delivery = RegisteredDelivery(0);
         assert_eq!(fingerprint(&other), unchanged);
-        let changes: [fn(&mut SubmitSm<'_>); 9] = [
+        let changes: [fn(&mut SubmitSm<'_>); 10] = [
+            |p| p.replace_if_present_flag = 1,
             |p| p.service_type = b"WAP",
             |p| p.source.digits = b"12346",
             |p| p.source.ton = Ton(5),

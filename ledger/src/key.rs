@@ -1,6 +1,8 @@
 //! The name of one test message, carried at the head of its text.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::str::FromStr;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -10,7 +12,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// (unpacked), ASCII and Latin-1. In UCS-2 each stands after a zero octet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct MessageKey {
-    /// The run that made the message; two runs against the same simulator do not mix.
+    /// The run that made the message: 16 bits of the scenario, then 16 of the [instance](MessageKey::INSTANCE), so
+    /// that two runs against the same simulator do not mix, not even of the same scenario.
     pub run: u32,
     /// Index of the sending account in the scenario (of the sending site for a MO).
     pub account: u16,
@@ -23,6 +26,10 @@ pub struct MessageKey {
 impl MessageKey {
     /// Characters (and octets, outside UCS-2) of the text form: 88 bits of key and 32 bits of check, 5 bits each.
     pub const TEXT_LENGTH: usize = 24;
+
+    /// Bits of `run` that tell one run of a scenario from another. Decisions ([`MessageKey::hash`]) do not depend on
+    /// them: the same scenario meets the same fate each time.
+    pub const INSTANCE: u32 = 0xFFFF;
 
     /// Writes the text form.
     pub fn write(&self, out: &mut [u8; 24]) {
@@ -62,7 +69,8 @@ impl MessageKey {
     /// decision for a message on any route, shard or thread.
     pub fn hash(&self, seed: u64, purpose: u64, attempt: u32) -> u64 {
         let mut bytes = [0; DATA_LENGTH + 12];
-        bytes[..DATA_LENGTH].copy_from_slice(&self.data());
+        let of_scenario = MessageKey { run: self.run & !Self::INSTANCE, ..*self };
+        bytes[..DATA_LENGTH].copy_from_slice(&of_scenario.data());
         bytes[DATA_LENGTH..DATA_LENGTH + 8].copy_from_slice(&purpose.to_le_bytes());
         bytes[DATA_LENGTH + 8..].copy_from_slice(&attempt.to_le_bytes());
         xxh3_64_with_seed(&bytes, seed)
@@ -108,10 +116,42 @@ impl MessageKey {
     }
 }
 
+/// The run with an instance that no other run of the same scenario is likely to have (1 in 65,535).
+pub fn draw_instance(run: u32) -> u32 {
+    let drawn = RandomState::new().build_hasher().finish() as u32 % MessageKey::INSTANCE;
+    run & !MessageKey::INSTANCE | (drawn + 1)
+}
+
 /// The form people read and search for: `run/account/sequence.segment`, the run in hexadecimal.
 impl fmt::Display for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}/{}/{}.{}", self.run, self.account, self.sequence, self.segment)
+    }
+}
+
+/// Reads what people copy from a report: the form of `Display`, or the 24 characters of the text.
+impl FromStr for MessageKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<MessageKey, String> {
+        let slashed = || {
+            let mut parts = text.split('/');
+            let run = u32::from_str_radix(parts.next()?, 16).ok()?;
+            let account = parts.next()?.parse().ok()?;
+            let (sequence, segment) = match parts.next()?.split_once('.') {
+                Some((sequence, segment)) => (sequence.parse().ok()?, segment.parse().ok()?),
+                None => return None,
+            };
+            parts.next().is_none().then_some(MessageKey { run, account, sequence, segment })
+        };
+        let whole = || (text.len() == Self::TEXT_LENGTH).then(|| Self::parse(text.as_bytes())).flatten();
+        slashed().or_else(whole).ok_or_else(|| {
+            format!(
+                "{text:?} is no message key: write it as run/account/sequence.segment (7d2b0001/0/15.0), or the {} \
+                 characters at the head of the message's text",
+                Self::TEXT_LENGTH
+            )
+        })
     }
 }
 
@@ -162,6 +202,25 @@ mod tests {
             assert!(text.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()));
             assert_eq!(MessageKey::parse(&text), Some(key));
         }
+    }
+
+    #[test]
+    fn keys_are_read_as_people_write_them() {
+        for key in KEYS {
+            assert_eq!(key.to_string().parse(), Ok(key));
+            assert_eq!(std::str::from_utf8(&text(key)).unwrap().parse(), Ok(key));
+        }
+        for wrong in ["", "1/2", "1/2/3", "x/1/2.3", "1/2/3.4/5", "1/2/3.256"] {
+            assert!(wrong.parse::<MessageKey>().unwrap_err().contains("no message key"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn decisions_do_not_depend_on_the_instance() {
+        let [one, other] = [0x0007_0001, 0x0007_BEEF].map(|run| MessageKey { run, ..KEYS[3] });
+        assert_eq!(one.hash(1, 2, 3), other.hash(1, 2, 3));
+        let next = MessageKey { run: 0x0008_0001, ..one };
+        assert_ne!(one.hash(1, 2, 3), next.hash(1, 2, 3));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! which message was lost, duplicated, misrouted or altered on the way between them.
 //!
 //! ```text
-//! loadgen ledger:   Sent, Answered, ReceiptReceived, MoReceived
-//! sim-smsc ledger:  Accepted, Refused, LostResponse, ReceiptSent, ReceiptAcked, MoSent, MoAcked
+//! loadgen ledger:   Sent, Answered, Unanswered, Abandoned, Withdrawn, AnsweredAgain, ReceiptReceived, MoReceived
+//! sim-smsc ledger:  Accepted, Refused, LostResponse, ReceiptSent, ReceiptAcked, ReceiptDropped, MoSent, MoAcked, Fault
+//! both:             LinkUp, LinkDown, Stall, Mark, End
 //! ```
 //!
 //! Guarantees: a key survives every coding the two programs use and is told from accidental text by a 32-bit
@@ -16,12 +17,14 @@
 
 #![forbid(unsafe_code)]
 
+mod digest;
 mod file;
 mod fingerprint;
 mod key;
 mod record;
 
+pub use digest::{ReceiptDigest, ReceiptField, addresses, addresses_of, handset_of, sender_of};
 pub use file::{LedgerError, Meta, Reader, Tail, Writer};
 pub use fingerprint::{fingerprint, fingerprint_mo, id_hash};
-pub use key::MessageKey;
+pub use key::{MessageKey, draw_instance};
 pub use record::{Kind, Record};

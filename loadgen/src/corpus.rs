@@ -38,6 +38,13 @@ pub struct Plan {
     filler: u16,
 }
 
+impl Plan {
+    /// Number of its mix, as ledgers hold it: 255 for all from there on.
+    pub fn mix(&self) -> u8 {
+        self.mix.min(255) as u8
+    }
+}
+
 impl Corpus {
     /// The messages of a scenario.
     pub fn new(scenario: &Scenario) -> Corpus {
@@ -109,8 +116,12 @@ impl Corpus {
         let mix = &self.bodies[usize::from(plan.mix)];
         let key = MessageKey { segment, ..plan.key };
         let part = Part { plan, mix, key, filler: &self.fillers[plan.encoding as usize] };
-        let receipt = u8::from(self.receipts[usize::from(plan.key.account)]);
-        part.compose(receipt, out)
+        part.compose(self.registered_delivery(plan.key.account), out)
+    }
+
+    /// registered_delivery of every message of an account.
+    pub fn registered_delivery(&self, account: u16) -> u8 {
+        u8::from(self.receipts[usize::from(account)])
     }
 }
 
@@ -186,6 +197,21 @@ impl Part<'_> {
             out.extend_from_slice(&self.filler[from..from + rest]);
         }
     }
+}
+
+/// The ledger's [`addresses`](ledger::addresses) of a submit_sm that [`Corpus::compose`] wrote.
+pub fn addresses_of(pdu: &[u8]) -> u64 {
+    let mut rest = pdu.get(16..).unwrap_or_default();
+    let mut next = |skip: usize| {
+        rest = rest.get(skip..).unwrap_or_default();
+        let end = rest.iter().position(|octet| *octet == 0).unwrap_or(rest.len());
+        let (text, behind) = rest.split_at(end);
+        rest = behind.get(1..).unwrap_or_default();
+        text
+    };
+    next(0); // service_type
+    let (source, destination) = (next(2), next(2)); // behind ton and npi
+    ledger::addresses_of(source, destination)
 }
 
 /// Appends a C-octet string.
@@ -334,6 +360,7 @@ mod tests {
                     let key = MessageKey::find(payload, pdu.esm_class.0, pdu.data_coding.0).unwrap();
                     assert_eq!(key, MessageKey { segment, ..plan.key });
                     assert_eq!(ledger::fingerprint(&pdu), fingerprint);
+                    assert_eq!(addresses_of(&out), ledger::addresses(&pdu));
                     assert!(payload.len() <= 160, "{}", payload.len());
                     assert!(pdu.data_coding.0 == 0 || payload.len() <= 140);
                     assert_eq!(pdu.registered_delivery.0, 1);

@@ -1,4 +1,4 @@
-//! The program: `loadgen run | check | reconcile | report | compare`.
+//! The program: `loadgen run | check | reconcile | explain | report | compare`.
 
 #![forbid(unsafe_code)]
 
@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ledger::MessageKey;
 use loadgen::null_smsc::{NullSmsc, NullSmscOptions};
-use loadgen::reconcile::{Inputs, reconcile};
+use loadgen::reconcile::{Inputs, explain, reconcile};
 use loadgen::report::{Report, compare};
 use loadgen::scenario::{Scenario, Setting};
 use loadgen::{Code, Options, Ui, run};
@@ -18,8 +19,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Open-loop SMPP load generator.
 ///
-/// Exit codes: 0 pass; 2 bad scenario; 3 run invalid (the generator could not keep its schedule, or answers are
-/// missing); 4 no connection; 10 a threshold failed; 11 a message or receipt was lost, duplicated, misrouted or altered.
+/// Exit codes: 0 pass; 2 bad scenario; 3 run invalid (the generator could not keep its schedule, or a ledger cannot be
+/// judged); 4 no connection; 10 a threshold failed; 11 an offence: a message or receipt was lost, duplicated,
+/// misrouted, altered, not answered and so on.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -44,15 +46,26 @@ enum Command {
         /// Ledger of loadgen; several when the run had several workers.
         #[arg(long, required = true, num_args = 1..)]
         loadgen: Vec<PathBuf>,
-        /// Ledger of a simulator.
-        #[arg(long, required = true, num_args = 1..)]
+        /// Ledger of a simulator. Without any, only what loadgen can know is judged.
+        #[arg(long, num_args = 1..)]
         sim: Vec<PathBuf>,
-        /// command_status by which the target says that it cannot know.
-        #[arg(long, default_value = "0xff", value_parser = status)]
-        unknown_status: u32,
+        /// command_status by which the target says that it cannot know; without it the scenario's.
+        #[arg(long, value_parser = status)]
+        unknown_status: Option<u32>,
         /// Prints JSON instead of text.
         #[arg(long)]
         json: bool,
+    },
+    /// Tells the story of one message from all ledgers.
+    Explain {
+        /// Its key, as a report names it (run/account/sequence.segment), or the 24 characters at the head of its text.
+        key: MessageKey,
+        /// Ledger of loadgen; several when the run had several workers.
+        #[arg(long, required = true, num_args = 1..)]
+        loadgen: Vec<PathBuf>,
+        /// Ledger of a simulator.
+        #[arg(long, num_args = 1..)]
+        sim: Vec<PathBuf>,
     },
     /// Measures this program's own ceiling against a built-in SMSC that takes everything at once.
     Calibrate {
@@ -123,6 +136,9 @@ fn main() -> ExitCode {
         Command::Reconcile { loadgen, sim, unknown_status, json } => {
             join(&Inputs { loadgen, sims: sim, unknown_status }, json)
         }
+        Command::Explain { key, loadgen, sim } => {
+            tell(&Inputs { loadgen, sims: sim, unknown_status: None }, key)
+        }
         Command::Calibrate { seconds, backend, core, smsc_core, no_receipts, out } => {
             calibrate(seconds, backend, core, smsc_core, !no_receipts, out)
         }
@@ -151,8 +167,7 @@ fn carry_out(arguments: RunArguments) -> anyhow::Result<Code> {
     };
     let mut outcome = run(scenario, options);
     if !arguments.sim.is_empty() && outcome.failure.is_none() {
-        settle(&arguments.sim);
-        outcome.reconcile(&arguments.sim)?;
+        reconcile_when_written(&mut outcome, &arguments.sim)?;
     }
     if let Some(directory) = &arguments.out {
         outcome.write_reports(directory)?;
@@ -161,17 +176,15 @@ fn carry_out(arguments: RunArguments) -> anyhow::Result<Code> {
     Ok(outcome.code())
 }
 
-/// Waits until simulators that still run have written their ledgers out, which they do every second.
-fn settle(ledgers: &[PathBuf]) {
-    let sizes =
-        || ledgers.iter().map(|path| std::fs::metadata(path).map_or(0, |data| data.len())).sum::<u64>();
+/// Simulators that still run write their ledgers out every second; one that was killed never does.
+fn reconcile_when_written(outcome: &mut loadgen::Outcome, sims: &[PathBuf]) -> anyhow::Result<()> {
     for _ in 0..SETTLE_ROUNDS_MAX {
-        let before = sizes();
         std::thread::sleep(SETTLE_ROUND);
-        if sizes() == before {
-            return;
+        if outcome.reconcile(sims)?.is_valid() {
+            break;
         }
     }
+    Ok(())
 }
 
 fn check(file: &Path, settings: &[Setting]) -> anyhow::Result<Code> {
@@ -205,7 +218,16 @@ fn join(inputs: &Inputs, json: bool) -> anyhow::Result<Code> {
     } else {
         print!("{}", result.text());
     }
-    Ok(if result.holds() { Code::Pass } else { Code::Invariant })
+    Ok(match (result.is_valid(), result.holds()) {
+        (false, _) => Code::Invalid,
+        (true, true) => Code::Pass,
+        (true, false) => Code::Invariant,
+    })
+}
+
+fn tell(inputs: &Inputs, key: MessageKey) -> anyhow::Result<Code> {
+    print!("{}", explain(inputs, key)?);
+    Ok(Code::Pass)
 }
 
 fn calibrate(
@@ -256,10 +278,10 @@ fn status(text: &str) -> Result<u32, String> {
 }
 
 /// Longer than a simulator keeps records to itself.
-const SETTLE_ROUND: std::time::Duration = std::time::Duration::from_millis(1500);
+const SETTLE_ROUND: std::time::Duration = std::time::Duration::from_millis(1200);
 
-/// After so many rounds somebody else is using the simulator; what is there must do.
-const SETTLE_ROUNDS_MAX: u32 = 8;
+/// A simulator that has not written by then does not run any more.
+const SETTLE_ROUNDS_MAX: u32 = 4;
 
 /// Full windows over eight sessions: more than any target takes.
 const CALIBRATION: &str = r#"

@@ -8,14 +8,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use ledger::{Kind, MessageKey, Meta, Record, Writer, fingerprint, id_hash};
+use ledger::{Kind, MessageKey, Meta, ReceiptDigest, Record, Writer, fingerprint, id_hash};
 use link::{App, Closed, Event, Hub, HubOptions, LinkId, Links, SessionConfig};
 use runtime::{Backend, Listener, Placement, Runtime, ShardThread, Stop};
 use smpp::field::{CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery};
 use smpp::pdu::{DeliverSm, Pdu, SubmitSm, SubmitSmResp};
-use smpp::text::receipt::Receipt;
+use smpp::text::receipt::{Receipt, receipt_of};
 use smpp::tlv::Tlvs;
 
 /// How the SMSC behaves.
@@ -49,10 +50,17 @@ impl NullSmsc {
     }
 
     fn start_on<R: Runtime>(options: &NullSmscOptions) -> io::Result<NullSmsc> {
-        let meta =
-            Meta { program: "null-smsc".into(), run: options.run, seed: 0, parties: vec!["null".into()] };
+        let meta = Meta {
+            program: "null-smsc".into(),
+            run: options.run,
+            seed: 0,
+            parties: vec!["null".into()],
+            rules: serde_json::Value::Null,
+        };
         let ledger = options.ledger.as_ref().map(|path| Writer::create(path, &meta)).transpose()?;
-        let app = Smsc { ledger, lose_every: options.lose_every, ..Smsc::default() };
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let unix_offset = unix.wrapping_sub(runtime::monotonic_nanos());
+        let app = Smsc { ledger, unix_offset, lose_every: options.lose_every, ..Smsc::default() };
         let stop = Stop::new();
         let (sender, receiver) = mpsc::sync_channel(1);
         let placement = options.core.map_or(Placement::Floating, Placement::Core);
@@ -98,12 +106,17 @@ async fn serve<R: Runtime>(app: Smsc, stop: Stop, ready: mpsc::SyncSender<io::Re
     stop.requested().await;
     listener.close();
     hub.stop();
-    hub.with(|smsc, _| smsc.ledger.take());
+    hub.with(|smsc, links| {
+        smsc.record(links, Kind::End, MessageKey::default(), |_| {});
+        smsc.ledger.take()
+    });
 }
 
 #[derive(Default)]
 struct Smsc {
     ledger: Option<Writer>,
+    /// Unix time less monotonic time, nanoseconds.
+    unix_offset: u64,
     lose_every: u64,
     taken: u64,
     /// Account of each session.
@@ -174,8 +187,9 @@ impl Smsc {
         let found = MessageKey::find(submit.payload(), submit.esm_class.0, submit.data_coding.0);
         let key = found.unwrap_or_default();
         self.record(links, Kind::Accepted, key, |record| {
-            record.fingerprint = fingerprint(submit);
-            record.id_hash = id_hash(message_id);
+            (record.fingerprint, record.id_hash) = (fingerprint(submit), id_hash(message_id));
+            (record.state, record.extra) = (submit.registered_delivery.0, ledger::addresses(submit));
+            record.detail = submit.registered_delivery.0 & Record::RECEIPT_OWED;
         });
         if submit.registered_delivery.0 & 1 == 1 {
             let Some(account) = self.accounts.get(&link) else { return };
@@ -196,16 +210,22 @@ impl Smsc {
         'receipts: while let Some(&pending) = waiting.front() {
             for _ in 0..receivers.len() {
                 let to = receivers[(pending.id % receivers.len() as u64) as usize];
-                if links.window_free(to) > 0 && receipt(links, to, pending, &mut self.text) {
+                let Some(digest) = (links.window_free(to) > 0)
+                    .then(|| receipt(links, to, pending, &mut self.text, self.ledger.is_some()))
+                    .flatten()
+                else {
+                    continue;
+                };
+                {
                     waiting.pop_front();
-                    sent.push(pending);
+                    sent.push((pending, digest));
                     continue 'receipts;
                 }
             }
             break;
         }
-        for pending in sent {
-            self.record(links, Kind::ReceiptSent, pending.key, |_| {});
+        for (pending, digest) in sent {
+            self.record(links, Kind::ReceiptSent, pending.key, |record| record.set_digest(&digest));
         }
     }
 
@@ -217,8 +237,9 @@ impl Smsc {
         fill: impl FnOnce(&mut Record),
     ) {
         let Some(ledger) = &mut self.ledger else { return };
-        let state = if kind == Kind::Accepted { 0 } else { MessageState::Delivered as u8 };
-        let mut record = Record { state, ..Record::new(kind, 0, key, links.now().as_nanos()) };
+        let state = if kind == Kind::ReceiptAcked { MessageState::Delivered as u8 } else { 0 };
+        let time_ns = links.now().as_nanos().wrapping_add(self.unix_offset);
+        let mut record = Record { state, ..Record::new(kind, 0, key, time_ns) };
         fill(&mut record);
         if ledger.append(&record).is_err() {
             self.ledger = None; // a ledger with a hole would accuse the innocent; a short one is noticed
@@ -226,7 +247,14 @@ impl Smsc {
     }
 }
 
-fn receipt(links: &mut Links<Pending>, to: LinkId, pending: Pending, text: &mut BytesMut) -> bool {
+/// Sends a receipt; tells what it says, where that is `wanted`.
+fn receipt(
+    links: &mut Links<Pending>,
+    to: LinkId,
+    pending: Pending,
+    text: &mut BytesMut,
+    wanted: bool,
+) -> Option<ReceiptDigest> {
     let mut digits = [0; 20];
     text.clear();
     let fields = Receipt {
@@ -241,7 +269,7 @@ fn receipt(links: &mut Links<Pending>, to: LinkId, pending: Pending, text: &mut 
     };
     fields.write(text);
     let address = smpp::field::Address { digits: b"12025550100", ..PLAIN };
-    let pdu = Pdu::DeliverSm(DeliverSm {
+    let deliver = DeliverSm {
         service_type: b"",
         source: address,
         destination: address,
@@ -256,8 +284,10 @@ fn receipt(links: &mut Links<Pending>, to: LinkId, pending: Pending, text: &mut 
         sm_default_msg_id: 0,
         short_message: text,
         tlvs: Tlvs::default(),
-    });
-    links.request(to, &pdu, pending).is_ok()
+    };
+    let said = receipt_of(&deliver).filter(|_| wanted);
+    let digest = said.map_or_else(ReceiptDigest::default, |said| ReceiptDigest::of(&deliver, &said));
+    links.request(to, &Pdu::DeliverSm(deliver), pending).is_ok().then_some(digest)
 }
 
 /// Decimal digits of a number.

@@ -50,13 +50,14 @@ pub enum Code {
     Pass = 0,
     /// The scenario is wrong.
     BadScenario = 2,
-    /// The generator could not keep its schedule, or answers are missing: the figures say nothing.
+    /// The generator could not keep its schedule, a ledger cannot be judged, or the run was stopped: the figures say
+    /// nothing.
     Invalid = 3,
     /// The target could not be reached or bound to.
     Connection = 4,
     /// A threshold does not hold.
     Threshold = 10,
-    /// A message or receipt was lost, duplicated, misrouted or altered.
+    /// An offence: a message or receipt was lost, duplicated, misrouted, altered, not answered and so on.
     Invariant = 11,
 }
 
@@ -97,8 +98,7 @@ impl Outcome {
     ///
     /// A ledger cannot be read; the run cannot be judged then.
     pub fn reconcile(&mut self, sims: &[PathBuf]) -> Result<&Reconciliation, ledger::LedgerError> {
-        let unknown_status = self.scenario.target.unknown_status;
-        let inputs = Inputs { loadgen: self.ledgers.clone(), sims: sims.to_vec(), unknown_status };
+        let inputs = Inputs { loadgen: self.ledgers.clone(), sims: sims.to_vec(), unknown_status: None };
         let result = reconcile(&inputs)?;
         result.metrics(&mut self.metrics);
         Ok(self.reconciliation.insert(result))
@@ -117,13 +117,15 @@ impl Outcome {
         if self.measure.dropped > 0 {
             out.push(format!("{} due messages found no room in the queue", self.measure.dropped));
         }
-        if self.measure.missing > 0 {
-            out.push(format!("{} answers are missing on sessions that lived", self.measure.missing));
-        }
-        if self.interrupted {
-            out.push("the run was stopped before its end".into());
-        }
+        out.extend(self.unjudgeable());
         out
+    }
+
+    /// Why not even offences can be told.
+    fn unjudgeable(&self) -> Vec<String> {
+        let interrupted = self.interrupted.then(|| "the run was stopped before its end".to_owned());
+        let ledgers = self.reconciliation.iter().flat_map(|reconciliation| reconciliation.invalid.clone());
+        interrupted.into_iter().chain(ledgers).collect()
     }
 
     /// Each threshold with what it measured and what became of it.
@@ -134,12 +136,17 @@ impl Outcome {
         self.scenario.thresholds.iter().map(judge).collect()
     }
 
-    /// How the run ended. The worst comes first: no connection, an offence, invalid figures, a threshold.
+    /// How the run ended. What makes everything else meaningless comes first: no connection, nothing to judge by, an
+    /// offence, invalid figures, a threshold.
     pub fn code(&self) -> Code {
         if self.failure.is_some() {
             return Code::Connection;
         }
-        if self.reconciliation.as_ref().is_some_and(|reconciliation| !reconciliation.holds()) {
+        if !self.unjudgeable().is_empty() {
+            return Code::Invalid;
+        }
+        let offends = self.reconciliation.as_ref().is_some_and(|reconciliation| !reconciliation.holds());
+        if offends || self.measure.missing > 0 {
             return Code::Invariant;
         }
         if !self.invalidities().is_empty() {

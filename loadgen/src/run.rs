@@ -46,7 +46,10 @@ impl fmt::Debug for Options {
 }
 
 /// Carries a scenario out. Blocks until its end. What went wrong stands in the outcome.
-pub fn run(scenario: Scenario, options: Options) -> Outcome {
+pub fn run(mut scenario: Scenario, options: Options) -> Outcome {
+    if !scenario.run_is_set {
+        scenario.run = ledger::draw_instance(scenario.run);
+    }
     let scenario = Arc::new(scenario);
     let mut outcome = Outcome::new(scenario.clone());
     let selected = match runtime::select(options.backend) {
@@ -141,6 +144,7 @@ fn open_ledger(
         run: scenario.run,
         seed: scenario.seed,
         parties: scenario.accounts.iter().map(|account| account.name.clone()).collect(),
+        rules: serde_json::to_value(&scenario.rules).unwrap_or_default(),
     };
     let opened = fs::create_dir_all(directory).and_then(|()| Writer::create(&path, &meta));
     outcome.ledgers.push(path.clone());

@@ -13,6 +13,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::reconcile::Class;
+
 /// Everything measured, by name.
 pub type Metrics = BTreeMap<String, f64>;
 
@@ -114,13 +116,14 @@ pub const GENERATOR: [&str; 7] =
     ["lag.p50", "lag.p99", "lag.p99.9", "lag.max", "dropped", "queue_peak", "links_closed"];
 
 /// Names under `total` alone, known after ledgers were joined.
-pub const RECONCILED: [&str; 15] = [
+pub const RECONCILED: [&str; 21] = [
     "lost",
     "duplicated",
     "misrouted",
     "altered",
     "unknown",
     "refused",
+    "offences",
     "receipts.lost",
     "receipts.duplicated",
     "receipts.misrouted",
@@ -130,6 +133,11 @@ pub const RECONCILED: [&str; 15] = [
     "mo.duplicated",
     "mo.misrouted",
     "mo.altered",
+    "excused.never_left",
+    "excused.before_break",
+    "excused.receipts",
+    "excused.unanswered_recent",
+    "excused.unanswered_old",
 ];
 
 /// Names under `sim`, known after ledgers were joined.
@@ -181,12 +189,18 @@ fn operand(text: &str, phases: &[&str]) -> Result<Operand, String> {
             || latency.is_some_and(|rest| rest == "mean" || QUANTILES.iter().any(|(known, _)| *known == rest))
     };
     let known = match scope {
-        "total" => of_phase() || GENERATOR.contains(&name) || RECONCILED.contains(&name),
+        "total" => of_phase() || GENERATOR.contains(&name) || RECONCILED.contains(&name) || is_offence(name),
         "sim" => SIMULATOR.contains(&name),
         phase if phases.contains(&phase) => of_phase(),
         _ => return Err(format!("no phase is named {scope:?}")),
     };
     if known { Ok(Operand::Metric(text.to_owned())) } else { Err(format!("{scope} has no metric {name:?}")) }
+}
+
+/// `offence.lost_receipts`: how often a class of offences was committed.
+fn is_offence(name: &str) -> bool {
+    let class = name.strip_prefix("offence.");
+    class.is_some_and(|class| Class::ALL.iter().any(|known| known.metric() == class))
 }
 
 fn number(text: &str) -> Result<f64, String> {

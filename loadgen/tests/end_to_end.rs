@@ -155,7 +155,7 @@ fn a_lost_message_is_found() {
     let reconciliation = outcome.reconciliation.as_ref().unwrap();
     assert!(reconciliation.lost >= 3, "{}", reconciliation.text());
     assert_eq!(outcome.code(), Code::Invariant);
-    assert_eq!(reconciliation.offenders["lost messages"].len() as u64, reconciliation.lost.min(20));
+    assert_eq!(reconciliation.offenders["lost"].len() as u64, reconciliation.lost.min(20));
 }
 
 #[test]

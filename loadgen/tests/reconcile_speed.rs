@@ -18,7 +18,7 @@ fn twelve_million_records() {
     write(&loadgen, &[Kind::Sent, Kind::Answered, Kind::ReceiptReceived]);
     write(&sim, &[Kind::Accepted, Kind::ReceiptSent, Kind::ReceiptAcked]);
     let begin = Instant::now();
-    let inputs = Inputs { loadgen: vec![loadgen], sims: vec![sim], unknown_status: 0xFF };
+    let inputs = Inputs { loadgen: vec![loadgen], sims: vec![sim], unknown_status: None };
     let result = reconcile(&inputs).unwrap();
     println!("{} records in {:?}", u64::from(MESSAGES) * 6, begin.elapsed());
     assert!(result.holds(), "{}", result.text());
@@ -26,7 +26,13 @@ fn twelve_million_records() {
 }
 
 fn write(path: &Path, kinds: &[Kind]) {
-    let meta = Meta { program: "test".into(), run: 1, seed: 1, parties: vec!["one".into(), "two".into()] };
+    let meta = Meta {
+        program: "test".into(),
+        run: 1,
+        seed: 1,
+        parties: vec!["one".into(), "two".into()],
+        rules: serde_json::Value::Null,
+    };
     let mut writer = Writer::create(path, &meta).unwrap();
     for number in 0..MESSAGES {
         let account = (number % 2) as u16;
@@ -35,8 +41,12 @@ fn write(path: &Path, kinds: &[Kind]) {
             let id_hash = ledger::id_hash(&number.to_le_bytes());
             let party = if kind as u8 <= Kind::MoReceived as u8 { account } else { 0 };
             let record = Record::new(kind, party, key, u64::from(number) * 10_000);
-            writer.append(&Record { id_hash, fingerprint: 7, state: 2, ..record }).unwrap();
+            let state = if matches!(kind, Kind::Sent | Kind::Accepted) { 1 } else { 2 };
+            let detail = if kind == Kind::Accepted { Record::RECEIPT_OWED } else { 0 };
+            writer.append(&Record { id_hash, fingerprint: 7, state, detail, ..record }).unwrap();
         }
     }
+    let end = Record::new(Kind::End, 0, MessageKey::default(), u64::from(MESSAGES) * 10_000);
+    writer.append(&end).unwrap();
     writer.finish().unwrap();
 }

@@ -64,6 +64,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/counters", get(|shared| answer(shared, Order::Report, report::counters)))
         .route("/sessions", get(|shared| answer(shared, Order::Report, report::sessions)))
         .route("/faults", post(inject).delete(|shared| answer(shared, Order::Heal, report::state)))
+        .route("/reset", post(|shared| answer(shared, Order::Reset, report::state)))
         .route("/release-receipts", post(|shared| answer(shared, Order::ReleaseReceipts, report::state)))
         .with_state(shared)
 }

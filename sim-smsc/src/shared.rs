@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ledger::{Meta, Record, Writer};
+use ledger::{Kind, MessageKey, Meta, Record, Writer};
 use smpp::time::Instant;
 
 use crate::faults::FaultSpec;
@@ -20,6 +20,8 @@ pub(crate) enum Order {
     Inject(FaultSpec),
     Heal,
     ReleaseReceipts,
+    /// As at the start; connections stay.
+    Reset,
 }
 
 /// An order and where the state after it goes.
@@ -32,6 +34,8 @@ pub(crate) struct Directive {
 pub(crate) struct Shared {
     /// Monotonic time of the first submit, nanoseconds; 0 = not yet.
     pub(crate) start_ns: AtomicU64,
+    /// The timeline begins at once, not with the first submit.
+    starts_ready: bool,
     shards: Vec<Inbox>,
 }
 
@@ -44,7 +48,22 @@ struct Inbox {
 
 impl Shared {
     pub(crate) fn new(shards: usize, start_ns: u64) -> Shared {
-        Shared { start_ns: AtomicU64::new(start_ns), shards: (0..shards).map(|_| Inbox::default()).collect() }
+        Shared {
+            start_ns: AtomicU64::new(start_ns),
+            starts_ready: start_ns != 0,
+            shards: (0..shards).map(|_| Inbox::default()).collect(),
+        }
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The timeline begins anew; tells when, unless it waits for the first submit.
+    pub(crate) fn restart(&self) -> Option<Instant> {
+        let start_ns = if self.starts_ready { runtime::monotonic_nanos() } else { 0 };
+        self.start_ns.store(start_ns, Ordering::Relaxed);
+        self.starts_ready.then(|| Instant::from_nanos(start_ns))
     }
 
     /// Gives an order to every shard and waits for what they say; shards that do not answer are left out.
@@ -107,10 +126,22 @@ impl Sink {
         records.clear();
     }
 
-    /// A ledger that is read while the simulator runs, or after it was killed, is no older than a second.
-    pub(crate) fn flush_when_old(&mut self, now: Instant) {
+    /// Whether there is a ledger.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// A ledger that is read while the simulator runs, or after it was killed, is no older than a second, and its
+    /// mark says up to when this shard's records stand in it.
+    pub(crate) fn flush_when_old(&mut self, now: Instant, shard: usize, shards: usize) {
         if now.saturating_since(self.flushed) >= FLUSH_EVERY {
             self.flushed = now;
+            let mark = Record {
+                number: shard as u32,
+                extra: shards as u64,
+                ..Record::new(Kind::Mark, 0, MessageKey::default(), unix_now_ns())
+            };
+            self.append(&mut vec![mark]);
             self.flush();
         }
     }
@@ -127,10 +158,17 @@ impl Sink {
     pub(crate) fn finish(&self) -> io::Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
         match lock(writer).take() {
-            Some(writer) => writer.finish(),
+            Some(mut writer) => {
+                writer.append(&Record::new(Kind::End, 0, MessageKey::default(), unix_now_ns()))?;
+                writer.finish()
+            }
             None => Err(io::Error::other("the ledger could not be written to its end")),
         }
     }
+}
+
+pub(crate) fn unix_now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
 fn give_up_on_error(writer: &mut Option<Writer>, result: io::Result<()>) {

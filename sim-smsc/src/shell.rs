@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use link::{App, CloseReason, Closed, Event, LinkId, Links};
@@ -16,7 +17,7 @@ use smpp::tlv::Tlvs;
 use crate::receipts::Scratch;
 use crate::report::{SessionReport, SiteReport};
 use crate::shared::{Directive, Order, Sink};
-use crate::smsc::{Action, Asked, ConnRef, Site};
+use crate::smsc::{Action, Asked, ConnRef, Said, Site};
 
 /// The sites of one shard thread.
 pub(crate) struct Shell {
@@ -26,6 +27,8 @@ pub(crate) struct Shell {
     sink: Sink,
     shared: Arc<crate::shared::Shared>,
     shard: usize,
+    /// When the loop last came by.
+    ticked: Option<Instant>,
 }
 
 /// One site and its door.
@@ -68,7 +71,7 @@ impl Shell {
         shared: Arc<crate::shared::Shared>,
     ) -> Shell {
         let conns = HashMap::with_hasher(FixedState::default());
-        Shell { hosted, conns, scratch: Scratch::default(), sink, shared, shard }
+        Shell { hosted, conns, scratch: Scratch::default(), sink, shared, shard, ticked: None }
     }
 
     /// A connection was accepted at a site.
@@ -85,7 +88,8 @@ impl Shell {
 
     /// The last word: every record to the ledger, and what became of the sites.
     pub(crate) fn finish(&mut self, links: &Links<u32>) -> Vec<SiteReport> {
-        self.write_ledger(true);
+        self.write_ledger();
+        self.sink.flush();
         self.reports(links)
     }
 
@@ -130,7 +134,10 @@ impl Shell {
                         site.answer_lost(now, answer);
                     }
                 }
-                Action::Deliver { link, item } => deliver(site, links, now, link, item, &mut self.scratch),
+                Action::Deliver { link, item } => {
+                    let said = self.sink.is_kept();
+                    deliver(site, links, now, link, item, &mut self.scratch, said);
+                }
                 Action::Pause { link, paused } => links.pause_reading(link, paused),
                 Action::Freeze { link, frozen } => links.freeze(link, frozen),
                 Action::Reset { link } => links.reset(link),
@@ -144,12 +151,19 @@ impl Shell {
         }
     }
 
-    fn write_ledger(&mut self, flush: bool) {
+    fn write_ledger(&mut self) {
         for hosted in &mut self.hosted {
             self.sink.append(hosted.site.records());
         }
-        if flush {
-            self.sink.flush();
+    }
+
+    /// A loop that stood still answers late through no fault of the target: the ledger tells it.
+    fn watch_itself(&mut self, now: Instant) {
+        let gap = self.ticked.replace(now).map_or(Duration::ZERO, |before| now.saturating_since(before));
+        if gap >= STALL_MIN
+            && let Some(hosted) = self.hosted.first_mut()
+        {
+            hosted.site.record_stall(now, gap);
         }
     }
 
@@ -166,6 +180,7 @@ impl Shell {
                 }
                 Order::Heal => site.heal(now),
                 Order::ReleaseReceipts => site.release_receipts(),
+                Order::Reset => site.reset(now, self.shared.restart()),
             }
             self.obey(links, index);
         }
@@ -205,7 +220,7 @@ impl App for Shell {
                 self.hosted[index].site.delivered(now, token, frame.command_status());
             }
             Event::BindRequest { kind, bind, sequence } => {
-                self.hosted[index].site.bind_requested(conn, kind, &bind, sequence);
+                self.hosted[index].site.bind_requested(now, conn, kind, &bind, sequence);
             }
             Event::Expired { token, .. } => self.hosted[index].site.delivery_expired(now, token),
             _ => return,
@@ -223,6 +238,7 @@ impl App for Shell {
     }
 
     fn on_tick(&mut self, links: &mut Links<u32>) {
+        self.watch_itself(links.now());
         self.share_start();
         for index in 0..self.hosted.len() {
             self.hosted[index].site.tick(links.now());
@@ -231,8 +247,8 @@ impl App for Shell {
         for directive in self.shared.take_directives(self.shard) {
             self.follow(links, directive);
         }
-        self.write_ledger(false);
-        self.sink.flush_when_old(links.now());
+        self.write_ledger();
+        self.sink.flush_when_old(links.now(), self.shard, self.shared.shard_count());
     }
 }
 
@@ -243,11 +259,12 @@ fn deliver(
     link: LinkId,
     item: u32,
     scratch: &mut Scratch,
+    kept: bool,
 ) {
     let Some(pdu) = site.deliver_sm(now, item, scratch) else { return };
-    let fingerprint = if pdu.is_receipt() { 0 } else { ledger::fingerprint_mo(&pdu) };
+    let said = if kept { Said::of(&pdu) } else { Said::default() };
     match links.request(link, &Pdu::DeliverSm(pdu), item) {
-        Ok(_) => site.delivery_sent(now, item, fingerprint),
+        Ok(_) => site.delivery_sent(now, item, &said),
         Err(_) => site.delivery_unsent(item),
     }
 }
@@ -308,5 +325,8 @@ fn report(hosted: &Hosted, links: &Links<u32>) -> SiteReport {
     }
 }
 
-/// Records kept before they go to the ledger, 64 octets each.
+/// A loop that did not come by for so long is written down. It ticks every 5 ms.
+const STALL_MIN: Duration = Duration::from_millis(50);
+
+/// Records kept before they go to the ledger, 80 octets each.
 const RECORDS_MAX: usize = 4_096;

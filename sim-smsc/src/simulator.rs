@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ledger::Meta;
 use link::{Hub, HubOptions};
@@ -19,7 +19,7 @@ use crate::counters::Counters;
 use crate::faults::FaultSpec;
 use crate::report::{SiteReport, Summary};
 use crate::scenario::{Behaviour, Mistakes, Node, Scenario, Section, SiteSpec, Start};
-use crate::shared::{Order, Shared, Sink};
+use crate::shared::{Order, Shared, Sink, unix_now_ns};
 use crate::shell::{Gate, Hosted, Shell};
 use crate::smsc::{Site, SiteOptions};
 
@@ -53,7 +53,8 @@ impl Simulator {
     }
 
     /// Opens every port of the scenario. An error leaves no thread behind.
-    pub fn start_with(scenario: Scenario, options: RunOptions) -> io::Result<Running> {
+    pub fn start_with(mut scenario: Scenario, options: RunOptions) -> io::Result<Running> {
+        scenario.draw_instance();
         let selected = runtime::select(scenario.backend)?;
         let sink = create_ledger(&scenario, &options)?;
         runtime::on_backend!(selected.backend, start_on(scenario, sink, selected.reason))
@@ -115,6 +116,11 @@ impl Running {
         self.shared.ask(&Order::ReleaseReceipts);
     }
 
+    /// As at the start: forgets every message, receipt and counter, and begins the timeline anew. Connections stay.
+    pub fn reset(&self) {
+        self.shared.ask(&Order::Reset);
+    }
+
     /// Closes the ports, unbinds every session, writes the ledger to its end.
     ///
     /// # Errors
@@ -160,6 +166,7 @@ fn create_ledger(scenario: &Scenario, options: &RunOptions) -> io::Result<Sink> 
         run: scenario.run,
         seed: scenario.seed,
         parties: scenario.sites.iter().map(|site| site.name.clone()).collect(),
+        rules: serde_json::Value::Null,
     };
     Sink::create(&out.join(LEDGER_FILE), &meta)
 }
@@ -264,7 +271,7 @@ struct Part {
 
 async fn run_part<R: Runtime>(part: Part) {
     let now = Instant::from_nanos(runtime::monotonic_nanos());
-    let unix_now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let unix_now_ns = unix_now_ns();
     let mut hosted = Vec::new();
     let mut doors = Vec::new();
     let mut names = Vec::new();

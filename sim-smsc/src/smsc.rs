@@ -9,6 +9,7 @@
 //! failed [`Action::Answer`] with [`Site::answer_lost`]. `L` is the owner's name for a connection.
 
 mod answers;
+mod book;
 mod deliveries;
 mod outages;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ledger::{Kind, MessageKey, Record, fingerprint, id_hash};
+use ledger::{Kind, MessageKey, Record, id_hash};
 use slab::Slab;
 use smpp::field::CommandStatus;
 use smpp::pdu::{Bind, BindKind, SubmitSm};
@@ -33,6 +34,7 @@ use crate::rate::{Limiter, OnExceed, Scope};
 use crate::receipts::Pending;
 use crate::scenario::{Behaviour, OnFullWindow};
 use crate::wheel::Wheel;
+pub(crate) use deliveries::Said;
 
 /// What one site is made of.
 #[derive(Clone, Debug)]
@@ -122,6 +124,8 @@ struct Conn<L> {
     limiter: Option<Limiter>,
     /// Submits without an answer.
     unanswered: u32,
+    /// The most there ever were.
+    unanswered_most: u32,
     /// Reasons not to read: bits of PAUSED_*.
     paused: u8,
     frozen: bool,
@@ -183,6 +187,8 @@ struct Submit {
     asked: Asked,
     sequence: u32,
     key: MessageKey,
+    /// The key was in the text.
+    is_keyed: bool,
     attempt: u32,
 }
 
@@ -253,6 +259,7 @@ impl<L: Copy> Site<L> {
             bound: None,
             limiter,
             unanswered: 0,
+            unanswered_most: 0,
             paused: 0,
             frozen: false,
             frozen_at: None,
@@ -270,7 +277,14 @@ impl<L: Copy> Site<L> {
     }
 
     /// A connection wants to bind.
-    pub(crate) fn bind_requested(&mut self, from: ConnRef, kind: BindKind, bind: &Bind<'_>, sequence: u32) {
+    pub(crate) fn bind_requested(
+        &mut self,
+        now: Instant,
+        from: ConnRef,
+        kind: BindKind,
+        bind: &Bind<'_>,
+        sequence: u32,
+    ) {
         let Some(conn) = self.conn(from) else { return };
         let (link, ordinal) = (conn.link, conn.ordinal);
         match self.judge_bind(ordinal, kind, bind) {
@@ -284,6 +298,7 @@ impl<L: Copy> Site<L> {
                 }
                 let standing = self.accounts.iter().map(|account| u64::from(account.binds)).sum();
                 self.counters.binds_most = self.counters.binds_most.max(standing);
+                self.record_bind(now, from);
                 self.actions.push_back(Action::AcceptBind { link, sequence });
             }
             Err(status) => {
@@ -307,13 +322,15 @@ impl<L: Copy> Site<L> {
         let Some(Bound { account, .. }) = conn.bound else { return };
         self.begin(now);
         self.counters.submits += 1;
-        let key = self.key_of(view);
+        let (key, is_keyed) = self.key_of(view);
         let attempt = self.attempts.count(&key);
-        let submit = Submit { from, ordinal, account, asked, sequence, key, attempt };
+        let submit = Submit { from, ordinal, account, asked, sequence, key, is_keyed, attempt };
         if self.request_is_lost(&submit) {
             self.counters.lost_requests += 1;
         } else {
-            self.conns[from.slot as usize].unanswered += 1;
+            let conn = &mut self.conns[from.slot as usize];
+            conn.unanswered += 1;
+            conn.unanswered_most = conn.unanswered_most.max(conn.unanswered);
             match self.judge(now, &submit, view) {
                 Ok(earliest_ns) => self.accept(now, &submit, view, earliest_ns),
                 Err(status) => self.refuse(now, &submit, status),
@@ -342,8 +359,9 @@ impl<L: Copy> Site<L> {
             self.lose_answer(now, answer);
         }
         if !in_order {
-            self.doubt_recent(now, conn.frozen_at.unwrap_or(now), &conn.recent);
+            self.doubt_recent(now, &conn);
         }
+        self.record_end(now, &conn, in_order);
         if let Some(Bound { account, .. }) = conn.bound {
             let account = &mut self.accounts[account as usize];
             account.binds -= 1;
@@ -360,7 +378,7 @@ impl<L: Copy> Site<L> {
         for entry in due.drain(..) {
             match entry {
                 Due::Answer(answer) => self.give(now, answer),
-                Due::Deliver(item) => self.ready(item),
+                Due::Deliver(item) => self.ready(now, item),
                 Due::Resume(which) => self.pause(which, PAUSED_RATE, false),
             }
         }
@@ -423,17 +441,6 @@ impl<L: Copy> Site<L> {
         self.conns.get_mut(which.slot as usize).filter(|conn| conn.serial == which.serial)
     }
 
-    fn unix_ns(&self, now: Instant) -> u64 {
-        now.as_nanos() + self.unix_origin_ns
-    }
-
-    fn record(&mut self, now: Instant, kind: Kind, key: MessageKey) -> &mut Record {
-        let time_ns = self.unix_ns(now);
-        self.records.push(Record::new(kind, self.options.index, key, time_ns));
-        let last = self.records.len() - 1;
-        &mut self.records[last]
-    }
-
     fn judge_bind(&self, ordinal: u64, kind: BindKind, bind: &Bind<'_>) -> Result<usize, CommandStatus> {
         if self.faults.unbind.as_ref().is_some_and(|fault| fault.covers(ordinal)) {
             return Err(CommandStatus::ESME_RBINDFAIL);
@@ -447,13 +454,14 @@ impl<L: Copy> Site<L> {
     }
 
     /// The key in the text, or one made of the message itself: a foreign client's message has a fate as well.
-    fn key_of(&mut self, view: &SubmitSm<'_>) -> MessageKey {
+    fn key_of(&mut self, view: &SubmitSm<'_>) -> (MessageKey, bool) {
         let payload = view.payload();
-        MessageKey::find(payload, view.esm_class.0, view.data_coding.0).unwrap_or_else(|| {
-            self.counters.unkeyed += 1;
-            let hash = id_hash(payload) ^ id_hash(view.destination.digits);
-            MessageKey { run: 0, account: (hash >> 32) as u16, sequence: hash as u32, segment: 0 }
-        })
+        if let Some(key) = MessageKey::find(payload, view.esm_class.0, view.data_coding.0) {
+            return (key, true);
+        }
+        self.counters.unkeyed += 1;
+        let hash = id_hash(payload) ^ id_hash(view.destination.digits);
+        (MessageKey { run: 0, account: (hash >> 32) as u16, sequence: hash as u32, segment: 0 }, false)
     }
 
     fn request_is_lost(&self, submit: &Submit) -> bool {
@@ -525,19 +533,18 @@ impl<L: Copy> Site<L> {
         let ids = self.options.behaviour.ids;
         let text = IdText::new(id, ids.format, ids.width, self.options.seed);
         let id_hash = id_hash(text.as_bytes());
-        let record = self.record(now, Kind::Accepted, submit.key);
-        (record.id_hash, record.fingerprint) = (id_hash, fingerprint(view));
         let answer = self.answer_to(submit, CommandStatus::ESME_ROK, id);
         let lost = self.faults.lose_response.as_ref().is_some_and(|fault| {
             fault.covers(submit.ordinal) && fault.rule.strikes(&self.decider, &submit.key, submit.attempt)
         });
         let receipt = self.receipt_for(now, submit, view, id, id_hash);
+        self.record_acceptance(now, submit, view, id_hash, receipt.is_some());
         let early = receipt.is_some() && {
             let p = self.options.behaviour.receipts.before_response_p;
             p > 0.0 && self.decider.misfortune(&submit.key, Purpose::EarlyReceipt, submit.attempt).hits(p)
         };
         if early && let Some((item, _)) = receipt {
-            self.ready(item);
+            self.ready(now, item);
         }
         let mut due_ns = self.answer_due(now, submit, earliest_ns);
         if early {
@@ -556,7 +563,7 @@ impl<L: Copy> Site<L> {
 
     fn refuse(&mut self, now: Instant, submit: &Submit, status: CommandStatus) {
         self.counters.refused.add(status.0);
-        self.record(now, Kind::Refused, submit.key).status = status.0;
+        self.record_refusal(now, submit, status);
         let due_ns = self.answer_due(now, submit, 0);
         let answer = self.answer_to(submit, status, 0);
         self.give_at(now, due_ns, answer);

@@ -56,6 +56,17 @@ impl<T: Copy> Wheel<T> {
         self.length -= out.len() - before;
     }
 
+    /// Moves everything to `out`, whenever it is due.
+    pub(crate) fn take_all(&mut self, out: &mut Vec<T>) {
+        for slot in 1..=SLOTS {
+            out.append(&mut self.slots[((self.reached + slot) % SLOTS) as usize]);
+        }
+        while let Some(Reverse(far)) = self.far.pop() {
+            out.push(far.entry);
+        }
+        self.length = 0;
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.length

@@ -30,6 +30,8 @@ pub struct Mix {
     pub protocol_id: u8,
     /// TLVs appended to each message, as on the wire.
     pub tlvs: Vec<u8>,
+    /// The site that must accept its messages; empty: any.
+    pub expect_site: String,
 }
 
 /// Character encoding of a message.
@@ -147,6 +149,7 @@ pub(crate) fn mix(fields: &Fields<'_>, accounts: &[Account]) -> Mix {
         validity_period: fields.octets("validity", 16),
         protocol_id: fields.integer_or("protocol_id", 0, 0..=255) as u8,
         tlvs: tlvs(fields),
+        expect_site: fields.string_or_none("expect_site").unwrap_or_default(),
     };
     body.finish();
     fields.finish();

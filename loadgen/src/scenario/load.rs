@@ -66,6 +66,8 @@ pub struct Drain {
     pub max: Duration,
     /// Also when no answer and no receipt came for so long; zero never.
     pub quiet: Duration,
+    /// So much longer the sessions stay once everything came, for what comes twice and late.
+    pub linger: Duration,
 }
 
 /// A stretch of time in which the rate changes evenly.
@@ -185,7 +187,8 @@ fn drain(fields: &Fields<'_>) -> Option<Drain> {
     let until = fields.choice("until", &[("receipts-complete", ())]);
     let max = fields.duration_or("max", DRAIN_MAX);
     let quiet = fields.duration_or("quiet", Duration::ZERO);
-    until.map(|()| Drain { max, quiet })
+    let linger = fields.duration_or("linger", LINGER);
+    until.map(|()| Drain { max, quiet, linger })
 }
 
 /// Names that mean something else in thresholds.
@@ -193,6 +196,9 @@ const RESERVED: [&str; 2] = ["total", "sim"];
 
 /// A phase's number travels in eight bits with each request.
 const PHASES_MAX: usize = 200;
+
+/// A second copy of a receipt usually follows the first within a second.
+const LINGER: Duration = Duration::from_secs(1);
 
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 

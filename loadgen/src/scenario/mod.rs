@@ -4,6 +4,7 @@
 //! files in `loadgen/scenarios/` are the manual.
 
 mod body;
+mod expect;
 mod fields;
 mod load;
 mod party;
@@ -13,11 +14,14 @@ mod value;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ledger::MessageKey;
+
 pub use body::{Encoding, Form, Length, Mix, Pattern, Weighted};
 pub use load::{Arrivals, Drain, FaultSpan, Load, Model, Phase, Span};
 pub use party::{Account, Addresses, Binds, ReceiptRule, Target};
 pub use settings::Setting;
 
+use crate::reconcile::Rules;
 use crate::threshold::Threshold;
 use fields::{Fields, Mistakes};
 
@@ -28,8 +32,11 @@ pub struct Scenario {
     pub name: String,
     /// Decides content, order, arrival times and mix.
     pub seed: u64,
-    /// Number of the run in every message key; derived from name and seed unless set.
+    /// Number of the run in every message key: derived from name and seed, with an instance that each run draws,
+    /// unless set. See [`ledger::MessageKey::run`].
     pub run: u32,
+    /// The file sets `run` whole, so no instance is drawn.
+    pub run_is_set: bool,
     /// Threads that carry the load, 1..=64; accounts are dealt out to them in turn.
     pub workers: usize,
     /// Cores the threads are pinned to, in turn; not pinned when empty.
@@ -48,6 +55,8 @@ pub struct Scenario {
     pub load: Load,
     /// How much, and for how long.
     pub phases: Vec<Phase>,
+    /// What the judge holds against the target, and what not.
+    pub rules: Rules,
     /// What must hold for the run to pass.
     pub thresholds: Vec<Threshold>,
     /// Spans to shade in plots: when somebody else breaks something.
@@ -159,7 +168,7 @@ fn build(table: &toml::Table, mistakes: &Mistakes<'_>, text: String) -> Option<S
     let run = root.section("run");
     let name = run.string("name").unwrap_or_default();
     let seed = run.integer_or("seed", 1, 0..=i64::MAX) as u64;
-    let derived = xxhash_rust::xxh3::xxh3_64_with_seed(name.as_bytes(), seed) as u32;
+    let derived = xxhash_rust::xxh3::xxh3_64_with_seed(name.as_bytes(), seed) as u32 & !MessageKey::INSTANCE;
     let accounts: Vec<Account> = root.tables("account").iter().map(party::account).collect();
     party::check_accounts(&accounts, mistakes);
     let mixes: Vec<Mix> = root.tables("mix").iter().map(|fields| body::mix(fields, &accounts)).collect();
@@ -168,18 +177,23 @@ fn build(table: &toml::Table, mistakes: &Mistakes<'_>, text: String) -> Option<S
     }
     let load = load::load(&root.section_or_empty("load"));
     let phases = load::phases(&root, load.model);
+    let (target, rewrites) = party::target(&root.section("target"))?;
+    let stall_max = run.duration_or("stall_max", expect::STALL_MAX);
+    let rules = expect::rules(&root, target.unknown_status, rewrites, &mixes, &phases, stall_max);
     let scenario = Scenario {
         name,
         seed,
         run: run.integer_or("id", i64::from(derived), 0..=i64::from(u32::MAX)) as u32,
+        run_is_set: run.value("id").is_some(),
         workers: run.integer_or("workers", 1, 1..=64) as usize,
         cores: run.integers("cores", 0..=4095).into_iter().map(|core| core as usize).collect(),
         wait: run.choice("wait", &[("sleep", Wait::Sleep), ("spin", Wait::Spin)]).unwrap_or(Wait::Sleep),
         lag_max: run.duration_or("lag_max", LAG_MAX),
-        target: party::target(&root.section("target"))?,
+        target,
         accounts,
         mixes,
         load,
+        rules,
         thresholds: thresholds(&root, &phases),
         faults: root.tables("fault").iter().map(load::fault).collect(),
         phases,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smpp::pdu::BindKind;
 
 use super::fields::{Fields, Mistakes};
-use super::resolve;
+use super::{expect, resolve};
 
 /// The SMSC or gateway under load.
 #[derive(Clone, Debug)]
@@ -117,7 +117,8 @@ pub struct ReceiptRule {
     pub ack_delay: Duration,
 }
 
-pub(crate) fn target(fields: &Fields<'_>) -> Option<Target> {
+/// The target, and the names of receipt fields that it may rewrite.
+pub(crate) fn target(fields: &Fields<'_>) -> Option<(Target, Vec<String>)> {
     let address = fields.string("address").and_then(|text| match resolve(&text) {
         Ok(address) => Some(address),
         Err(message) => {
@@ -135,8 +136,9 @@ pub(crate) fn target(fields: &Fields<'_>) -> Option<Target> {
         reconnect_max: fields.duration_or("reconnect_max", Duration::from_secs(2)),
         unknown_status: fields.integer_or("unknown_status", UNKNOWN_STATUS, 1..=i64::from(u32::MAX)) as u32,
     };
+    let rewrites = expect::rewrites(fields);
     fields.finish();
-    Some(target)
+    Some((target, rewrites))
 }
 
 /// `addresses = { tx = "10.0.0.1:2775", rx = ["10.0.0.2:2775", "10.0.0.1:2775"] }`

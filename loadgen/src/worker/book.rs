@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::{Kind, MessageKey, Record, Writer};
+use link::LinkId;
 
 /// Writes records with wall-clock times; remembers the first failure instead of stopping the load.
 pub(crate) struct Book {
@@ -46,8 +47,9 @@ impl Book {
         }
     }
 
-    /// Closes the file; tells what went wrong since the begin.
-    pub(crate) fn finish(&mut self) -> Option<String> {
+    /// Closes the file in order; tells what went wrong since the begin.
+    pub(crate) fn finish(&mut self, now: u64) -> Option<String> {
+        self.write(Kind::End, 0, MessageKey::default(), now, |_| {});
         if let Some(Err(error)) = self.writer.take().map(Writer::finish) {
             self.fail(error);
         }
@@ -59,3 +61,13 @@ impl Book {
         self.writer = None;
     }
 }
+
+/// A session's number in the ledger: its place among the worker's links, and how often that place was taken before.
+pub(crate) fn link_number(link: LinkId) -> u32 {
+    let generation = (link.to_bits() >> 32) as u32;
+    link.index() as u32 & PLACE_MASK | generation << PLACE_BITS
+}
+
+/// 262,144 sessions of one worker at once, each opened anew 16,384 times; beyond it numbers come again.
+const PLACE_BITS: u32 = 18;
+const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;

@@ -10,10 +10,11 @@ use link::{LinkId, Links};
 use runtime::Stop;
 
 use super::binds::Slots;
+use super::book::link_number;
 use super::receipts::ReceiptBook;
 use super::stage::Stage;
 use super::{Book, Brief, StartLine};
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, addresses_of};
 use crate::measure::{Interval, Measure};
 use crate::pace::Pace;
 use crate::scenario::{Account, Model, Scenario};
@@ -202,15 +203,19 @@ impl Generator {
     fn send(&mut self, links: &mut Links<Token>, link: LinkId, token: Token) -> bool {
         let plan = self.corpus.plan(token.account, token.sequence);
         let fingerprint = self.corpus.compose(&plan, token.segment, &mut self.pdu);
-        if links.request_frame(link, &self.pdu, token).is_err() {
+        let Ok(number) = links.request_frame(link, &self.pdu, token) else {
             return false; // the session is full or ending; the message keeps its place
-        }
+        };
         self.measure.phases[usize::from(token.phase)].sent += 1;
         self.interval.sent += 1;
         self.in_flight += 1;
         let key = MessageKey { segment: token.segment, ..plan.key };
         let now = links.now().as_nanos();
-        self.book.write(Kind::Sent, token.account, key, now, |record| record.fingerprint = fingerprint);
+        let (pdu, receipt) = (&self.pdu, self.corpus.registered_delivery(token.account));
+        self.book.write(Kind::Sent, token.account, key, now, |record| {
+            (record.fingerprint, record.state, record.detail) = (fingerprint, receipt, plan.mix());
+            (record.link, record.number, record.extra) = (link_number(link), number, addresses_of(pdu));
+        });
         true
     }
 

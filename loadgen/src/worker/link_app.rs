@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use ledger::{Kind, Record, id_hash};
-use link::{App, Closed, Event, LinkId, Links};
-use smpp::field::CommandStatus;
+use ledger::{Kind, MessageKey, ReceiptDigest, Record, id_hash};
+use link::{App, CloseReason, Closed, Event, LinkId, Links};
+use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{DataSmResp, DeliverSm, DeliverSmResp, Pdu};
 use smpp::text::receipt::{Finality, ReceiptView, receipt_of};
 use smpp::time::Instant;
@@ -13,6 +13,7 @@ use smpp::tlv::Tlvs;
 use smpp::wire::Frame;
 
 use super::binds;
+use super::book::link_number;
 use super::generator::{Generator, Token};
 use super::receipts::Answered;
 
@@ -21,9 +22,10 @@ impl App for Generator {
 
     fn on_event(&mut self, links: &mut Links<Token>, id: LinkId, event: Event<'_, Token>) {
         match event {
-            Event::Response { token, frame, sent_at, .. } => self.answered(links, token, frame, sent_at),
+            Event::Response { token, frame, sent_at, .. } => self.answered(links, id, token, frame, sent_at),
+            Event::LateResponse { frame } => self.answered_again(links, id, frame),
             Event::Request { frame, pdu, .. } => self.requested(links, id, frame, &pdu),
-            Event::Bound { .. } => self.bound(id),
+            Event::Bound { .. } => self.bound(links, id),
             Event::BindRefused { status } => {
                 let account = self.slots.account(id).unwrap_or_default();
                 let trouble = binds::refusal(&self.scenario.accounts[usize::from(account)], status);
@@ -33,6 +35,7 @@ impl App for Generator {
                 self.in_flight -= 1;
                 self.measure.missing += 1;
                 self.measure.phases[usize::from(token.phase)].unanswered += 1;
+                self.note_message(links, id, Kind::Unanswered, token, 0);
                 self.refill(links, token.account);
             }
             _ => {}
@@ -41,7 +44,11 @@ impl App for Generator {
 
     fn on_closed(&mut self, links: &mut Links<Token>, id: LinkId, closed: Closed<Token>) {
         let leaving = self.stage.is_leaving();
+        let in_order = u8::from(closed.reason == CloseReason::Unbound);
         if let Some((account, was_bound)) = self.slots.closed(id, links.now().as_nanos()) {
+            if was_bound {
+                self.note_link(links, id, account, Kind::LinkDown, in_order);
+            }
             self.parties[usize::from(account)].senders.retain(|link| *link != id);
             if !was_bound && !leaving {
                 let trouble = binds::ended(&self.scenario.accounts[usize::from(account)], closed.reason);
@@ -56,11 +63,15 @@ impl App for Generator {
             self.in_flight -= 1;
             self.measure.phases[usize::from(token.phase)].unanswered += 1;
             self.measure.missing += u64::from(leaving);
+            // Who is still not answered when we leave had all the time of the drain.
+            let kind = if leaving { Kind::Unanswered } else { Kind::Abandoned };
+            self.note_message(links, id, kind, token, in_order);
         }
         // What certainly was not sent goes out again on another session, in its old order.
         for token in closed.unsent.into_iter().rev() {
             self.in_flight -= 1;
             self.measure.phases[usize::from(token.phase)].sent -= 1;
+            self.note_message(links, id, Kind::Withdrawn, token, in_order);
             self.parties[usize::from(token.account)].queue.push_front(token);
             self.queued += 1;
         }
@@ -74,7 +85,7 @@ impl Generator {
     pub(super) fn attached(&mut self, links: &mut Links<Token>, slot: usize, link: LinkId) {
         self.slots.attached(slot, link);
         if links.bind_kind(link).is_some() {
-            self.bound(link);
+            self.bound(links, link);
         }
     }
 
@@ -90,11 +101,40 @@ impl Generator {
         self.last_trouble = Some(binds::outage(&self.scenario.accounts[account], address, error));
     }
 
-    fn bound(&mut self, id: LinkId) {
+    fn bound(&mut self, links: &Links<Token>, id: LinkId) {
         let Some(slot) = self.slots.bound(id) else { return };
-        if slot.kind.may_submit() {
-            self.parties[usize::from(slot.account)].senders.push(id);
+        let (account, may_submit) = (slot.account, slot.kind.may_submit());
+        if may_submit {
+            self.parties[usize::from(account)].senders.push(id);
         }
+        self.note_link(links, id, account, Kind::LinkUp, 0);
+    }
+
+    /// Writes down what became of a message without an answer.
+    fn note_message(&mut self, links: &Links<Token>, id: LinkId, kind: Kind, token: Token, in_order: u8) {
+        let (key, now) = (self.key(token), links.now().as_nanos());
+        self.book.write(kind, token.account, key, now, |record| {
+            (record.link, record.state) = (link_number(id), in_order);
+        });
+    }
+
+    fn note_link(&mut self, links: &Links<Token>, id: LinkId, account: u16, kind: Kind, in_order: u8) {
+        self.book.write(kind, account, MessageKey::default(), links.now().as_nanos(), |record| {
+            (record.link, record.state) = (link_number(id), in_order);
+        });
+    }
+
+    /// A response came for nothing that waits. Ledgers tell whether that request was answered before or is late.
+    fn answered_again(&mut self, links: &Links<Token>, id: LinkId, frame: Frame<'_>) {
+        if !matches!(frame.command_id(), CommandId::SUBMIT_SM_RESP | CommandId::GENERIC_NACK) {
+            return;
+        }
+        let account = self.slots.account(id).unwrap_or_default();
+        self.heard_at = links.now().as_nanos();
+        self.book.write(Kind::AnsweredAgain, account, MessageKey::default(), self.heard_at, |record| {
+            (record.link, record.number) = (link_number(id), frame.sequence_number());
+            (record.status, record.id_hash) = (frame.command_status().0, id_hash(c_octets(frame.body())));
+        });
     }
 
     /// A bind did not come about: at the start that ends the run if it is the target's word, later it is tried again.
@@ -106,7 +146,14 @@ impl Generator {
         }
     }
 
-    fn answered(&mut self, links: &mut Links<Token>, token: Token, frame: Frame<'_>, sent_at: Instant) {
+    fn answered(
+        &mut self,
+        links: &mut Links<Token>,
+        link: LinkId,
+        token: Token,
+        frame: Frame<'_>,
+        sent_at: Instant,
+    ) {
         let now = links.now().as_nanos();
         let status = frame.command_status().0;
         let due_to_answer = self.offset(links).saturating_sub(token.due);
@@ -122,7 +169,7 @@ impl Generator {
             self.interval.ok += 1;
             id = id_hash(c_octets(frame.body()));
             if self.parties[usize::from(token.account)].expects_receipts {
-                let early = self.receipts.answered(id, Answered { token, at: now });
+                let early = self.receipts.answered(token.account, id, Answered { token, at: now });
                 if let Some(at) = early {
                     self.receipt_latency(Answered { token, at }, at);
                 }
@@ -134,8 +181,7 @@ impl Generator {
         }
         let key = self.key(token);
         self.book.write(Kind::Answered, token.account, key, now, |record| {
-            record.status = status;
-            record.id_hash = id;
+            (record.status, record.id_hash, record.link) = (status, id, link_number(link));
         });
         self.refill(links, token.account);
     }
@@ -147,8 +193,8 @@ impl Generator {
                 let account = self.slots.account(id).unwrap_or_default();
                 let now = links.now().as_nanos();
                 match receipt_of(deliver) {
-                    Some(receipt) => self.receipt(account, &receipt, now),
-                    None => self.mobile_originated(account, deliver, now),
+                    Some(receipt) => self.receipt(account, id, deliver, &receipt, now),
+                    None => self.mobile_originated(account, id, deliver, now),
                 }
                 let party = &mut self.parties[usize::from(account)];
                 if party.ack_delay == 0 {
@@ -165,19 +211,28 @@ impl Generator {
         }
     }
 
-    fn receipt(&mut self, account: u16, receipt: &ReceiptView<'_>, now: u64) {
+    fn receipt(
+        &mut self,
+        account: u16,
+        link: LinkId,
+        deliver: &DeliverSm<'_>,
+        receipt: &ReceiptView<'_>,
+        now: u64,
+    ) {
         self.heard_at = now;
         self.interval.receipts += 1;
         let id = receipt.id.map_or(0, |id| id_hash(id.value));
         let last = receipt.finality != Finality::Intermediate;
-        let found = self.receipts.received(id, last, now);
+        let found = self.receipts.received(account, id, last, now);
         if let Some(answered) = found.filter(|_| last) {
             self.receipt_latency(answered, now);
         }
-        let key = found.map(|answered| self.key(answered.token)).unwrap_or_default();
-        self.book.write(Kind::ReceiptReceived, account, key, now, |record| {
-            record.id_hash = id;
-            record.state = receipt.state.map_or(0, |state| state.value as u8);
+        self.book.write(Kind::ReceiptReceived, account, MessageKey::default(), now, |record| {
+            (record.id_hash, record.link) = (id, link_number(link));
+            record.set_digest(&ReceiptDigest::of(deliver, receipt));
+            if let (true, Some(in_text)) = (receipt.ids_differ(), receipt.id_in_text()) {
+                record.set_id_in_text(id_hash(in_text));
+            }
         });
     }
 
@@ -190,13 +245,14 @@ impl Generator {
         self.interval.receipt_rt.record(due_to_receipt);
     }
 
-    fn mobile_originated(&mut self, account: u16, deliver: &DeliverSm<'_>, now: u64) {
+    fn mobile_originated(&mut self, account: u16, link: LinkId, deliver: &DeliverSm<'_>, now: u64) {
         self.measure.mo += 1;
         self.interval.mo += 1;
         let owner = self.numbers.get(deliver.destination.digits).copied();
-        let found = ledger::MessageKey::find(deliver.payload(), deliver.esm_class.0, deliver.data_coding.0);
+        let found = MessageKey::find(deliver.payload(), deliver.esm_class.0, deliver.data_coding.0);
         self.book.write(Kind::MoReceived, account, found.unwrap_or_default(), now, |record| {
-            record.fingerprint = ledger::fingerprint_mo(deliver);
+            (record.fingerprint, record.link) = (ledger::fingerprint_mo(deliver), link_number(link));
+            record.extra = ledger::addresses_of(deliver.source.digits, deliver.destination.digits);
             record.state = if owner.is_some_and(|owner| owner != account) { Record::MO_ELSEWHERE } else { 0 };
         });
     }

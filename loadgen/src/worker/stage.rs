@@ -17,8 +17,8 @@ pub(crate) enum Stage {
     Starting { until: u64, ready: bool },
     /// In this phase; in closed mode it is the one whose windows are kept full.
     Sending { phase: u8 },
-    /// Nothing more becomes due.
-    Draining { since: u64 },
+    /// Nothing more becomes due; `complete` since everything came that was waited for.
+    Draining { since: u64, complete: Option<u64> },
     /// Sessions are being unbound.
     Leaving,
 }
@@ -27,6 +27,10 @@ impl Stage {
     pub(super) fn starting(now: u64, scenario: &Scenario) -> Stage {
         let patience = scenario.target.connect_timeout + scenario.target.bind_timeout;
         Stage::Starting { until: now + patience.as_nanos() as u64, ready: false }
+    }
+
+    fn draining(since: u64) -> Stage {
+        Stage::Draining { since, complete: None }
     }
 
     pub(super) fn is_starting(self) -> bool {
@@ -52,7 +56,7 @@ impl Generator {
         let next = match self.stage {
             Stage::Starting { until, ready } => self.start(now, until, ready),
             Stage::Sending { .. } => self.send_due(links),
-            Stage::Draining { since } => self.drain(now, since),
+            Stage::Draining { since, complete } => self.drain(now, since, complete),
             Stage::Leaving => Next::Leave,
         };
         if !self.stage.is_starting() {
@@ -71,8 +75,9 @@ impl Generator {
         self.rotate_interval(links, true);
         self.measure.receipts_pending = self.receipts.pending();
         self.measure.receipts_unmatched = self.receipts.unmatched();
-        if let Stage::Draining { since } = self.stage {
-            self.elapsed_drain = Some(links.now().as_nanos().saturating_sub(since));
+        if let Stage::Draining { since, complete } = self.stage {
+            let end = complete.unwrap_or(links.now().as_nanos());
+            self.elapsed_drain = Some(end.saturating_sub(since));
         }
         self.stage = Stage::Leaving;
         let ids: Vec<_> = links.ids().collect();
@@ -87,6 +92,7 @@ impl Generator {
         let unanswered = std::mem::take(&mut self.in_flight);
         self.measure.missing += unanswered;
         let drained = Duration::from_nanos(self.elapsed_drain.unwrap_or_default());
+        let book_failure = self.book.finish(runtime::monotonic_nanos());
         let elapsed = self.scenario.phases.iter().map(|phase| match phase.drain {
             Some(_) => drained,
             None => phase.duration,
@@ -94,7 +100,7 @@ impl Generator {
         Finished {
             elapsed: elapsed.collect(),
             begin_unix_ns: self.book.unix(self.begin),
-            failure: self.failure.take().or_else(|| self.book.finish()),
+            failure: self.failure.take().or(book_failure),
             interrupted: self.interrupted,
             measure: std::mem::take(&mut self.measure),
         }
@@ -140,12 +146,12 @@ impl Generator {
                     }
                 }
                 if self.pace.peek().is_none() && offset >= over {
-                    self.stage = Stage::Draining { since: links.now().as_nanos() };
+                    self.stage = Stage::draining(links.now().as_nanos());
                 }
             }
             Model::Closed => {
                 let Some(phase) = self.phase_at(offset) else {
-                    self.stage = Stage::Draining { since: links.now().as_nanos() };
+                    self.stage = Stage::draining(links.now().as_nanos());
                     return Next::Now;
                 };
                 self.stage = Stage::Sending { phase };
@@ -180,17 +186,26 @@ impl Generator {
         None
     }
 
-    fn drain(&mut self, now: u64, since: u64) -> Next {
+    fn drain(&mut self, now: u64, since: u64, complete: Option<u64>) -> Next {
         let plan = self.scenario.phases.last().and_then(|phase| phase.drain);
-        let complete =
-            self.queued == 0 && self.in_flight == 0 && (plan.is_none() || self.receipts.pending() == 0);
-        let answers_only =
-            Drain { max: self.scenario.target.response_timeout + STEP * 100, quiet: Duration::ZERO };
-        let Drain { max, quiet } = plan.unwrap_or(answers_only);
+        let answers_only = Drain {
+            max: self.scenario.target.response_timeout + STEP * 100,
+            quiet: Duration::ZERO,
+            linger: Duration::ZERO,
+        };
+        let Drain { max, quiet, linger } = plan.unwrap_or(answers_only);
+        if let Some(complete) = complete {
+            let over = now.saturating_sub(complete) >= linger.as_nanos() as u64;
+            return if over { Next::Leave } else { Next::Wait(STEP) };
+        }
+        if self.queued == 0 && self.in_flight == 0 && (plan.is_none() || self.receipts.pending() == 0) {
+            self.stage = Stage::Draining { since, complete: Some(now) };
+            return Next::Now;
+        }
         let silent = now.saturating_sub(self.heard_at.max(since));
         let over = now.saturating_sub(since) >= max.as_nanos() as u64
             || (!quiet.is_zero() && u128::from(silent) >= quiet.as_nanos());
-        if complete || over { Next::Leave } else { Next::Wait(STEP) }
+        if over { Next::Leave } else { Next::Wait(STEP) }
     }
 
     /// What every turn after the begin does: late answers, queues, the second's figures.

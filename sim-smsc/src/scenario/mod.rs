@@ -26,8 +26,10 @@ pub struct Scenario {
     pub name: String,
     /// All decisions depend on it.
     pub seed: u64,
-    /// Run number in the keys of the MO it sends.
+    /// Run number in the keys of the MO it sends; see [`ledger::MessageKey::run`].
     pub run: u32,
+    /// The file sets `run` whole, so no instance is drawn.
+    pub run_is_set: bool,
     /// When the timeline of faults and MO begins.
     pub start: Start,
     /// Threads the sites are spread over, at least 1.
@@ -90,6 +92,13 @@ impl fmt::Display for AllMistakes<'_> {
 }
 
 impl Scenario {
+    /// Makes this start's messages unlike those of any other start of the same file.
+    pub(crate) fn draw_instance(&mut self) {
+        if !self.run_is_set {
+            self.run = ledger::draw_instance(self.run);
+        }
+    }
+
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
         let name = path.display().to_string();
@@ -126,7 +135,7 @@ fn read_scenario(node: Node, mistakes: &Mistakes) -> Scenario {
     let mut run = root.section("run").unwrap_or_else(|| empty_section("run", mistakes));
     let name = run.string("name").unwrap_or_else(|| "unnamed".into());
     let seed = run.whole("seed", 0..=u64::MAX >> 1).unwrap_or(1);
-    let run_number = run.whole("run", 0..=u32::MAX.into()).map_or(seed as u32, |run| run as u32);
+    let run_set = run.whole("run", 0..=u32::MAX.into()).map(|run| run as u32);
     let start = run.choice("t0", &[("first-submit", Start::FirstSubmit), ("start", Start::Ready)]);
     let shards = run.whole("shards", 1..=SHARDS_MAX).unwrap_or(1) as usize;
     let cores =
@@ -161,7 +170,8 @@ fn read_scenario(node: Node, mistakes: &Mistakes) -> Scenario {
     Scenario {
         name,
         seed,
-        run: run_number,
+        run: run_set.unwrap_or((seed as u32) << 16),
+        run_is_set: run_set.is_some(),
         start: start.unwrap_or_default(),
         shards,
         cores,

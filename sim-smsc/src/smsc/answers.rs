@@ -50,15 +50,16 @@ impl<L: Copy> Site<L> {
     /// The peer will never know what became of this message.
     pub(super) fn lose_answer(&mut self, now: Instant, answer: Answer) {
         if answer.status.is_ok() {
-            self.doubt(now, answer.id, answer.key);
+            self.doubt(now, answer.to.serial, answer.id, answer.key, Record::NEVER_LEFT);
         }
     }
 
     /// A connection broke: what was answered on it a moment before may not have arrived.
-    pub(super) fn doubt_recent(&mut self, now: Instant, broken_at: Instant, recent: &VecDeque<Recent>) {
-        for recent in recent {
+    pub(super) fn doubt_recent(&mut self, now: Instant, conn: &Conn<L>) {
+        let broken_at = conn.frozen_at.unwrap_or(now);
+        for recent in &conn.recent {
             if broken_at.saturating_since(recent.at) <= RECENT_AGE {
-                self.doubt(now, recent.id, recent.key);
+                self.doubt(now, conn.serial, recent.id, recent.key, Record::LEFT_BEFORE_BREAK);
             }
         }
     }
@@ -115,11 +116,12 @@ impl<L: Copy> Site<L> {
         conn.frozen || self.faults.stall.as_ref().is_some_and(|fault| fault.covers(conn.ordinal))
     }
 
-    fn doubt(&mut self, now: Instant, id: u64, key: MessageKey) {
+    fn doubt(&mut self, now: Instant, link: u32, id: u64, key: MessageKey, cause: u8) {
         self.counters.lost_responses += 1;
         let ids = self.options.behaviour.ids;
         let text = IdText::new(id, ids.format, ids.width, self.options.seed);
-        self.record(now, Kind::LostResponse, key).id_hash = id_hash(text.as_bytes());
+        let record = self.record(now, Kind::LostResponse, key);
+        (record.id_hash, record.link, record.detail) = (id_hash(text.as_bytes()), link, cause);
     }
 }
 
@@ -132,5 +134,5 @@ const RECENT_MAX: usize = 4_096;
 /// A small window says little about what lies unread: a peer may exceed it.
 const RECENT_MIN: usize = 64;
 
-/// What was answered longer ago than this has been read by any peer that is alive.
-const RECENT_AGE: Duration = Duration::from_secs(2);
+/// What was answered longer ago than this has been read by any peer that is alive: no excuse for a second copy.
+const RECENT_AGE: Duration = Duration::from_secs(1);

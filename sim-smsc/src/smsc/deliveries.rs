@@ -1,10 +1,33 @@
 //! Receipts and messages from handsets: made, queued, sent, retried.
 
+use ledger::ReceiptDigest;
 use smpp::field::{Address, EsmClass, MessageState, Npi, ReceiptWanted, StatusClass, Ton};
 use smpp::pdu::DeliverSm;
+use smpp::text::receipt::receipt_of;
 
 use super::*;
 use crate::receipts::{Body, Head, Number, ReceiptView, Route, Scratch, empty_deliver_sm};
+
+/// What a deliver_sm said, short enough for the ledger.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said {
+    fingerprint: u64,
+    digest: ReceiptDigest,
+    addresses: u64,
+}
+
+impl Said {
+    pub(crate) fn of(pdu: &DeliverSm<'_>) -> Said {
+        match receipt_of(pdu) {
+            Some(receipt) => Said { digest: ReceiptDigest::of(pdu, &receipt), ..Said::default() },
+            None => Said {
+                fingerprint: ledger::fingerprint_mo(pdu),
+                addresses: ledger::addresses_of(pdu.source.digits, pdu.destination.digits),
+                ..Said::default()
+            },
+        }
+    }
+}
 
 impl<L: Copy> Site<L> {
     /// The deliver_sm of an item, written into buffers the owner keeps.
@@ -29,23 +52,25 @@ impl<L: Copy> Site<L> {
     }
 
     /// The item was handed to its connection.
-    pub(crate) fn delivery_sent(&mut self, now: Instant, item: u32, sent: u64) {
+    pub(crate) fn delivery_sent(&mut self, now: Instant, item: u32, said: &Said) {
         let Some(pending) = self.pending.get(item as usize) else { return };
-        let key = pending.key;
+        let (key, link) = (pending.key, pending.on.map_or(0, |on| on.serial));
         match pending.body {
-            Body::Receipt { id_hash, state, .. } => {
+            Body::Receipt { id_hash, .. } => {
                 let first = pending.failures == 0 && !pending.is_copy;
                 self.counters.receipts_sent += 1;
                 let record = self.record(now, Kind::ReceiptSent, key);
-                (record.id_hash, record.state) = (id_hash, state.as_u8());
+                (record.id_hash, record.link) = (id_hash, link);
+                record.set_digest(&said.digest);
                 let p = self.options.behaviour.receipts.duplicate_p;
                 if first && self.decider.misfortune(&key, Purpose::DuplicateReceipt, 0).hits(p) {
-                    self.copy(item);
+                    self.copy(now, item);
                 }
             }
             Body::Mo => {
                 self.counters.mo_sent += 1;
-                self.record(now, Kind::MoSent, key).fingerprint = sent;
+                let record = self.record(now, Kind::MoSent, key);
+                (record.fingerprint, record.extra, record.link) = (said.fingerprint, said.addresses, link);
             }
         }
     }
@@ -84,7 +109,7 @@ impl<L: Copy> Site<L> {
             }
             StatusClass::Permanent => {
                 self.counters.receipts_refused += u64::from(is_receipt);
-                self.pending.remove(item as usize);
+                self.give_up(now, item);
             }
             StatusClass::Temporary | StatusClass::Throttled => self.retry(now, item),
         }
@@ -153,14 +178,14 @@ impl<L: Copy> Site<L> {
     /// An item may go when the time has come.
     pub(super) fn ready_at(&mut self, now: Instant, due_ns: u64, item: u32) {
         if due_ns <= now.as_nanos() {
-            self.ready(item);
+            self.ready(now, item);
         } else {
             self.wheel.insert(due_ns, Due::Deliver(item));
         }
     }
 
     /// An item may go as soon as a bind can take it.
-    pub(super) fn ready(&mut self, item: u32) {
+    pub(super) fn ready(&mut self, now: Instant, item: u32) {
         let Some(pending) = self.pending.get(item as usize) else { return };
         let (account, origin) = (pending.account, pending.origin);
         let rule = &self.options.behaviour.receipts;
@@ -173,8 +198,7 @@ impl<L: Copy> Site<L> {
         }
         if self.accounts[account as usize].receivers.is_empty() && !rule.queue_without_receiver {
             self.counters.receipts_dropped += 1;
-            self.pending.remove(item as usize);
-            return;
+            return self.give_up(now, item);
         }
         self.accounts[account as usize].queue.push_back(item);
         self.pump(account);
@@ -230,7 +254,7 @@ impl<L: Copy> Site<L> {
                     is_copy: false,
                     since_unix_ns: now.as_nanos() + self.unix_origin_ns,
                 });
-                self.ready(item as u32);
+                self.ready(now, item as u32);
             }
         }
     }
@@ -340,18 +364,17 @@ impl<L: Copy> Site<L> {
         let age = Duration::from_nanos(unix_ns.saturating_sub(pending.since_unix_ns));
         if age + wait > rule.lifetime {
             self.counters.receipts_dropped += 1;
-            self.pending.remove(item as usize);
-            return;
+            return self.give_up(now, item);
         }
         self.counters.receipts_retried += 1;
         self.wheel.insert(now.as_nanos() + wait.as_nanos() as u64, Due::Deliver(item));
     }
 
-    fn copy(&mut self, item: u32) {
+    fn copy(&mut self, now: Instant, item: u32) {
         if self.pending.len() < self.options.behaviour.receipts.pending_max {
             let original = self.pending[item as usize].clone();
             let copy = self.pending.insert(Pending { is_copy: true, on: None, ..original });
-            self.ready(copy as u32);
+            self.ready(now, copy as u32);
         }
     }
 

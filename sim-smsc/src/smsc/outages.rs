@@ -67,6 +67,7 @@ impl<L: Copy> Site<L> {
 
     fn begin_fault(&mut self, now: Instant, kind: &FaultKind, share: f64, entry: u32) {
         self.counters.faults.add(kind.name());
+        self.record_fault(now, kind.name());
         self.faults.begin(kind, share, entry);
         match kind {
             FaultKind::Refuse(_) => self.actions.push_back(Action::Listen { open: false }),

@@ -12,6 +12,7 @@ struct Bench {
     links: u32,
     seen: Vec<Action<u32>>,
     records: Vec<Record>,
+    others: Vec<Record>,
     scratch: Scratch,
     /// Whether deliver_sm are answered at once with status 0.
     acks: bool,
@@ -44,6 +45,7 @@ impl Bench {
             links: 0,
             seen: Vec::new(),
             records: Vec::new(),
+            others: Vec::new(),
             scratch: Scratch::default(),
             acks: true,
         }
@@ -55,14 +57,19 @@ impl Bench {
             if let Action::Deliver { item, .. } = action {
                 let deliver =
                     self.site.deliver_sm(self.now, item, &mut self.scratch).expect("an item to send");
-                let fingerprint = ledger::fingerprint_mo(&deliver);
-                self.site.delivery_sent(self.now, item, fingerprint);
+                let said = Said::of(&deliver);
+                self.site.delivery_sent(self.now, item, &said);
                 if self.acks {
                     self.site.delivered(self.now, item, CommandStatus::ESME_ROK);
                 }
             }
         }
-        self.records.append(self.site.records());
+        // Sessions and faults have a test of their own.
+        let of_messages =
+            |record: &Record| !matches!(record.kind, Kind::LinkUp | Kind::LinkDown | Kind::Fault);
+        let (records, others) = self.site.records().drain(..).partition(of_messages);
+        self.records.extend::<Vec<_>>(records);
+        self.others.extend::<Vec<_>>(others);
     }
 
     fn connect(&mut self) -> ConnRef {
@@ -74,7 +81,7 @@ impl Bench {
 
     fn bound(&mut self, kind: BindKind) -> ConnRef {
         let conn = self.connect();
-        self.site.bind_requested(conn, kind, &bind("gw", "pw"), 1);
+        self.site.bind_requested(self.now, conn, kind, &bind("gw", "pw"), 1);
         self.drain();
         conn
     }
@@ -629,4 +636,35 @@ fn a_failed_answer_is_lost_once() {
     bench.site.closed(bench.now, conn, false, &[], &[]);
     bench.drain();
     assert_eq!(bench.recorded(Kind::LostResponse), 1);
+}
+
+#[test]
+fn sessions_and_faults_are_written_down() {
+    let mut bench = Bench::new(QUIET);
+    let conn = bench.bound(BindKind::Transceiver);
+    (1..=3).for_each(|sequence| bench.submit(conn, sequence));
+    bench.inject(r#"{"kind":"unbind"}"#);
+    bench.site.closed(bench.now, conn, true, &[], &[]);
+    bench.drain();
+    let kinds: Vec<_> =
+        bench.others.iter().map(|record| (record.kind, record.state, record.status)).collect();
+    assert_eq!(kinds, [(Kind::LinkUp, 0, 0), (Kind::Fault, 0, 0), (Kind::LinkDown, 1, 1)]);
+    assert_eq!(&bench.others[1].extra.to_le_bytes(), b"unbind\0\0");
+    assert_eq!(bench.others[0].link, bench.others[2].link);
+}
+
+/// After a reset the same messages meet the same fate again, and MO are other messages.
+#[test]
+fn a_reset_forgets_messages_but_not_connections() {
+    let mut bench = Bench::new(&QUIET.replace("latency = 0", "latency = '10ms'"));
+    let conn = bench.bound(BindKind::Transceiver);
+    bench.submit(conn, 1);
+    bench.site.reset(bench.now, Some(bench.now));
+    bench.drain();
+    assert_eq!(bench.answers(), [(1, 0)], "what was unanswered is answered");
+    assert_eq!((bench.site.counters().submits, bench.site.pending_len()), (0, 0));
+    bench.submit(conn, 2);
+    bench.wait(20);
+    assert_eq!(bench.answers(), [(1, 0), (2, 0)]);
+    assert_eq!(bench.site.sessions().count(), 1);
 }
