@@ -31,6 +31,7 @@ on_both_backends! {
     streams::a_connect_keeps_its_deadline,
     streams::a_refused_connect_is_an_error,
     fairness::a_quiet_session_is_served_beside_a_firehose,
+    fairness::work_from_the_first_turn_on_leaves_timers_served,
     fairness::two_executors_never_stall_beside_a_hog,
     fairness::yielding_lets_every_ready_task_run,
     fairness::a_plain_thread_and_a_shard_exchange_batches,
