@@ -51,12 +51,12 @@ on_both_backends! {
 }
 
 #[test]
-fn io_uring_denied_by_a_filter_falls_back() {
+fn io_uring_denied_by_a_filter_is_named() {
     refusal::in_child("child_without_io_uring");
 }
 
 #[test]
-fn io_uring_without_lockable_memory_falls_back() {
+fn io_uring_without_lockable_memory_is_named() {
     refusal::in_child("child_without_locked_memory");
 }
 
