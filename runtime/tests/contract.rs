@@ -1,4 +1,4 @@
-//! What both back ends must do alike. Every case runs on tokio, and on glommio where the machine allows io_uring.
+//! What both back ends must do alike. Every case runs on both; without io_uring it fails, unless that was given up by name.
 //! Figures belong to the bench; the bounds here only tell "served" from "stuck".
 
 mod contract {

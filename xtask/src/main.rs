@@ -7,10 +7,13 @@ mod demo;
 mod host;
 mod http;
 mod interrupt;
+mod needs;
+mod parts;
 mod process;
 mod project;
 mod redis;
 mod simulate;
+mod slow;
 mod step;
 mod test;
 mod walls;
@@ -30,7 +33,7 @@ struct Arguments {
 enum Command {
     /// Watch the gateway relay to two sites, lose one, and lose no message
     Demo(demo::Options),
-    /// Run every test; get what the tests need when that is allowed
+    /// Run every test; install what the tests need, and fail where that cannot be
     Test(test::Options),
     /// Formatting, lints, walls and tests, as CI runs them
     Ci,
