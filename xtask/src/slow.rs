@@ -7,11 +7,11 @@ use crate::needs::Prepared;
 use crate::process::run as run_command;
 use crate::project::cargo;
 use crate::step::Steps;
-use crate::{interrupt, simulate};
+use crate::{flakes, interrupt, simulate};
 
 /// The parts, by name. `ignored`: tests that only measure, in a release build. `glommio`: the end-to-end tests that take
-/// `auto`, on the other back end. `simulation`: stories that were never told before.
-pub(crate) const PARTS: [&str; 3] = ["ignored", "glommio", "simulation"];
+/// `auto`, on the other back end. `simulation`: stories that were never told before. `flakes`: see there.
+pub(crate) const PARTS: [&str; 4] = ["ignored", "glommio", "simulation", "flakes"];
 
 /// Stories of the part `simulation`.
 const SEEDS: u64 = 200_000;
@@ -38,7 +38,8 @@ pub(crate) fn run(target: &Path, prepared: &Prepared, names: &[String]) -> anyho
         steps.run(part, || match part {
             "ignored" => ignored(prepared),
             "glommio" => on_glommio(prepared),
-            _ => simulate::run(&simulate::Options::of(SEEDS, new_seed())),
+            "simulation" => simulate::run(&simulate::Options::of(SEEDS, new_seed())),
+            _ => flakes::whole(target, prepared),
         });
         interrupt::check()?;
     }
