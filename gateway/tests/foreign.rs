@@ -58,12 +58,14 @@ print("parts", len(parts), "ids", len(set(ids)))
 #[test]
 fn a_python_customer_gets_answer_and_receipt() {
     let python = std::env::var_os(PYTHON).map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let there =
-        Command::new(&python).args(["-c", "import smpplib"]).output().is_ok_and(|out| out.status.success());
-    assert!(
-        there,
-        "{python:?} has no smpplib: run `cargo xtask test`, or pip install smpplib and set {PYTHON}"
-    );
+    let found = test_needs::need("smpplib", || {
+        let imported = Command::new(&python).args(["-c", "import smpplib"]).output();
+        let there = imported.is_ok_and(|out| out.status.success());
+        there.then_some(()).ok_or_else(|| format!("{python:?} has none; {PYTHON} names another Python"))
+    });
+    if found.is_none() {
+        return;
+    }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let sim = sites(directory.path(), &["Chicago"], "fast", "");
     let configuration = Configuration::new("auto", 1)
@@ -102,11 +104,11 @@ const MESSAGES: u32 = 60;
 /// tshark decodes both legs of a conversation without one malformed SMPP packet.
 #[test]
 fn a_foreign_dissector_finds_nothing_malformed() {
-    let there = Command::new("tshark").arg("--version").output().is_ok_and(|out| out.status.success());
-    if !there {
-        println!(
-            "SKIPPED: tshark is not installed and this test may not install it; `cargo xtask test` does as root"
-        );
+    let found = test_needs::need("tshark", || {
+        let there = Command::new("tshark").arg("--version").output().is_ok_and(|out| out.status.success());
+        there.then_some(()).ok_or_else(|| "it does not run (apt-get install tshark)".into())
+    });
+    if found.is_none() {
         return;
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -119,10 +121,7 @@ fn a_foreign_dissector_finds_nothing_malformed() {
     let mut gateway = Gateway::start(directory.path(), &configuration);
     let file = directory.path().join("both-legs.pcapng");
     let ports = [gateway.smpp.port(), vendor.port()];
-    let Some(capture) = start_capture(&file, ports) else {
-        println!("SKIPPED: tshark may not capture here");
-        return;
-    };
+    let capture = start_capture(&file, ports).expect("tshark may capture on the loopback; root may");
     gateway.wait_for_vendor_binds(1.0);
     talk(&gateway);
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());

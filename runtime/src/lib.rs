@@ -2,7 +2,7 @@
 //!
 //! Everything above this crate is written once against [`Runtime`], [`Stream`] and [`Listener`] and is compiled
 //! for two back ends of equal rank with static dispatch: [`glommio::Glommio`] (io_uring) and [`tokio::Tokio`]
-//! (epoll, one `LocalRuntime` a thread). [`select()`] probes the machine and says which of them to take.
+//! (epoll, one `LocalRuntime` a thread). [`select()`] says which of them to take, and whether the machine allows glommio.
 //!
 //! ```text
 //!   control threads            shard threads: one executor each, pinned, nothing shared that is written

@@ -2,18 +2,16 @@
 
 use crate::{BackendChoice, select};
 
-/// True when glommio can run here. Says on stderr that its half of a test is skipped otherwise.
+/// True when glommio is to be tested; false where io_uring was given up on purpose (`test-needs`).
+///
+/// # Panics
+/// When this machine refuses io_uring and nobody gave it up: half of a test would pass silently.
 pub fn glommio_allowed() -> bool {
-    match select(BackendChoice::Glommio) {
-        Ok(_selected) => true,
-        Err(error) => {
-            eprintln!("skipped on glommio: {error}");
-            false
-        }
-    }
+    let found = || select(BackendChoice::Glommio).map_err(|error| error.to_string());
+    test_needs::need("io_uring", found).is_some()
 }
 
-/// Calls a generic function once with each back end that can run here: `both_backends!(streams::echo)` for
+/// Calls a generic function once with each back end: `both_backends!(streams::echo)` for
 /// `fn echo<R: Runtime>()`.
 #[macro_export]
 macro_rules! both_backends {

@@ -1,4 +1,4 @@
-//! What both back ends must do alike. Every case runs on tokio, and on glommio where the machine allows io_uring.
+//! What both back ends must do alike. Every case runs on both; without io_uring it fails, unless that was given up by name.
 //! Figures belong to the bench; the bounds here only tell "served" from "stuck".
 
 mod contract {
@@ -31,6 +31,7 @@ on_both_backends! {
     streams::a_connect_keeps_its_deadline,
     streams::a_refused_connect_is_an_error,
     fairness::a_quiet_session_is_served_beside_a_firehose,
+    fairness::work_from_the_first_turn_on_leaves_timers_served,
     fairness::two_executors_never_stall_beside_a_hog,
     fairness::yielding_lets_every_ready_task_run,
     fairness::a_plain_thread_and_a_shard_exchange_batches,
@@ -50,12 +51,12 @@ on_both_backends! {
 }
 
 #[test]
-fn io_uring_denied_by_a_filter_falls_back() {
+fn io_uring_denied_by_a_filter_is_named() {
     refusal::in_child("child_without_io_uring");
 }
 
 #[test]
-fn io_uring_without_lockable_memory_falls_back() {
+fn io_uring_without_lockable_memory_is_named() {
     refusal::in_child("child_without_locked_memory");
 }
 

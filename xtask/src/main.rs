@@ -1,16 +1,20 @@
-//! What developers and CI call: `cargo xtask demo | test | ci | walls | simulate | bench ...`.
+//! What developers and CI call: `cargo xtask demo | test | flakes | ci | walls | simulate | bench ...`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
 mod demo;
+mod flakes;
 mod host;
 mod http;
 mod interrupt;
+mod needs;
+mod parts;
 mod process;
 mod project;
 mod redis;
 mod simulate;
+mod slow;
 mod step;
 mod test;
 mod walls;
@@ -30,8 +34,10 @@ struct Arguments {
 enum Command {
     /// Watch the gateway relay to two sites, lose one, and lose no message
     Demo(demo::Options),
-    /// Run every test; get what the tests need when that is allowed
+    /// Run every test; install what the tests need, and fail where that cannot be
     Test(test::Options),
+    /// Run test programs again and again beside a busy machine, and count what fails
+    Flakes(flakes::Options),
     /// Formatting, lints, walls and tests, as CI runs them
     Ci,
     /// Check the walls of the design
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
     let result = interrupt::install().and_then(|()| match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Flakes(options) => flakes::run(&options),
         Command::Ci => ci::run(),
         Command::Walls => walls::run(),
         Command::Simulate(options) => simulate::run(&options),

@@ -22,7 +22,12 @@ pub(crate) struct Options {
 impl Options {
     /// What the full suite tells.
     pub(crate) fn of_suite() -> Self {
-        Self { seeds: SUITE_SEEDS, from: 0, mutation: None }
+        Self::of(SUITE_SEEDS, 0)
+    }
+
+    /// So many stories from this seed on.
+    pub(crate) fn of(seeds: u64, from: u64) -> Self {
+        Self { seeds, from, mutation: None }
     }
 }
 

@@ -1,25 +1,46 @@
 //! Named steps with their times, and the page that lists them.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+
+use crate::parts;
 
 /// What became of each step.
 #[derive(Default)]
 pub(crate) struct Steps {
     done: Vec<(&'static str, Duration, Option<String>)>,
+    /// The target folder, where each step is written down as a part.
+    record: Option<PathBuf>,
 }
 
 impl Steps {
+    /// Steps that are written down in the target folder as well.
+    pub(crate) fn recorded_in(target: &Path) -> Steps {
+        Steps { record: Some(target.to_owned()), ..Steps::default() }
+    }
+
     /// Runs one step; its failure is remembered and the next steps still run.
     pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> anyhow::Result<()>) {
         println!("== {name}");
         let started = Instant::now();
-        let failure = step().err().map(|error| format!("{error:#}"));
+        let mut failure = step().err().map(|error| format!("{error:#}"));
+        let took = started.elapsed();
+        if let Some(target) = &self.record
+            && let Err(error) = parts::record(target, name, took, failure.as_deref())
+        {
+            failure.get_or_insert_with(|| format!("{error:#}"));
+        }
         if let Some(failure) = &failure {
             eprintln!("{name}: {failure}");
         }
-        self.done.push((name, started.elapsed(), failure));
+        self.done.push((name, took, failure));
+    }
+
+    /// True when no step has failed so far.
+    pub(crate) fn all_passed(&self) -> bool {
+        self.done.iter().all(|(.., failure)| failure.is_none())
     }
 
     /// Prints the list.
@@ -53,6 +74,7 @@ mod tests {
             Ok(())
         });
         assert_eq!(ran, 1);
+        assert!(!steps.all_passed());
         assert_eq!(steps.verdict().unwrap_err().to_string(), "failed: first");
     }
 }

@@ -1,75 +1,137 @@
-//! `cargo xtask test`: the whole suite in one command on a fresh machine.
+//! `cargo xtask test`: the whole suite in one command on a fresh machine. What is missing fails it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
+use test_needs::SKIPPED_VARIABLE;
 
-use crate::process::{output, run as run_command, watch};
+use crate::needs::{self, Prepared};
+use crate::process::{run as run_command, watch};
 use crate::project::{self, cargo};
-use crate::simulate;
-
-/// Names the Python with `smpplib` to the tests; without it they look for `python3`.
-pub(crate) const PYTHON_VARIABLE: &str = "SMPPLIB_PYTHON";
-/// The Python package whose client the tests bind with.
-const PYTHON_PACKAGE: &str = "smpplib";
+use crate::step::Steps;
+use crate::{interrupt, parts, simulate, slow};
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
     /// Unit tests only, and nothing is installed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "slow")]
     quick: bool,
+    /// Skip the tests that need NAME; the verdict says so. May be given several times
+    #[arg(long, value_name = "NAME")]
+    without: Vec<String>,
+    /// The parts that are too long for every change, instead of the suite
+    #[arg(long)]
+    slow: bool,
+    /// With --slow: only this part. May be given several times
+    #[arg(long, value_name = "PART", requires = "slow", value_parser = slow::PARTS)]
+    part: Vec<String>,
+    /// Install this need, or `all`, and run no test. May be given several times
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["quick", "slow", "without"])]
+    install: Vec<String>,
 }
 
 /// # Errors
-/// When a test fails.
+/// When a test fails, or something that tests need is missing.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]);
-    let mut missing = Vec::new();
-    if options.quick {
-        command.args(["--lib", "--bins"]);
+    let target = project::metadata()?.target_directory;
+    if !options.install.is_empty() {
+        return needs::install(&target, &options.install);
+    }
+    let prepared = needs::prepare(&target, &options.without, options.quick)?;
+    let skips = Skips::new(&target)?;
+    let result = if options.slow {
+        slow::run(&target, &prepared, &options.part)
     } else {
-        let target = project::metadata()?.target_directory;
-        match python(&target) {
-            Ok(python) => {
-                command.env(PYTHON_VARIABLE, python);
-            }
-            Err(error) => missing.push(format!("Python package {PYTHON_PACKAGE}: {error:#}")),
-        }
-        for (program, package) in [("tshark", "tshark"), ("redis-server", "redis-server")] {
-            if let Err(error) = debian(program, package) {
-                missing.push(format!("{program}: {error:#}"));
-            }
-        }
-        if let Err(error) = postgresql() {
-            missing.push(format!("PostgreSQL: {error:#}"));
+        suite(&target, &prepared, &skips, options.quick)
+    };
+    println!("== parts\n{}", parts::table(&target, &slow::PARTS));
+    let without = without(&prepared.without, &skips.count());
+    match result {
+        Ok(()) => println!("passed{without}"),
+        Err(error) => bail!("{error:#}{without}"),
+    }
+    Ok(())
+}
+
+fn suite(target: &Path, prepared: &Prepared, skips: &Skips, quick: bool) -> anyhow::Result<()> {
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    if quick {
+        tests.args(["--lib", "--bins"]);
+    }
+    tests.envs(prepared.environment.iter().cloned()).env(SKIPPED_VARIABLE, &skips.file);
+    let mut build = cargo();
+    build.args(tests.get_args()).arg("--no-run");
+    let mut steps = Steps::recorded_in(target);
+    steps.run("build", || run_command(&mut build));
+    interrupt::check()?;
+    if steps.all_passed() {
+        steps.run("tests", || run_tests(&mut tests));
+        interrupt::check()?;
+        if !quick {
+            steps.run("mutations", mutations);
+            interrupt::check()?;
+            steps.run("stories", || simulate::run(&simulate::Options::of_suite()));
+            interrupt::check()?;
         }
     }
+    steps.verdict()
+}
+
+fn run_tests(command: &mut std::process::Command) -> anyhow::Result<()> {
     let mut closing = Vec::new();
-    let status = watch(&mut command, |line| {
+    let status = watch(command, |line| {
         if line.starts_with("test result:") || line.ends_with("... FAILED") {
             closing.push(line.to_owned());
         }
     })?;
     println!("== closing lines of the test runner");
     closing.iter().for_each(|line| println!("{line}"));
-    for what in &missing {
-        println!("MISSING, its tests were skipped: {what}");
-    }
     let totals = Totals::of(&closing);
     println!("total: {} passed, {} failed, {} ignored", totals.passed, totals.failed, totals.ignored);
-    ensure!(status.success() && totals.failed == 0, "cargo test: {status}");
+    ensure!(status.success() && totals.failed == 0, "cargo test: {status}, {} failed", totals.failed);
     ensure!(totals.passed > 0, "no test ran");
-    if options.quick { Ok(()) } else { simulation() }
+    Ok(())
 }
 
-/// Many seeded stories; and those of a relay with seeded bugs, which are no part of any other build.
-fn simulation() -> anyhow::Result<()> {
-    println!("== simulation");
+/// Stories of a relay with seeded bugs, which are no part of any other build: each must be caught.
+fn mutations() -> anyhow::Result<()> {
     let mutations = ["--features", "mutations", "--test", "mutations", "--", "--nocapture"];
-    run_command(cargo().args(["test", "--package", "gateway-simulation"]).args(mutations))?;
-    simulate::run(&simulate::Options::of_suite())
+    run_command(cargo().args(["test", "--package", "gateway-simulation"]).args(mutations))
+}
+
+/// Where tests write down what they skipped on purpose.
+struct Skips {
+    file: PathBuf,
+}
+
+impl Skips {
+    /// An empty list.
+    fn new(target: &Path) -> anyhow::Result<Skips> {
+        let file = target.join("xtask-skipped-tests");
+        std::fs::write(&file, "")?;
+        Ok(Skips { file })
+    }
+
+    /// Skipped tests by need.
+    fn count(&self) -> BTreeMap<String, u64> {
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let mut counts = BTreeMap::new();
+        for need in text.lines().filter_map(|line| line.split(' ').next()) {
+            *counts.entry(need.to_owned()).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+/// What the verdict adds about needs that were given up.
+fn without(names: &[&str], skipped: &BTreeMap<String, u64>) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let count = |name: &&str| format!("{name} ({} skipped)", skipped.get(*name).unwrap_or(&0));
+    format!(" WITHOUT {}", names.iter().map(count).collect::<Vec<_>>().join(", "))
 }
 
 /// Sums over all test programs.
@@ -96,70 +158,6 @@ impl Totals {
     }
 }
 
-/// A Python that has the package: one that stands in the target folder, made when it is not there.
-fn python(target: &Path) -> anyhow::Result<PathBuf> {
-    let folder = target.join("python");
-    let python = folder.join("bin/python3");
-    if !imports(&python) {
-        println!("== installing {PYTHON_PACKAGE} into the target folder");
-        if venv(&folder).is_err() {
-            install("python3-venv")?;
-            venv(&folder)?;
-        }
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_PACKAGE];
-        run_command(Command::new(&python).args(pip))?;
-        ensure!(imports(&python), "it was installed but cannot be imported");
-    }
-    Ok(python)
-}
-
-fn venv(folder: &Path) -> anyhow::Result<()> {
-    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder)).map(drop)
-}
-
-fn imports(python: &Path) -> bool {
-    python.exists() && output(Command::new(python).args(["-c", &format!("import {PYTHON_PACKAGE}")])).is_ok()
-}
-
-/// A program of a Debian package, installed when it is not there.
-fn debian(program: &str, package: &str) -> anyhow::Result<()> {
-    if output(Command::new(program).arg("--version")).is_ok() {
-        return Ok(());
-    }
-    install(package)
-}
-
-/// The tests start servers of their own; Debian keeps the programs apart by version.
-fn postgresql() -> anyhow::Result<()> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    if versions.into_iter().any(|version| version.path().join("bin/initdb").exists()) {
-        return Ok(());
-    }
-    install("postgresql")
-}
-
-/// Installs a Debian package when we may.
-fn install(package: &str) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("not root: run `apt-get install {package}`");
-    }
-    output(Command::new("apt-get").arg("--version"))
-        .with_context(|| format!("no apt-get here: install {package} by this system's means"))?;
-    println!("== installing {package}");
-    let get = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
-        output(&mut command)
-    };
-    let packages = ["install", "-y", "--no-install-recommends", package];
-    if get(&packages).is_err() {
-        // The package lists of a fresh machine are empty.
-        get(&["update"])?;
-        get(&packages)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +171,15 @@ mod tests {
         ];
         let totals = Totals::of(&lines.map(str::to_owned));
         assert_eq!(totals, Totals { passed: 18, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn the_verdict_names_what_was_given_up() {
+        let skipped = BTreeMap::from([("redis".to_owned(), 14)]);
+        assert_eq!(without(&[], &skipped), "");
+        assert_eq!(
+            without(&["redis", "tshark"], &skipped),
+            " WITHOUT redis (14 skipped), tshark (0 skipped)"
+        );
     }
 }

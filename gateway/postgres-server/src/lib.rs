@@ -1,6 +1,6 @@
 //! A real PostgreSQL for tests and the demo: in a temporary folder, on a free port, ended with its handle. It refuses to
-//! run as root, so that as root it runs as Debian's user for it. Where it is not installed there is none, and the test
-//! says that it was skipped.
+//! run as root, so that as root it runs as Debian's user for it. Where it is not installed a test fails, unless PostgreSQL
+//! was given up on purpose (`test-needs`).
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -27,24 +27,24 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a database and starts its server; `None`, and a line that says why, where that cannot be.
+    /// Makes a database and starts its server, for a test; `None` where tests run without PostgreSQL on purpose.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub fn start() -> Option<Postgres> {
+        test_needs::need("postgresql", Postgres::try_start)
+    }
+
+    /// Makes a database and starts its server.
+    ///
+    /// # Errors
+    /// When it is not installed, or nobody is there to run it as.
     ///
     /// # Panics
     /// When it is installed and does not start.
-    pub fn start() -> Option<Postgres> {
-        let Some(programs) = programs() else {
-            println!(
-                "SKIPPED: PostgreSQL is not installed and this test may not install it; `cargo xtask test` does as root"
-            );
-            return None;
-        };
-        let user = match user() {
-            Ok(user) => user,
-            Err(why) => {
-                println!("SKIPPED: {why}");
-                return None;
-            }
-        };
+    pub fn try_start() -> Result<Postgres, String> {
+        let programs = programs().ok_or("PostgreSQL is not installed (apt-get install postgresql)")?;
+        let user = user()?;
         let directory = tempfile::tempdir().expect("a temporary directory");
         if let Some((user, group)) = user {
             chown(directory.path(), Some(user), Some(group)).expect("root may");
@@ -62,7 +62,7 @@ impl Postgres {
         let made = command.arg(postgres.data()).output().expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         postgres.start_again();
-        Some(postgres)
+        Ok(postgres)
     }
 
     /// Its address as programs take it.

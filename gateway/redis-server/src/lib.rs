@@ -1,6 +1,6 @@
 //! A real Redis for tests: on a free port of the loopback, in a temporary folder, every write synced to its log before
-//! it is answered. It ends with its handle, also when a test fails. Where `redis-server` is not installed there is none,
-//! and the test says that it was skipped.
+//! it is answered. It ends with its handle, also when a test fails. Where `redis-server` is not installed the test fails,
+//! unless Redis was given up on purpose (`test-needs`).
 #![forbid(unsafe_code)]
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,10 +20,10 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one; nothing, and a word about it, where it is not installed.
+    /// Starts one; `None` where tests run without Redis on purpose.
     ///
     /// # Panics
-    /// When it is installed and does not start.
+    /// When it is not installed or does not start.
     pub fn start() -> Option<RedisServer> {
         let mut server = RedisServer::reserve()?;
         server.run();
@@ -33,13 +33,15 @@ impl RedisServer {
     /// A port and a folder for one that is started later by [`RedisServer::run`].
     ///
     /// # Panics
-    /// When there is no port or folder to be had.
+    /// When it is not installed, or there is no port or folder to be had.
     pub fn reserve() -> Option<RedisServer> {
-        let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-        if !there.is_ok_and(|status| status.success()) {
-            println!("SKIPPED: redis-server is not installed (apt-get install redis-server)");
-            return None;
-        }
+        test_needs::need("redis", || {
+            let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+            let there = there.is_ok_and(|status| status.success());
+            there
+                .then_some(())
+                .ok_or_else(|| "redis-server does not run (apt-get install redis-server)".into())
+        })?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// Longest that a test waits for anything. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Names the back end of tests that take `auto`: `cargo xtask test --slow` runs them on glommio, too.
+const AUTO_BACKEND: &str = "GATEWAY_TEST_BACKEND";
+
 /// Asks again and again until it is so.
 ///
 /// # Panics
@@ -43,6 +46,8 @@ impl Configuration {
 
     /// One of several nodes.
     pub fn node(backend: &str, shards: u32, id: u8) -> Self {
+        let other = std::env::var(AUTO_BACKEND);
+        let backend = if backend == "auto" { other.as_deref().unwrap_or(backend) } else { backend };
         let text = format!(
             "[node]\nname = \"gw\"\nid = {id}\nstate_directory = \"state\"\n\
              [runtime]\nbackend = \"{backend}\"\nshards = {shards}\n\

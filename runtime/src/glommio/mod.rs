@@ -3,9 +3,11 @@
 //! glommio 0.9.0 has hazards; each is met at the place named here, so that nobody above has to know them.
 //!
 //! * Its loop may park while tasks are ready: a heartbeat bounds that, and a shorter guard where tasks yield (`executor`).
-//! * In its first turn no timer is armed yet: the timer is long until the shard's own queue is busy (`tasks`).
+//! * In its first turn no timer is armed yet: the timer is long until the shard's own queue is busy (`tasks`), and
+//!   the shard's work begins in the second turn (`executor`).
 //! * Whatever else may keep it asleep: a thread watches the beats and counts what it had to wake (`watch`).
-//! * A busy executor looks at nothing outside until its preempt timer fires: the timer is 0.5 ms (`executor`).
+//! * A busy executor looks at nothing outside until its preempt timer fires: the timer is 0.5 ms, and tasks that yield
+//!   empty the queue when a turn is over by the clock, because the timer may be late or not be set (`executor`).
 //! * Ready sockets are read without end: callers yield (`Runtime::yield_if_needed`), contract test "firehose".
 //! * Cancelled tasks leak, panicking ones end the executor, and those left at the end are never dropped: no task
 //!   is cancelled, panics are caught, and tasks are ended by hand (`tasks`).

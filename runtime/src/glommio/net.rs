@@ -12,6 +12,7 @@ use std::time::Duration;
 use ::glommio::net::{TcpListener, TcpStream};
 use futures_io::{AsyncRead, AsyncWrite};
 
+use crate::budget::turn_begins;
 use crate::{Listener, Stream, socket};
 
 /// A TCP connection on the glommio back end.
@@ -72,6 +73,10 @@ impl Stream for GlommioStream {
         let mut first = true;
         poll_fn(|context| {
             let polled = self.poll_read(context, scratch, first);
+            if !first && polled.is_ready() {
+                // We were woken by a look at the sockets.
+                turn_begins();
+            }
             first = false;
             polled
         })

@@ -6,6 +6,7 @@ use std::io;
 use ::tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 use crate::budget::{turn_begins, turn_is_over};
+use crate::monotonic_nanos;
 use crate::panics::{self, CatchPanic};
 use crate::shard::{self, Placement, ShardThread};
 
@@ -78,7 +79,7 @@ pub(super) async fn yield_now() {
 /// tokio's own budget counts operations, whatever their size: 128 reads of 64 KiB are too many for a neighbour to
 /// wait for. So the time is looked at, which costs some 30 ns.
 pub(super) async fn yield_if_needed() {
-    if turn_is_over() {
+    if turn_is_over(monotonic_nanos()) {
         yield_now().await;
     }
 }

@@ -71,6 +71,40 @@ fn work(duration: Duration) {
     }
 }
 
+/// Work that begins in the executor's very first turn, before anything was waited for.
+pub(crate) fn work_from_the_first_turn_on_leaves_timers_served<R: Runtime>() {
+    async fn if_needed<R: Runtime>() {
+        R::yield_if_needed().await;
+    }
+    async fn always<R: Runtime>() {
+        R::yield_now().await;
+    }
+    sleeps_beside_work::<R, _>("yield_if_needed", if_needed::<R>);
+    sleeps_beside_work::<R, _>("yield_now", always::<R>);
+}
+
+/// Sleeps for a millisecond beside a task that works and yields without end.
+fn sleeps_beside_work<R: Runtime, Y: Future<Output = ()> + 'static>(
+    name: &str,
+    give_way: impl Fn() -> Y + Send + 'static,
+) {
+    let waited = on_a_shard::<R, _, _, _>(move || async move {
+        let awake = Rc::new(Cell::new(false));
+        let stop = Rc::clone(&awake);
+        R::spawn(async move {
+            while !stop.get() {
+                work(Duration::from_micros(50));
+                give_way().await;
+            }
+        });
+        let started = Instant::now();
+        R::sleep(Duration::from_millis(1)).await;
+        awake.set(true);
+        started.elapsed()
+    });
+    assert!(waited < Duration::from_secs(1), "{name} on {}: a sleep of 1 ms took {waited:?}", R::BACKEND);
+}
+
 /// The fault to be caught parks an executor for ever although it has tasks; it shows under a third load on two cores.
 pub(crate) fn two_executors_never_stall_beside_a_hog<R: Runtime>() {
     const RUNS: usize = 60;

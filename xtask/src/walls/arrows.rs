@@ -6,13 +6,14 @@ use crate::project::Metadata;
 /// A member, what it may use, and what its tests may use besides.
 const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("smpp", &[], &[]),
-    ("runtime", &[], &[]),
+    ("test-needs", &[], &[]),
+    ("runtime", &["test-needs"], &[]),
     ("link", &["smpp", "runtime"], &[]),
     ("gateway-relay", &["smpp"], &[]),
     ("gateway-simulation", &["smpp", "gateway-relay"], &[]),
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
-    ("postgres-server", &[], &[]),
-    ("redis-server", &[], &[]),
+    ("postgres-server", &["test-needs"], &[]),
+    ("redis-server", &["test-needs"], &[]),
     ("gateway-store", &["smpp", "runtime", "gateway-relay"], &["redis-server"]),
     (
         "gateway-control",
@@ -22,14 +23,14 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     (
         "gateway",
         &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store", "gateway-control"],
-        &["loadgen", "sim-smsc", "ledger", "postgres-server", "redis-server"],
+        &["loadgen", "sim-smsc", "ledger", "postgres-server", "redis-server", "test-needs"],
     ),
     ("ledger", &["smpp"], &[]),
     ("loadgen", &["smpp", "runtime", "link", "ledger"], &["sim-smsc"]),
     ("sim-smsc", &["smpp", "runtime", "link", "ledger"], &[]),
     ("benches", &["smpp", "gateway-relay"], &[]),
     ("limit", &[], &[]),
-    ("xtask", &["postgres-server"], &[]),
+    ("xtask", &["postgres-server", "test-needs"], &[]),
 ];
 
 pub(super) fn check(metadata: &Metadata) -> Vec<Finding> {

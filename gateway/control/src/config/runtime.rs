@@ -24,7 +24,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "backend",
             kind: Kind::Choice(&["auto", "glommio", "tokio"]),
             default: Fallback::Value("auto"),
-            help: "`glommio` is io_uring, `tokio` is epoll. `auto` probes and takes io_uring where it is allowed; `glommio` refuses to start where it is not.",
+            help: "`glommio` is io_uring, `tokio` is epoll. `auto` takes the one that measured faster, `tokio`; `glommio` refuses to start where io_uring is not allowed.",
         },
         Setting {
             key: "shards",

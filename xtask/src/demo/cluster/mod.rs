@@ -65,7 +65,7 @@ pub(super) fn run(demo: &Demo<'_>) -> anyhow::Result<()> {
 }
 
 fn set_up(demo: &Demo<'_>) -> anyhow::Result<Stage> {
-    let postgres = Postgres::start().context("PostgreSQL is needed: install the package postgresql")?;
+    let postgres = Postgres::try_start().map_err(anyhow::Error::msg).context("PostgreSQL is needed")?;
     let redis = redis::start(&demo.folder.join("redis"))?;
     let file = demo.write("sim.toml", &files::simulator(SEED))?;
     let mut simulator = demo.built.start("sim-smsc", &demo.folder.join("sim-smsc.log"), |command| {
