@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use crate::project::cargo;
 use crate::step::Steps;
-use crate::{interrupt, process, test, walls};
+use crate::{bench, interrupt, process, test, walls};
 
 /// Function length has its limit in clippy.toml; the lint is not on by default.
 const LINTS: [&str; 4] = ["-D", "warnings", "-D", "clippy::too_many_lines"];
@@ -33,6 +33,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     });
     interrupt::check()?;
     steps.run("walls", walls::run);
+    steps.run("gate", bench::gate);
+    interrupt::check()?;
     steps.run("test", || test::run(&test::Options::default()));
     let verdict = steps.verdict();
     let budget = within_budget(started.elapsed());

@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod debian;
 mod demo;
 mod flakes;
 mod host;

@@ -108,6 +108,11 @@ impl Built {
         Ok(Built { folder, target })
     }
 
+    /// Programs that were built before and lie in `folder`.
+    pub(crate) fn of(folder: PathBuf, target: PathBuf) -> Built {
+        Built { folder, target }
+    }
+
     /// A command that runs one of the programs.
     pub(crate) fn command(&self, program: &str) -> Command {
         Command::new(self.folder.join(program))

@@ -1,8 +1,12 @@
 //! `cargo xtask bench`: measurements with their method. The figures belong to perf/README.md.
 
+mod ab;
+mod gate;
 mod gateway;
+mod history;
 mod idle;
 mod parking;
+mod plot;
 mod relay;
 mod restart;
 mod result;
@@ -19,6 +23,12 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum What {
+    /// What a message costs on fixed traces, against perf/baselines; no clock is used
+    Gate(gate::Options),
+    /// Another revision and this tree in turn, with confidence intervals
+    Ab(ab::Options),
+    /// Draw perf/history as perf/history/revisions.svg
+    Plot,
     /// The gateway on one core beside a bare relay on the same core, on both back ends
     Relay(relay::Options),
     /// Start-up to the first accepted bind
@@ -40,10 +50,21 @@ struct RuntimeOptions {
     arguments: Vec<String>,
 }
 
+/// The gate as a step of `cargo xtask ci`.
+///
+/// # Errors
+/// When a figure left its baseline, or the gate does not prove itself.
+pub(crate) fn gate() -> anyhow::Result<()> {
+    gate::run(&gate::Options::default())
+}
+
 /// # Errors
 /// When something fails to build, to run, or to be correct.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     match &options.what {
+        What::Gate(options) => gate::run(options),
+        What::Ab(options) => ab::run(options),
+        What::Plot => plot::run(),
         What::Relay(options) => relay::run(options),
         What::Startup(options) => idle::startup(options),
         What::Memory(options) => idle::memory(options),

@@ -48,9 +48,17 @@ pub(crate) struct Options {
     load_core: usize,
 }
 
+/// How long a run is measured, and on which cores.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pins {
+    pub(super) seconds: f64,
+    pub(super) server_core: usize,
+    pub(super) load_core: usize,
+}
+
 /// What stands between customers and SMSC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Server {
+pub(super) enum Server {
     Yardstick,
     Glommio,
     Tokio,
@@ -59,7 +67,7 @@ enum Server {
 impl Server {
     const ALL: [Server; 3] = [Server::Yardstick, Server::Glommio, Server::Tokio];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Server::Yardstick => "yardstick",
             Server::Glommio => "glommio",
@@ -70,13 +78,13 @@ impl Server {
 
 /// One load.
 #[derive(Debug, Clone, Copy)]
-struct Case {
-    name: &'static str,
+pub(super) struct Case {
+    pub(super) name: &'static str,
     binds: usize,
     window: usize,
     receipts: bool,
     /// Correlations lie in Redis, not in the embedded store.
-    redis: bool,
+    pub(super) redis: bool,
     /// What the gateway is to reach: messages a second, and a share of the yardstick.
     goal_rate: f64,
     goal_share: f64,
@@ -84,7 +92,7 @@ struct Case {
     warmup: u64,
 }
 
-const CASES: [Case; 4] = [
+pub(super) const CASES: [Case; 4] = [
     Case {
         name: "8x500",
         binds: 8,
@@ -137,6 +145,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         "two cores are needed, one for the server and one for the load; ours are {cores:?}"
     );
     let built = Built::new(Profile::Release)?;
+    let Options { seconds, server_core, load_core, .. } = *options;
+    let pins = Pins { seconds, server_core, load_core };
     let facts = host::facts();
     let cases =
         CASES.iter().filter(|case| (case.receipts || !options.receipts) && case.redis == options.redis);
@@ -151,7 +161,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
             let case = CASES.iter().find(|case| case.name == row.case).context("a case without a name")?;
             let server =
                 Server::ALL.iter().find(|server| server.name() == row.server).context("no server")?;
-            let figures = one_run(*case, *server, options, &built)
+            let figures = one_run(*case, *server, pins, &built)
                 .with_context(|| format!("{} on {}", case.name, server.name()))?;
             println!("round {round}: {:<15} {:<10} {:>10.0}/s", row.case, row.server, figures.rate);
             row.add(figures);
@@ -169,7 +179,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     append("relay", &result, options.json.as_deref())
 }
 
-fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyhow::Result<Figures> {
+/// Runs one case on one server once.
+///
+/// # Errors
+/// When a program fails, or output differs from input.
+pub(super) fn one_run(case: Case, server: Server, pins: Pins, built: &Built) -> anyhow::Result<Figures> {
     let folder = built.target.join("bench").join(server.name());
     let smsc = host::free_address()?;
     let redis = if case.redis && server != Server::Yardstick {
@@ -178,7 +192,7 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
         None
     };
     let (program, address) = match server {
-        Server::Yardstick => yardstick(case, smsc, options.server_core, built, &folder)?,
+        Server::Yardstick => yardstick(case, smsc, pins.server_core, built, &folder)?,
         Server::Glommio | Server::Tokio => {
             let setup = Setup {
                 backend: server.name(),
@@ -191,14 +205,14 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
                 binds: case.binds,
                 window: case.window,
                 customer_binds_max: case.binds,
-                core: options.server_core,
+                core: pins.server_core,
                 listen: gateway::ANY_PORT,
             };
             setup.start(built, &folder)?
         }
     };
     let before = host::cpu_seconds(program.id())?;
-    let report = drive(case, address, smsc, options, built, &folder)?;
+    let report = drive(case, address, smsc, pins, built, &folder)?;
     let cpu_seconds = host::cpu_seconds(program.id())? - before;
     let redis_seconds = redis.as_ref().map(|redis| host::cpu_seconds(redis.program.id())).transpose()?;
     match server {
@@ -207,7 +221,7 @@ fn one_run(case: Case, server: Server, options: &Options, built: &Built) -> anyh
         Server::Glommio | Server::Tokio => program.stop(STOP_PATIENCE)?,
     }
     let number = |name: &str| report[name].as_f64().with_context(|| format!("no {name} in {report}"));
-    ensure!(number("seconds")? >= options.seconds, "the measured part was too short: {report}");
+    ensure!(number("seconds")? >= pins.seconds, "the measured part was too short: {report}");
     let all = report["counts"]["submitted"].as_f64().context("no count of messages")?;
     Ok(Figures {
         rate: number("messages_per_second")?,
@@ -242,22 +256,22 @@ fn drive(
     case: Case,
     target: SocketAddr,
     smsc: SocketAddr,
-    options: &Options,
+    pins: Pins,
     built: &Built,
     folder: &Path,
 ) -> anyhow::Result<Value> {
-    let program = host::on_core(options.load_core, || {
+    let program = host::on_core(pins.load_core, || {
         built.start("limit", &folder.join("drive.log"), |command| {
             command.args(["drive", "--json", "--target", &target.to_string(), "--listen", &smsc.to_string()]);
             command.args(["--binds", &case.binds.to_string(), "--window", &case.window.to_string()]);
-            command.args(["--seconds", &options.seconds.to_string(), "--warmup", &case.warmup.to_string()]);
+            command.args(["--seconds", &pins.seconds.to_string(), "--warmup", &case.warmup.to_string()]);
             command.args(["--system-id", gateway::SYSTEM_ID, "--password", gateway::PASSWORD]);
             if case.receipts {
                 command.arg("--receipts");
             }
         })
     })?;
-    let lines = program.finish(Duration::from_secs_f64(options.seconds) + PATIENCE)?;
+    let lines = program.finish(Duration::from_secs_f64(pins.seconds) + PATIENCE)?;
     let report: Value = serde_json::from_str(lines.last().context("the drive printed nothing")?)?;
     ensure!(report["faults"].as_array().is_some_and(Vec::is_empty), "output differs from input: {report}");
     Ok(report)

@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("ledger", &["smpp"], &[]),
     ("loadgen", &["smpp", "runtime", "link", "ledger"], &["sim-smsc"]),
     ("sim-smsc", &["smpp", "runtime", "link", "ledger"], &[]),
-    ("benches", &["smpp", "gateway-relay"], &[]),
+    ("benches", &["smpp", "runtime", "link", "gateway-relay", "gateway-shard"], &[]),
     ("limit", &[], &[]),
     ("xtask", &["postgres-server", "test-needs"], &[]),
 ];
