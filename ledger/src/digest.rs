@@ -24,7 +24,7 @@ pub enum ReceiptField {
     Counts = 5,
     /// `text:` of the text; the whole text where it is no receipt text.
     Text = 6,
-    /// Every TLV but receipted_message_id, message_state and message_payload.
+    /// Every TLV but message_state and message_payload; of receipted_message_id only whether it is there.
     Tlvs = 7,
     /// esm_class.
     EsmClass = 8,
@@ -218,9 +218,12 @@ fn stat_of(word: &[u8], state: Option<MessageState>) -> u8 {
 fn other_tlvs(pdu: &DeliverSm<'_>) -> u16 {
     let mut sum = 0u64;
     for tlv in pdu.tlvs.iter() {
-        if !matches!(tlv.tag, Tag::RECEIPTED_MESSAGE_ID | Tag::MESSAGE_STATE | Tag::MESSAGE_PAYLOAD) {
-            sum = sum.wrapping_mul(31).wrapping_add(xxh3_64(tlv.value) ^ u64::from(tlv.tag.0));
-        }
+        let value = match tlv.tag {
+            Tag::MESSAGE_STATE | Tag::MESSAGE_PAYLOAD => continue,
+            Tag::RECEIPTED_MESSAGE_ID => b"",
+            _ => tlv.value,
+        };
+        sum = sum.wrapping_mul(31).wrapping_add(xxh3_64(value) ^ u64::from(tlv.tag.0));
     }
     (sum ^ sum >> 32) as u16
 }

@@ -9,11 +9,32 @@ use super::ids::Received;
 use super::offence::{Class, Finding, Findings};
 use super::rules::Rules;
 
-/// When sessions ended, and whether in order.
+/// When sessions ended.
 #[derive(Default)]
 pub(super) struct Ends {
-    pub(super) of_load: HashMap<u32, (u64, bool)>,
-    pub(super) of_sites: HashMap<(u16, u32), (u64, bool)>,
+    /// Sessions of loadgen that broke.
+    pub(super) of_load: HashMap<u32, u64>,
+    /// Sessions of sites, however they ended.
+    pub(super) of_sites: HashMap<(u16, u32), u64>,
+    /// Some session of loadgen broke.
+    pub(super) some_broke: bool,
+}
+
+impl Ends {
+    /// The session broke within a second of the receipt: its acknowledgement may not have arrived.
+    fn may_have_lost(&self, receipt: &Received) -> bool {
+        self.broke_after(receipt.link, receipt.time_ns)
+    }
+
+    /// A session of loadgen broke within a second of this.
+    pub(super) fn broke_after(&self, link: u32, time_ns: u64) -> bool {
+        self.of_load.get(&link).is_some_and(|end| *end >= time_ns && end - time_ns < RECENT_NS)
+    }
+
+    /// A session of a site ended after this.
+    pub(super) fn ended_after(&self, record: &Record) -> bool {
+        self.of_sites.get(&(record.party, record.link)).is_some_and(|end| *end >= record.time_ns)
+    }
 }
 
 /// What every case is judged by.
@@ -23,8 +44,6 @@ pub(super) struct Court<'a> {
     pub(super) ends: &'a Ends,
     pub(super) accounts: &'a [String],
     pub(super) with_sites: bool,
-    /// Unix time of loadgen's last record, nanoseconds.
-    pub(super) end_ns: u64,
 }
 
 /// One message with everything that happened to it.
@@ -111,6 +130,8 @@ impl Court<'_> {
             if let Some(first) = accepted.first() {
                 let text = format!("accepted {} times, never sent", accepted.len());
                 findings.add(case.finding(Class::Phantom, first.time_ns, Some(first.party), text));
+                // Its receipts follow from it.
+                open.id_unknown = true;
             }
             return;
         };
@@ -218,7 +239,10 @@ impl Court<'_> {
             match heard.len() {
                 0 if elsewhere.iter().any(|receipt| receipt.digest.message_state() == state) => {}
                 0 => open.missing.push((*of_state[0], case.acknowledged(of_state[0]))),
-                _ => self.receipt_copies(case, &of_state, heard, findings, excused),
+                _ => {
+                    self.receipt_copies(case, &of_state, heard, findings, excused);
+                    self.receipt_refused(case, &of_state, findings);
+                }
             }
         }
         open.sent = sent;
@@ -235,22 +259,24 @@ impl Court<'_> {
         excused: &mut Excused,
     ) {
         let acknowledged = case.acknowledgements(sent[0]);
-        let broken = |sent: &&&Record| {
-            self.ends.of_sites.get(&(sent.party, sent.link)).is_some_and(|(end, _)| *end >= sent.time_ns)
-        };
         let unanswered = sent.len().saturating_sub(acknowledged);
-        let excused_by_site = unanswered.min(sent.iter().filter(broken).count());
-        let lost_ack = |receipt: &&&Received| {
-            let end = self.ends.of_load.get(&receipt.link);
-            end.is_some_and(|(end, _)| end.saturating_sub(receipt.time_ns) < RECENT_NS)
-        };
-        let excused_by_load = heard.iter().filter(lost_ack).count();
+        let excused_by_site = unanswered.min(sent.iter().filter(|sent| self.ends.ended_after(sent)).count());
+        let excused_by_load = heard.iter().filter(|receipt| self.ends.may_have_lost(receipt)).count();
         let due = acknowledged.max(1) + excused_by_site;
         let extra = heard.len().saturating_sub(due);
         excused.receipts += extra.min(excused_by_load) as u64;
         for receipt in heard.iter().rev().take(extra.saturating_sub(excused_by_load)) {
             let text = format!("sent {} times, received {} times", sent.len(), heard.len());
             findings.add(case.finding(Class::DuplicatedReceipt, receipt.time_ns, None, text));
+        }
+    }
+
+    /// The account has it, and yet the site was told an error each time.
+    fn receipt_refused(&self, case: &Case, sent: &[&Record], findings: &mut Findings) {
+        let refused = case.of(Kind::ReceiptAcked).any(|ack| ack.status != 0);
+        if refused && case.acknowledgements(sent[0]) == 0 && self.rules.drained {
+            let text = "received by its account, refused to the site each time".into();
+            findings.add(case.finding(Class::UntakenReceipt, sent[0].time_ns, Some(sent[0].party), text));
         }
     }
 
@@ -273,8 +299,7 @@ impl Court<'_> {
         for receipt in case.receipts.iter().filter(|receipt| receipt.party == case.key.account) {
             let count = by_state.entry(receipt.digest.message_state()).or_default();
             *count += 1;
-            let lost_ack = self.ends.of_load.get(&receipt.link).is_some_and(|(end, _)| *end < self.end_ns);
-            if *count > 1 && lost_ack {
+            if *count > 1 && self.ends.some_broke {
                 excused.receipts += 1;
             } else if *count > 1 {
                 let text = format!("received {count} times");

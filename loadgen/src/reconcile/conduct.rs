@@ -16,8 +16,8 @@ pub(super) struct Conduct {
     last: HashMap<(u32, u16, u32), u32>,
     /// Token buckets by limit and by account or bind: tokens, time in nanoseconds.
     buckets: HashMap<(usize, u32), (f64, u64)>,
-    /// Keys with several parts, with the first site and the ordinal of the last part.
-    parts: HashMap<(u16, u32), (u16, u8)>,
+    /// Messages by account and sequence: first site, last part, and whether they were found split.
+    parts: HashMap<(u16, u32), (u16, u8, bool)>,
 }
 
 impl Conduct {
@@ -65,7 +65,12 @@ impl Conduct {
 
     fn part(&mut self, key: MessageKey, site: u16, offend: &mut impl FnMut(Class, String)) {
         let MessageKey { account, sequence, segment, .. } = key;
-        let (first_site, last) = self.parts.entry((account, sequence)).or_insert((site, segment));
+        let (first_site, last, is_split) =
+            self.parts.entry((account, sequence)).or_insert((site, segment, false));
+        if *is_split {
+            return;
+        }
+        *is_split = *first_site != site || segment < *last;
         if *first_site != site {
             offend(Class::Split, "its parts are at several sites".into());
         } else if segment < *last {

@@ -70,16 +70,11 @@ pub(super) fn judge(table: &Table, ends: &Ends, findings: &mut Findings) -> Retu
 }
 
 /// Copies that may come: one for each attempt that was acknowledged or whose session ended, and one for each session of
-/// loadgen that ended within a second of a copy.
+/// loadgen that broke within a second of a copy.
 fn due(records: &[Record], ends: &Ends, acknowledged: usize) -> usize {
     let of = |kind: Kind| records.iter().filter(move |record| record.kind == kind);
     let attempts = of(Kind::MoSent).count();
-    let broken = of(Kind::MoSent).filter(|sent| {
-        ends.of_sites.get(&(sent.party, sent.link)).is_some_and(|(end, _)| *end >= sent.time_ns)
-    });
-    let lost_acks = of(Kind::MoReceived).filter(|received| {
-        let end = ends.of_load.get(&received.link);
-        end.is_some_and(|(end, _)| end.saturating_sub(received.time_ns) < RECENT_NS)
-    });
+    let broken = of(Kind::MoSent).filter(|sent| ends.ended_after(sent));
+    let lost_acks = of(Kind::MoReceived).filter(|received| ends.broke_after(received.link, received.time_ns));
     acknowledged.max(1) + attempts.saturating_sub(acknowledged).min(broken.count()) + lost_acks.count()
 }

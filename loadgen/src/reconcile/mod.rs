@@ -269,7 +269,6 @@ impl Joined {
             ends: &ends,
             accounts: &self.accounts,
             with_sites,
-            end_ns: self.table.span.1,
         };
         let (findings, excused) = (&mut self.findings, &mut self.out.excused);
         let mut open = BTreeMap::new();
@@ -359,11 +358,11 @@ impl Joined {
     fn ends(&self) -> Ends {
         let mut ends = Ends::default();
         for event in self.table.events.iter().filter(|event| event.kind == Kind::LinkDown) {
-            let end = (event.time_ns, event.state == 1);
             if event.party >= SITE {
-                ends.of_sites.insert((event.party - SITE, event.link), end);
-            } else {
-                ends.of_load.insert(event.link, end);
+                ends.of_sites.insert((event.party - SITE, event.link), event.time_ns);
+            } else if event.state == 0 {
+                ends.of_load.insert(event.link, event.time_ns);
+                ends.some_broke = true;
             }
         }
         ends

@@ -14,6 +14,8 @@ pub(super) struct Strays<'a> {
     cases: BTreeMap<MessageKey, (Case, Open)>,
     /// Receipts by what they say.
     by_digest: HashMap<u64, Vec<MessageKey>>,
+    /// Handsets of acceptances without a key, each with the receipts it may still explain.
+    unkeyed: HashMap<u16, u64>,
 }
 
 impl<'a> Strays<'a> {
@@ -24,7 +26,7 @@ impl<'a> Strays<'a> {
                 by_digest.entry(sent.digest().mix(court.ignored)).or_default().push(*key);
             }
         }
-        Strays { court, cases, by_digest }
+        Strays { court, cases, by_digest, unkeyed: HashMap::new() }
     }
 
     /// Closes every case. `nameless` are receipts for ids that no answer named; `unkeyed` acceptances without a key.
@@ -35,6 +37,9 @@ impl<'a> Strays<'a> {
         findings: &mut Findings,
         explained: &mut u64,
     ) {
+        for record in unkeyed.iter().filter(|record| record.detail & Record::RECEIPT_OWED != 0) {
+            *self.unkeyed.entry(handset_of(record.extra)).or_default() += 1;
+        }
         self.odd_receipts(findings);
         for receipt in nameless {
             self.nameless(receipt, findings, explained);
@@ -70,6 +75,7 @@ impl<'a> Strays<'a> {
                         text,
                     ));
                 }
+                None if explained_by(&mut self.unkeyed, &receipt) => {}
                 None => {
                     let text = "for a message that no site has sent a receipt for".into();
                     findings.add(case.finding(Class::UnknownReceipt, receipt.time_ns, None, text));
@@ -98,6 +104,9 @@ impl<'a> Strays<'a> {
             self.found(key, receipt);
             let text = format!("received by {} under another id", self.court.account(account));
             return self.add(findings, Class::MisroutedReceipt, Some(key), receipt.time_ns, text);
+        }
+        if explained_by(&mut self.unkeyed, receipt) {
+            return;
         }
         // Without simulators the handset is all there is to tell whose it is.
         if !self.court.with_sites && self.explained_by_handset(receipt) {
@@ -206,4 +215,10 @@ impl<'a> Strays<'a> {
     ) {
         findings.add(Finding { class, key, time_ns, site: None, text });
     }
+}
+
+/// The receipt of a message that a site accepted without a key; what is wrong with that message is said elsewhere.
+fn explained_by(unkeyed: &mut HashMap<u16, u64>, receipt: &Received) -> bool {
+    let left = unkeyed.get_mut(&receipt.digest.field(ReceiptField::Source)).filter(|left| **left > 0);
+    left.map(|left| *left -= 1).is_some()
 }
