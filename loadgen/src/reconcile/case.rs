@@ -31,6 +31,11 @@ impl Ends {
         self.of_load.get(&link).is_some_and(|end| *end >= time_ns && end - time_ns < RECENT_NS)
     }
 
+    /// A session of a site ended after this, and before the run did.
+    pub(super) fn ended_before(&self, record: &Record, end_ns: u64) -> bool {
+        self.of_sites.get(&(record.party, record.link)).is_some_and(|end| *end < end_ns)
+    }
+
     /// A session of a site ended after this.
     pub(super) fn ended_after(&self, record: &Record) -> bool {
         self.of_sites.get(&(record.party, record.link)).is_some_and(|end| *end >= record.time_ns)

@@ -41,6 +41,8 @@ pub(super) fn judge(table: &Table, ends: &Ends, findings: &mut Findings) -> Retu
                 }
                 None => offend(Class::LostMo, "acknowledged to the site, never received"),
             }
+        } else if received == 0 && is_ignored(records, ends, table) {
+            offend(Class::UntakenMo, "sent on a session that lived, never answered");
         } else if with_sites && sent == 0 {
             offend(Class::UnknownMo, "received, never sent");
         } else if of(Kind::MoReceived).any(|record| record.state == Record::MO_ELSEWHERE) {
@@ -67,6 +69,17 @@ pub(super) fn judge(table: &Table, ends: &Ends, findings: &mut Findings) -> Retu
         }
     }
     out
+}
+
+/// Nothing was said of it, although there was time and no session ended.
+fn is_ignored(records: &[Record], ends: &Ends, table: &Table) -> bool {
+    let mut sent = records.iter().filter(|record| record.kind == Kind::MoSent);
+    let answered = records.iter().any(|record| record.kind == Kind::MoAcked);
+    let had_time = |record: &Record| record.time_ns + 2 * RECENT_NS < table.span.1;
+    let died = |record: &Record| ends.ended_before(record, table.span.1);
+    !answered
+        && sent.next().is_some_and(|first| had_time(first) && !died(first))
+        && sent.all(|again| !died(again))
 }
 
 /// Copies that may come: one for each attempt that was acknowledged or whose session ended, and one for each session of

@@ -417,7 +417,7 @@ impl Joined {
             ..table.receipts
         };
         out.mo = Returned {
-            lost: count(Class::LostMo),
+            lost: count(Class::LostMo) + count(Class::UntakenMo),
             duplicated: count(Class::DuplicatedMo),
             misrouted: count(Class::MisroutedMo),
             altered: count(Class::AlteredMo),

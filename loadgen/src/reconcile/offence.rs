@@ -53,6 +53,8 @@ pub enum Class {
     UnknownReceipt,
     /// Acknowledged to the site, never received.
     LostMo,
+    /// Sent by the site on a session that lived, never answered.
+    UntakenMo,
     /// Received more often than sent, and no excuse.
     DuplicatedMo,
     /// Its number belongs to another account.
@@ -65,7 +67,7 @@ pub enum Class {
 
 impl Class {
     /// All of them, in the order of reports.
-    pub const ALL: [Class; 27] = [
+    pub const ALL: [Class; 28] = [
         Class::Lost,
         Class::Duplicated,
         Class::Altered,
@@ -89,6 +91,7 @@ impl Class {
         Class::DuplicatedReceipt,
         Class::UnknownReceipt,
         Class::LostMo,
+        Class::UntakenMo,
         Class::DuplicatedMo,
         Class::MisroutedMo,
         Class::AlteredMo,
@@ -121,6 +124,7 @@ impl Class {
             Class::DuplicatedReceipt => "duplicated receipts",
             Class::UnknownReceipt => "unknown receipts",
             Class::LostMo => "lost MO",
+            Class::UntakenMo => "untaken MO",
             Class::DuplicatedMo => "duplicated MO",
             Class::MisroutedMo => "misrouted MO",
             Class::AlteredMo => "altered MO",

@@ -470,6 +470,10 @@ fn mobile_originated_messages_are_followed() {
     };
     check(sent(), &[(Class::LostMo, 1)]);
     check(received(sent(), 9, 0), &[]);
+    let ignored = || Hand::new().good(0).sim(Kind::MoSent, 5, |_| {});
+    check(ignored(), &[(Class::UntakenMo, 1)]);
+    check(ignored().sim(Kind::MoAcked, 5, |record| record.status = 0x58), &[]);
+    check(ignored().sim(Kind::LinkDown, 0, |record| record.time_ns = 4 * SECOND), &[]);
     check(received(sent(), 8, 0), &[(Class::AlteredMo, 1)]);
     check(received(sent(), 9, Record::MO_ELSEWHERE), &[(Class::MisroutedMo, 1)]);
     check(received(received(sent(), 9, 0), 9, 0), &[(Class::DuplicatedMo, 1)]);
