@@ -72,9 +72,10 @@ impl ShardApp {
             return None;
         }
         peer.is_leaving = true;
+        let system_id = peer.system_id.escape_ascii().to_string();
         self.relay.customer_leaving(links.now(), key_of(id));
         self.carry_out(links);
-        tracing::info!(peer = ?links.peer_address(id), "unbinding a customer who may not stay");
+        tracing::info!(%system_id, peer = ?links.peer_address(id), "unbinding a customer who may not stay");
         Some(plan.customer_timers.response)
     }
 }

@@ -93,7 +93,8 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     plan.sort();
     let credential = |customer: &super::Customer| {
         let system_id = customer.system_id.value.as_bytes();
-        let credential = customer.credential.clone().filter(|_| customer.enabled)?;
+        // One that is switched off proves itself as others do, and is then told that it is.
+        let credential = customer.credential.clone()?;
         Some((AccountId::of_name(system_id), system_id.into(), credential))
     };
     Ok(Built {

@@ -124,7 +124,7 @@ mod tests {
             made_at_ns: 1_000_000_000,
             customers: tally,
             vendors_links: tally,
-            bind_refusals: [1; 6],
+            bind_refusals: [1; 7],
             swaps: round_trip,
             greetings_failed: 1,
             handed_over: 1,
