@@ -237,6 +237,7 @@ impl App for ShardApp {
             }
             Event::Bound { kind, .. } => self.on_vendor_bound(links, id, kind),
             Event::BindRefused { status } => self.on_vendor_refused(id, status),
+            Event::Ending => self.on_ending(links, id),
             Event::Unbound | Event::Notice { .. } | Event::Nothing => {}
         }
         self.carry_out(links);

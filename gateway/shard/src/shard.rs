@@ -12,7 +12,7 @@ use crate::pool::NodePool;
 use crate::records::{QueryAnswer, RecordLine, RecordPort};
 use crate::report::ShardReport;
 use crate::slots::{Slots, SlotsPort};
-use link::{Bell, Hub, HubOptions, Links, TlsServer};
+use link::{Bell, Hub, HubOptions, LinkId, Links, TlsServer};
 use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
 use std::io;
@@ -236,19 +236,28 @@ async fn keep_reporting<R: Runtime>(hub: Hub<R, ShardApp>) {
     }
 }
 
-/// Ends every session in order, for as long as that may take.
-async fn end<R: Runtime>(hub: &Hub<R, ShardApp>) {
+/// Ends all links in this way, and waits for as long as `time_max` until they and the records are gone.
+async fn end_links<R: Runtime>(
+    hub: &Hub<R, ShardApp>,
+    end: fn(&mut Links<Token>, LinkId),
+    time_max: Duration,
+) {
     hub.with(|_, links| {
         let ids: Vec<_> = links.ids().collect();
-        for id in ids {
-            links.unbind(id);
-        }
+        ids.into_iter().for_each(|id| end(links, id));
     });
-    let deadline = runtime::monotonic_nanos() + UNBIND_MAX.as_nanos() as u64;
+    let deadline = runtime::monotonic_nanos() + time_max.as_nanos() as u64;
     let has_records = || hub.with(|app, _| app.records_wait());
     while (!hub.is_empty() || has_records()) && runtime::monotonic_nanos() < deadline {
         R::sleep(link::limits::TICK).await;
     }
+}
+
+/// Ends every session in order, for as long as that may take.
+async fn end<R: Runtime>(hub: &Hub<R, ShardApp>) {
+    let finish_max = hub.with(|app, _| app.plan.customer_timers.finish);
+    end_links(hub, Links::end, finish_max).await;
+    end_links(hub, Links::unbind, UNBIND_MAX).await;
     hub.with(|app, links| {
         app.give_up_records();
         app.options.report.store(Arc::new(app.report(links)));

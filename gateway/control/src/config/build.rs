@@ -86,6 +86,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
             response: session.response_timeout,
             enquire_link: session.enquire_link,
             inactivity: session.inactivity,
+            finish: session.finish_timeout,
             unbind: UNBIND_TIMEOUT,
         },
         pdu_size_max: session.pdu_size_max,
@@ -315,6 +316,7 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
             response: vendor.response_timeout,
             enquire_link: vendor.enquire_link,
             inactivity: Duration::ZERO, // silence of a vendor is found by enquire_link
+            finish: vendor.response_timeout,
             unbind: UNBIND_TIMEOUT,
         },
         dialect: vendor.dialect,

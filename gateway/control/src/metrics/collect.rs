@@ -290,6 +290,8 @@ impl Totals {
             unknown_commands,
             late_responses,
             expired,
+            overdue_ends,
+            pipelined_binds,
             outbox_full,
             panics,
         } = links;
@@ -302,12 +304,14 @@ impl Totals {
         self.count(&n::WRITES, &[], *writes);
         self.count(&n::BYTES_SENT, &[], *octets_out);
         self.count(&n::WRITES_BLOCKED, &[], *blocked);
+        self.count(&n::BINDS_PIPELINED, &[], *pipelined_binds);
         self.count(&n::LINK_ERRORS, &["framing"], *framing_errors);
         self.count(&n::LINK_ERRORS, &["undecodable"], *undecodable);
         self.count(&n::LINK_ERRORS, &["illegal_request"], *illegal_requests);
         self.count(&n::LINK_ERRORS, &["unknown_command"], *unknown_commands);
         self.count(&n::LINK_ERRORS, &["late_response"], *late_responses);
         self.count(&n::LINK_ERRORS, &["response_expired"], *expired);
+        self.count(&n::LINK_ERRORS, &["overdue_end"], *overdue_ends);
         self.count(&n::LINK_ERRORS, &["outbox_full"], *outbox_full);
         self.count(&n::LINK_ERRORS, &["panic"], *panics);
     }

@@ -150,6 +150,8 @@ mod tests {
             unknown_commands: 1,
             late_responses: 1,
             expired: 1,
+            overdue_ends: 1,
+            pipelined_binds: 1,
             outbox_full: 1,
             panics: 1,
         };

@@ -81,6 +81,7 @@ metrics! {
     WRITES "writes" Counter [] "Sends to the kernel.";
     BYTES_SENT "sent_bytes" Counter [] "Bytes sent.";
     WRITES_BLOCKED "writes_blocked" Counter [] "Sends that the kernel could not take whole: the peer is slow.";
+    BINDS_PIPELINED "binds_pipelined" Counter [] "Binds behind which the customer said more before their answer: it waited for that.";
     LINK_ERRORS "link_errors" Counter ["kind"] "What peers did wrong, or too late, by kind.";
 
     SUBMITS "submits" Counter [] "submit_sm and data_sm from customers.";
