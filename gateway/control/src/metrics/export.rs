@@ -29,7 +29,7 @@ const BUCKET_BOUNDS: [f64; 16] = [
     1.0,
     2.5,
     10.0,
-    f64::MAX,
+    f64::INFINITY,
 ];
 
 /// The figures of one moment as text.
@@ -386,6 +386,7 @@ mod tests {
             "smppgw_vendor_round_trip_seconds_count{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.001\",vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.0005\",vendor=\"west\"} 0",
+            "smppgw_vendor_round_trip_seconds_bucket{le=\"+Inf\",vendor=\"west\"} 2",
             "smppgw_refusals_total{reason=\"no_route\"} 18",
             "smppgw_shard_busy_seconds_total{shard=\"1\"} 1.5",
             "smppgw_shard_heartbeat_age_seconds{shard=\"0\"} 2",
