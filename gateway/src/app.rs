@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use control::auth::{AuthOptions, Authenticator};
 use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
+use control::descriptors::DescriptorNeed;
 use control::names::NamesThread;
 use control::slots::{SlotsOptions, SlotsThread};
 use control::source::Loaded;
@@ -42,6 +43,12 @@ pub(crate) fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
 /// The most memory that a configuration lets a node take on this machine.
 pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<MemoryBound> {
     Ok(control::memory::bound_of(built, config.session.links_max, placements(config)?.len() as u64))
+}
+
+/// The file descriptors that a configuration wants on this machine.
+pub(crate) fn descriptors(config: &Config, built: &Built) -> DescriptorNeed {
+    let shards = placements(config).map_or(1, |places| places.len());
+    control::descriptors::needed(config, built, shards as u64)
 }
 
 /// All that runs beside the main thread.
@@ -94,6 +101,8 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let placements = placements(&config)?;
     let memory = control::memory::bound_of(&built, config.session.links_max, placements.len() as u64);
     tracing::info!("{memory}");
+    let need = control::descriptors::needed(&config, &built, placements.len() as u64);
+    control::descriptors::prepare(&need);
     let prepared = prepare(&config, &built, placements.len())?;
     let Prepared { store, spool, rates, records, messages, reports, ports, .. } = prepared;
     let shards = start_shards::<R>(prepared.parts, &placements)?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::glommio::net::{TcpListener, TcpStream};
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::{Listener, Stream, socket};
+use crate::{Listener, Stream, descriptors, socket};
 
 /// A TCP connection on the glommio back end.
 pub struct GlommioStream {
@@ -177,6 +177,7 @@ impl Listener for GlommioListener {
         loop {
             // Bound in the same step: what is accepted has no destructor of its own.
             let stream = self.listener.shared_accept().await?.bind_to_executor();
+            descriptors::may_accept(stream.as_raw_fd())?;
             // One that the peer has reset already is no reason to stop.
             if let Ok(stream) = GlommioStream::new(stream) {
                 let peer = stream.peer_address();

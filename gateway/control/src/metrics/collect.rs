@@ -81,6 +81,9 @@ impl Sources {
     pub fn collect(&self, now_ns: u64, is_draining: bool) -> Totals {
         let mut totals = Totals::default();
         totals.put(&n::BUILD_INFO, &[self.version, &self.node], 1.0);
+        for (kind, count) in [("open", runtime::open_descriptors()), ("limit", runtime::descriptor_limit())] {
+            totals.put(&n::DESCRIPTORS, &[kind], count.map_or(f64::NAN, |count| count as f64));
+        }
         totals.put(&n::IO_BACKEND, &[self.backend], 1.0);
         totals.put(&n::START_TIME, &[], self.started_at as f64);
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
@@ -192,6 +195,7 @@ impl Totals {
             vendors_links,
             bind_refusals,
             greetings_failed,
+            accepts_failed,
             handed_over,
             links,
             relay,
@@ -213,6 +217,7 @@ impl Totals {
         self.put(&n::SHARD_BUSY, &[shard], *busy_ns as f64 / 1e9);
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
         self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
+        self.count(&n::ACCEPTS_FAILED, &[], *accepts_failed);
         self.count(&n::HANDED_OVER, &[], *handed_over);
         for (refusal, count) in BindRefusal::ALL.iter().zip(bind_refusals) {
             self.count(&n::BINDS_REFUSED, &[refusal.label()], *count);

@@ -127,6 +127,7 @@ mod tests {
             bind_refusals: [1; 7],
             swaps: round_trip,
             greetings_failed: 1,
+            accepts_failed: 1,
             handed_over: 1,
             backlog: 1,
             busy_ns: 1_500_000_000,
