@@ -78,7 +78,7 @@ pub(crate) fn session(data: &[u8]) {
     let (mut last_sequence, mut sent, mut ended) = (1u32, 0u32, 0u32);
     while let Some(([operation, argument], after)) = rest.split_first_chunk::<2>() {
         rest = after;
-        match operation % 9 {
+        match operation % 11 {
             0 => {
                 let (bytes, after) = rest.split_at(usize::from(*argument).min(rest.len()));
                 rest = after;
@@ -106,6 +106,8 @@ pub(crate) fn session(data: &[u8]) {
                     [usize::from(argument % 3)];
                 let _ = session.bind(now, kind, &smpp::Bind { system_id: b"gw", ..smpp::Bind::default() });
             }
+            8 => session.end(now),
+            9 => ended += session.take_back().len() as u32,
             _ => {
                 session.handle_timeout(now);
                 while session.expired(now).is_some() {

@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use control::auth::{AuthOptions, Authenticator};
 use control::cdr::{self, Names, RecordsThread};
 use control::config::{Built, Config};
+use control::descriptors::DescriptorNeed;
 use control::names::NamesThread;
 use control::slots::{SlotsOptions, SlotsThread};
 use control::source::Loaded;
@@ -42,6 +43,12 @@ pub(crate) fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
 /// The most memory that a configuration lets a node take on this machine.
 pub(crate) fn memory_bound(config: &Config, built: &Built) -> anyhow::Result<MemoryBound> {
     Ok(control::memory::bound_of(built, config.session.links_max, placements(config)?.len() as u64))
+}
+
+/// The file descriptors that a configuration wants on this machine.
+pub(crate) fn descriptors(config: &Config, built: &Built) -> DescriptorNeed {
+    let shards = placements(config).map_or(1, |places| places.len());
+    control::descriptors::needed(config, built, shards as u64)
 }
 
 /// All that runs beside the main thread.
@@ -94,6 +101,8 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
     let placements = placements(&config)?;
     let memory = control::memory::bound_of(&built, config.session.links_max, placements.len() as u64);
     tracing::info!("{memory}");
+    let need = control::descriptors::needed(&config, &built, placements.len() as u64);
+    control::descriptors::prepare(&need);
     let prepared = prepare(&config, &built, placements.len())?;
     let Prepared { store, spool, rates, records, messages, reports, ports, .. } = prepared;
     let shards = start_shards::<R>(prepared.parts, &placements)?;
@@ -320,21 +329,32 @@ fn wait_for_port(port: &Port) -> anyhow::Result<SocketAddr> {
     taken.with_context(|| format!("SMPP port {}", port.asked))
 }
 
-/// Where the shards run: the cores named, or all that we may use, less one for control where there are more
+/// Where the shards run: the cores named, or as many as we may use at once, less one for control where there are more
 /// than two.
 fn placements(config: &Config) -> anyhow::Result<Vec<Placement>> {
-    let allowed = runtime::allowed_cores();
+    let cores = runtime::allowed_cores();
+    // Of a container with a CPU quota this is the quota, rounded down.
+    let processors = std::thread::available_parallelism().map_or(cores.len(), usize::from);
+    placements_on(config, &cores, processors)
+}
+
+/// [`placements`] where these cores may be used, and so much time of processors. Where the time is less than the cores have,
+/// shards are not pinned: the kernel takes time away from all cores alike, and other containers pin theirs to the first ones.
+fn placements_on(config: &Config, allowed: &[usize], processors: usize) -> anyhow::Result<Vec<Placement>> {
     let named = &config.runtime.cores;
     if let Some(core) = named.iter().find(|core| !allowed.contains(core)) {
         bail!("runtime.cores names core {core}, but this process may only use {allowed:?}");
     }
-    let spare = if allowed.len() > 2 { allowed.len() - 1 } else { allowed.len() };
+    let has_quota = processors < allowed.len();
+    let usable = processors.clamp(1, allowed.len());
+    let spare = if usable > 2 { usable - 1 } else { usable };
     let shards = match (config.runtime.shards as usize, named.len()) {
         (0, 0) => spare,
         (0, named) => named,
         (wanted, _) => wanted,
     };
-    let place = |index: usize| match named.get(index).or(allowed.get(index)) {
+    let free: &[usize] = if has_quota { &[] } else { allowed };
+    let place = |index: usize| match named.get(index).or(free.get(index)) {
         Some(core) => Placement::Core(*core),
         None => Placement::Floating,
     };
@@ -384,4 +404,38 @@ fn end_shards(control: ControlThread, shards: Vec<ShardThread>) -> anyhow::Resul
         shard.join().context("a shard ended badly")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(runtime: &str) -> Config {
+        let text = format!("[runtime]\n{runtime}\n");
+        control::config::parse(Path::new("gateway.toml"), &text, &[]).expect("no mistake")
+    }
+
+    #[test]
+    fn a_quota_decides_the_number_of_shards() {
+        let check = |runtime: &str, cores: usize, processors: usize, expected: &[Option<usize>]| {
+            let cores: Vec<usize> = (0..cores).collect();
+            let places = placements_on(&configured(runtime), &cores, processors).expect("allowed");
+            let expected: Vec<Placement> =
+                expected.iter().map(|core| core.map_or(Placement::Floating, Placement::Core)).collect();
+            assert_eq!(places, expected, "{runtime:?}: {processors} of {cores:?}");
+        };
+        check("", 1, 1, &[Some(0)]);
+        check("", 2, 2, &[Some(0), Some(1)]);
+        check("", 4, 4, &[Some(0), Some(1), Some(2)]);
+        check("", 64, 2, &[None, None]);
+        check("", 64, 4, &[None, None, None]);
+        check("shards = 3", 64, 2, &[None, None, None]);
+        check("shards = 3", 2, 2, &[Some(0), Some(1), None]);
+        check("cores = [5, 7]", 64, 2, &[Some(5), Some(7)]);
+    }
+
+    #[test]
+    fn cores_that_may_not_be_used_are_refused() {
+        assert!(placements_on(&configured("cores = [9]"), &[0, 1], 2).is_err());
+    }
 }

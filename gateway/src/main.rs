@@ -78,6 +78,7 @@ fn check(file: &std::path::Path) -> Result<(), LoadError> {
         println!("version {number} by {author}, from {}", standing.origin.label());
     }
     // The machine that checks need not be the one that runs: cores that are not here are no mistake of the file.
+    println!("descriptors: {}", app::descriptors(&config, &built));
     match app::memory_bound(&config, &built) {
         Ok(bound) => println!("{bound}"),
         Err(error) => println!("memory: not known here: {error}"),

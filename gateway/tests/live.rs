@@ -128,7 +128,15 @@ fn a_customer_who_is_switched_off_is_unbound() {
     assert_eq!(answer.frame().sequence_number(), sequence);
     assert_eq!(one.hear().expect("an end in order").command(), CommandId::UNBIND);
     let again = Client::connect(world.gateway.smpp).bind(BindKind::Transceiver, "one", "secret");
-    assert_eq!(again.status(), CommandStatus::ESME_RINVPASWD);
+    assert_eq!(again.status(), CommandStatus::ESME_RBINDFAIL, "not the password is wrong");
+    let stranger = Client::connect(world.gateway.smpp).bind(BindKind::Transceiver, "one", "guessed");
+    assert_eq!(stranger.status(), CommandStatus::ESME_RINVPASWD, "a stranger learns nothing");
+    let log = world.gateway.log();
+    let refusal = |reason: &str| {
+        let is_it = |line: &&str| line.contains("bind refused") && line.contains(reason);
+        log.lines().find(is_it).is_some_and(|line| line.contains("system_id=one"))
+    };
+    assert!(refusal("reason=\"disabled\"") && refusal("reason=\"wrong_credentials\""), "{log}");
     assert_eq!(two.submit_and_hear("12025550123", "untouched", false).status(), CommandStatus::ESME_ROK);
     world.reload(|base| base.customer("one", "").customer("two", ""));
     let mut one = Client::bound(world.gateway.smpp, BindKind::Transceiver, "one");

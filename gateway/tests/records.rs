@@ -85,7 +85,7 @@ fn as_many_records_as_messages(shards: u32) {
     assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     let result = reconciled(directory.path(), sim, &mut outcome);
     assert!(result.holds(), "{}", result.text());
-    let lines = lines(&directory.path().join("cdr"));
+    let lines = lines(&directory.path().join("state/cdr"));
     let accepted = count(&lines, |line| line["kind"] == "submit" && line["state"] == "acked");
     assert_eq!((submits, accepted), (result.sent, result.sent), "{}", result.text());
     let receipts = count(&lines, |line| line["kind"] == "delivery" && line["outcome"] == "taken");
@@ -263,7 +263,7 @@ fn a_database_that_dies_loses_no_record() {
     assert!(result.holds(), "{}", result.text());
     assert_eq!(counted, format!("{}|{}", result.sent, result.receipts.received));
     assert_eq!(
-        lines(&directory.path().join("cdr")).len() as u64,
+        lines(&directory.path().join("state/cdr")).len() as u64,
         submits + taken,
         "both sinks have the same"
     );

@@ -33,6 +33,10 @@ pub struct Counters {
     pub late_responses: u64,
     /// Requests that expired unanswered.
     pub expired: u64,
+    /// Sessions that ended in order without waiting longer for what was still owed.
+    pub overdue_ends: u64,
+    /// Peers that said more behind their bind before it was answered.
+    pub pipelined_binds: u64,
     /// Requests not sent because [`crate::limits::OUTBOX_MAX`] octets were waiting.
     pub outbox_full: u64,
     /// Panics while a link's bytes were handled.

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::tls::Tls;
 use bytes::BytesMut;
 use runtime::Stream;
-use smpp::session::{Role, Session};
+use smpp::session::{Role, Session, State};
 use smpp::time::Instant;
 use smpp::wire::Deframer;
 use std::io;
@@ -35,8 +35,19 @@ pub(crate) struct Entry<T> {
     pub(crate) closing: Option<CloseReason>,
     /// Since when.
     pub(crate) closing_since: Instant,
+    /// It ends because its session is over: what waits is sent first, for as long as [`limits::CLOSE_MAX`].
+    pub(crate) in_order: bool,
+    /// Why the session ends in order, where it is not for an unbind.
+    pub(crate) ends_for: Option<CloseReason>,
     /// It is to end with RST instead of FIN.
     pub(crate) reset: bool,
+    /// Nothing can be written any more, since when and why. What came before is still read.
+    pub(crate) broken: Option<(Instant, io::ErrorKind)>,
+    /// The peer says nothing more.
+    pub(crate) peer_ended: bool,
+    /// What was read behind a bind that is not answered yet, plain text. At most one read (and one TLS record): nothing
+    /// more is read meanwhile.
+    pub(crate) held: Vec<u8>,
     /// The socket was shut down already.
     pub(crate) shut: bool,
 }
@@ -56,7 +67,12 @@ impl<T: Copy> Entry<T> {
             frozen: false,
             closing: None,
             closing_since: Instant::default(),
+            in_order: false,
+            ends_for: None,
             reset: false,
+            broken: None,
+            peer_ended: false,
+            held: Vec::new(),
             shut: false,
         }
     }
@@ -64,12 +80,44 @@ impl<T: Copy> Entry<T> {
     /// Whether its bytes should be left in the kernel for now.
     pub(crate) fn must_not_read(&self) -> bool {
         let is_customer = self.session.config().role == Role::Smsc;
-        let peer_does_not_read = is_customer && self.session.outbox_len() > limits::OUTBOX_STOP_READING;
-        !self.shut && (self.paused || self.frozen || peer_does_not_read)
+        let peer_does_not_read =
+            is_customer && self.broken.is_none() && self.session.outbox_len() > limits::OUTBOX_STOP_READING;
+        !self.shut && (self.paused || self.frozen || peer_does_not_read || self.waits_for_bind())
+    }
+
+    /// Whether the peer's bind is not answered yet: what it said behind it waits.
+    #[inline]
+    pub(crate) fn waits_for_bind(&self) -> bool {
+        self.session.state() == State::Binding && self.session.config().role == Role::Smsc
+    }
+
+    /// Whether the session is over, so that the link is to end.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.session.state() == State::Unbound && self.closing.is_none()
+    }
+
+    /// Whether something may be said on it.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.closing.is_none() && self.broken.is_none()
+    }
+
+    /// The connection takes nothing any more. What the peer said before it broke is read first.
+    pub(crate) fn broke(&mut self, now: Instant, kind: io::ErrorKind) {
+        self.writing = false;
+        self.broken.get_or_insert((now, kind));
+        if self.peer_ended {
+            self.closing.get_or_insert(CloseReason::Failed(kind));
+        }
+        self.resume.ring();
     }
 
     /// Whether something could be written now; a bind that waits for the handshake could not.
     pub(crate) fn has_to_write(&self) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
         let waits = self.session.outbox_len() > 0;
         match &self.tls {
             None => waits,
@@ -138,7 +186,7 @@ impl<T: Copy> Entry<T> {
 
     /// Tells the peer of a TLS link that nothing more will come, if that can still be told.
     pub(crate) fn say_farewell<S: Stream>(&mut self, stream: &S) {
-        let may_write = !self.shut && !self.reset && !self.frozen && !self.writing;
+        let may_write = !self.shut && !self.reset && !self.frozen && !self.writing && self.broken.is_none();
         if let Some(tls) = &mut self.tls
             && may_write
             && tls.pending().is_empty()

@@ -27,7 +27,7 @@ fn feed_cipher<A: App>(app: &mut A, links: &mut Links<A::Token>, id: LinkId, oct
     plain.clear();
     links.plain = plain;
     match received {
-        Some(Ok(Received { peer_ended: true })) => links.close(id, CloseReason::PeerClosed),
+        Some(Ok(Received { peer_ended: true })) => links.peer_ended(id),
         Some(Ok(_)) => {}
         Some(Err(failure)) => links.close(id, CloseReason::Tls(failure)),
         None => panicked(links, id),
@@ -100,16 +100,19 @@ fn feed_frames<A: App>(
         let Some(event) = links.handle_frame(id, frame) else { return Ok(()) };
         match event {
             Event::Nothing => {}
-            Event::Unbound => {
-                app.on_event(links, id, Event::Unbound);
-                links.close(id, CloseReason::Unbound);
-            }
             Event::BindRefused { status } => {
                 app.on_event(links, id, Event::BindRefused { status });
                 links.close(id, CloseReason::BindRefused);
             }
+            Event::BindRequest { .. } => {
+                app.on_event(links, id, event);
+                if links.hold(id, &octets[cursor..]) {
+                    return Ok(());
+                }
+            }
             event => app.on_event(links, id, event),
         }
+        links.end_if_over(id);
     }
     Ok(())
 }

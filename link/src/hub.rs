@@ -9,7 +9,7 @@ use crate::links::Links;
 use crate::tls::{Tls, TlsClient, TlsFailure};
 use runtime::{Runtime, Stream};
 use smpp::pdu::{Bind, BindKind};
-use smpp::session::{Event, Session, SessionConfig};
+use smpp::session::{DeadlineReason, Event, Session, SessionConfig, State};
 use smpp::time::Instant;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -211,8 +211,13 @@ impl<R: Runtime, A: App> Hub<R, A> {
     async fn keep_reading(self, id: LinkId, stream: Rc<R::Stream>) {
         let mut failure = None;
         loop {
-            while let Some(resume) = self.reason_to_wait(id) {
-                resume.rung().await;
+            self.wait_to_read(id).await;
+            if self.feed_held(id) {
+                R::yield_if_needed().await;
+                continue;
+            }
+            if self.peer_has_ended(id) {
+                break;
             }
             match stream.read(&self.receive_buffer).await {
                 Ok(0) => break,
@@ -221,9 +226,7 @@ impl<R: Runtime, A: App> Hub<R, A> {
                         // The link was paused or frozen while the read was under way; the octets are kept by feeding
                         // them once it goes on.
                         let kept = self.receive_buffer.borrow()[..octets].to_vec();
-                        while let Some(resume) = self.reason_to_wait(id) {
-                            resume.rung().await;
-                        }
+                        self.wait_to_read(id).await;
                         self.feed(id, &kept);
                         continue;
                     }
@@ -241,8 +244,61 @@ impl<R: Runtime, A: App> Hub<R, A> {
                 }
             }
         }
+        if failure.is_none() {
+            self.answer_to_the_end(id, &stream).await;
+        }
         drop(stream);
         self.finish(id, failure.unwrap_or(CloseReason::PeerClosed));
+    }
+
+    async fn wait_to_read(&self, id: LinkId) {
+        while let Some(resume) = self.reason_to_wait(id) {
+            resume.rung().await;
+        }
+    }
+
+    /// Goes on with what was read behind a bind that is answered by now; false where there is nothing.
+    fn feed_held(&self, id: LinkId) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { app, links, .. } = &mut *inner;
+        let Some(entry) = links.entry(id).filter(|entry| !entry.held.is_empty()) else { return false };
+        let held = std::mem::take(&mut entry.held);
+        links.now = clock();
+        feed_plain(app, links, id, &held);
+        true
+    }
+
+    fn peer_has_ended(&self, id: LinkId) -> bool {
+        self.inner.borrow_mut().links.entry(id).is_some_and(|entry| entry.peer_ended)
+    }
+
+    /// The peer says nothing more, but it may still listen: what was said is written, and one that unbound gets the
+    /// answers that it is owed.
+    async fn answer_to_the_end(&self, id: LinkId, stream: &Rc<R::Stream>) {
+        let resume = {
+            let mut inner = self.inner.borrow_mut();
+            let Inner { links, .. } = &mut *inner;
+            links.now = clock();
+            links.peer_ended(id);
+            let Some(entry) = links.entry(id) else { return };
+            let resume = entry.resume.clone();
+            links.end_if_over(id);
+            if write_out(links, id, &**stream) {
+                R::spawn(self.clone().write_slowly(id, stream.clone()));
+            }
+            resume
+        };
+        while self.ends_in_order(id) {
+            resume.rung().await;
+        }
+    }
+
+    /// Whether there is still something to say, or to wait for, before an end in order.
+    fn ends_in_order(&self, id: LinkId) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let entry = inner.links.entry(id);
+        entry
+            .is_some_and(|entry| !entry.shut && (entry.in_order || entry.session.state() == State::Finishing))
     }
 
     fn reason_to_wait(&self, id: LinkId) -> Option<Rc<Bell>> {
@@ -281,10 +337,12 @@ impl<R: Runtime, A: App> Hub<R, A> {
         links.counters.illegal_requests += counters.illegal_requests;
         links.counters.unknown_commands += counters.unknown_commands;
         links.counters.late_responses += counters.late_responses;
+        links.counters.overdue_ends += counters.overdue_ends;
         let in_handshake = entry.tls.as_ref().is_some_and(|tls| !tls.is_established());
         let reason = if in_handshake { CloseReason::Tls(TlsFailure::Interrupted) } else { reason };
-        let mut closed =
-            Closed { reason: entry.closing.unwrap_or(reason), written: Vec::new(), unsent: Vec::new() };
+        let broken = entry.broken.map(|(_, kind)| CloseReason::Failed(kind));
+        let reason = entry.closing.or(broken).unwrap_or(reason);
+        let mut closed = Closed { reason, written: Vec::new(), unsent: Vec::new() };
         for request in entry.session.abandon() {
             let list = if request.written { &mut closed.written } else { &mut closed.unsent };
             list.push(request.token);
@@ -342,8 +400,11 @@ impl<R: Runtime, A: App> Hub<R, A> {
                     links.counters.octets_out += octets as u64;
                 }
                 Err(error) => {
-                    entry.writing = false;
-                    links.close(id, CloseReason::Failed(error.kind()));
+                    let now = links.now;
+                    if let Some(entry) = links.entry(id) {
+                        entry.broke(now, error.kind());
+                    }
+                    links.touch(id);
                     return;
                 }
             }
@@ -417,6 +478,7 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
     let mut pool = std::mem::take(&mut links.pool);
     let mut counters = links.counters;
     let mut needs_writer = false;
+    let now = links.now;
     if let Some(entry) = links.entry(id) {
         entry.touched = false;
         let was_stopped = entry.must_not_read();
@@ -427,22 +489,21 @@ fn write_out<T: Copy, S: Stream>(links: &mut Links<T>, id: LinkId, stream: &S) -
             match entry.write(stream, &mut counters) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    entry.closing.get_or_insert(CloseReason::Failed(error.kind()));
-                }
+                Err(error) => entry.broke(now, error.kind()),
             }
         }
         if was_stopped && !entry.must_not_read() {
             entry.resume.ring();
         }
+        let may_wait = entry.closing.is_none() || entry.in_order;
         if !entry.has_to_write() {
             entry.give_back(&mut pool);
-        } else if entry.closing.is_none() && !entry.frozen && !entry.writing && !entry.shut {
+        } else if may_wait && !entry.frozen && !entry.writing && !entry.shut {
             counters.blocked += 1;
             entry.writing = true;
             needs_writer = true;
         }
-        let waits_for_writer = entry.writing && entry.closing == Some(CloseReason::Unbound);
+        let waits_for_writer = entry.writing && entry.in_order;
         if entry.closing.is_some() && !waits_for_writer {
             entry.say_farewell(stream);
             shut_down(entry, stream);
@@ -470,22 +531,38 @@ fn check_timers<A: App>(app: &mut A, links: &mut Links<A::Token>, id: LinkId) {
     if entry.closing.is_some() {
         // A peer that takes nothing must not keep an ending link for ever.
         if now.saturating_since(entry.closing_since) >= limits::CLOSE_MAX {
-            entry.writing = false;
+            (entry.writing, entry.in_order) = (false, false);
             links.touch(id);
         }
         return;
+    }
+    if let Some((since, kind)) = entry.broken
+        && now.saturating_since(since) >= limits::CLOSE_MAX
+    {
+        return links.close(id, CloseReason::Failed(kind));
     }
     let ended = entry.session.handle_timeout(now);
     if entry.has_to_write() {
         links.touch(id);
     }
-    if let Some(reason) = ended {
-        links.close(id, CloseReason::TimedOut(reason));
+    match ended {
+        Some(DeadlineReason::Inactivity) => {
+            if let Some(entry) = links.entry(id) {
+                entry.ends_for = Some(CloseReason::TimedOut(DeadlineReason::Inactivity));
+            }
+            app.on_event(links, id, Event::Ending);
+        }
+        Some(reason) => {
+            let ends_for = links.entry(id).and_then(|entry| entry.ends_for);
+            links.close(id, ends_for.unwrap_or(CloseReason::TimedOut(reason)));
+        }
+        None => {}
     }
     while let Some((token, sequence)) = links.entry(id).and_then(|entry| entry.session.expired(now)) {
         links.counters.expired += 1;
         app.on_event(links, id, Event::Expired { token, sequence });
     }
+    links.end_if_over(id);
 }
 
 /// Runs what must not fail half-way. A panic outside one link's bytes leaves shared state in doubt: customers
@@ -555,5 +632,54 @@ mod tests {
         assert_eq!(links.outbox_len(id), 0);
         let mut rung = pin!(resume.rung());
         assert!(rung.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready(), "the reader goes on");
+    }
+
+    /// A connection whose kernel takes a little at a time.
+    struct Stingy;
+
+    impl Stream for Stingy {
+        async fn read(&self, _: &RefCell<Vec<u8>>) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len().min(10))
+        }
+
+        async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+            self.try_write(bytes)
+        }
+
+        fn shutdown(&self) {}
+
+        fn reset(&self) {}
+
+        fn peer_address(&self) -> SocketAddr {
+            Greedy.peer_address()
+        }
+
+        fn into_fd(self) -> io::Result<OwnedFd> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// What does not fit into the kernel at once was dropped, and with it the last answers.
+    #[test]
+    fn an_end_in_order_is_written_to_its_last_octet() {
+        let mut links: Links<u32> = Links::new(1, Rc::default());
+        let session = Session::new(SessionConfig::customer_side(1, 1), links.now);
+        let id = links.open(session, Stingy.peer_address(), None).unwrap();
+        let entry = links.entry(id).unwrap();
+        entry.session.nack(CommandStatus::ESME_RINVCMDID);
+        entry.session.abandon();
+        links.end_if_over(id);
+        assert!(write_out(&mut links, id, &Stingy), "the slow writer is needed");
+        assert!(!links.entry(id).unwrap().shut, "and not cut off");
+        let mut chunk = Vec::new();
+        links.entry(id).unwrap().copy_next(&mut chunk);
+        links.entry(id).unwrap().took(chunk.len());
+        links.entry(id).unwrap().writing = false;
+        assert!(!write_out(&mut links, id, &Stingy));
+        assert!(links.entry(id).unwrap().shut, "nothing is left to say");
     }
 }

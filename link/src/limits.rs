@@ -20,7 +20,8 @@ pub const OUTBOX_STOP_READING: usize = 512 * 1024;
 /// off, for an answer that is not sent is never sent.
 pub const OUTBOX_ANSWERS: usize = 512 * 1024;
 
-/// Time that a slow peer has to take what is left to say on a link that ends in order.
+/// Time that a slow peer has to take what is left to say on a link that ends in order, and in which what a peer said
+/// before its connection broke is read.
 pub const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// Send buffers kept for lending, one a link that was busy at the same time; each at most

@@ -102,24 +102,46 @@ impl<T: Copy> Links<T> {
 
     /// SMSC role: accepts a bind, naming ourselves.
     pub fn accept_bind(&mut self, id: LinkId, sequence: u32, system_id: &[u8]) -> Result<(), SendError> {
-        self.say(id, 0, |session, _| session.accept_bind(sequence, system_id))
+        let said = self.say(id, 0, |session, _| session.accept_bind(sequence, system_id));
+        self.bind_answered(id);
+        said
     }
 
     /// SMSC role: refuses a bind. The link stays open; close it when it should not try again.
     pub fn refuse_bind(&mut self, id: LinkId, sequence: u32, status: CommandStatus) -> Result<(), SendError> {
-        self.say(id, 0, |session, _| session.refuse_bind(sequence, status))
+        let said = self.say(id, 0, |session, _| session.refuse_bind(sequence, status));
+        self.bind_answered(id);
+        said
+    }
+    /// Ends the session in order: it takes no request any more, what is open on it is answered or awaited for as long as
+    /// its timers say, then it is unbound. A link that is not bound is closed.
+    pub fn end(&mut self, id: LinkId) {
+        self.end_by(id, Session::end);
     }
 
-    /// Ends the session in order: unbind, its answer, close. A link that never was bound closes at once.
+    /// Asks the peer to unbind at once, whatever is open; closes a link that is not bound.
     pub fn unbind(&mut self, id: LinkId) {
+        self.end_by(id, Session::unbind);
+    }
+
+    fn end_by(&mut self, id: LinkId, end: impl FnOnce(&mut Session<T>, Instant)) {
         let now = self.now;
         let Some(entry) = self.entry(id) else { return };
-        if entry.session.state().is_bound() {
-            entry.session.unbind(now);
+        let state = entry.session.state();
+        if state.is_bound() || state.is_ending() {
+            end(&mut entry.session, now);
             self.touch(id);
-        } else if entry.session.state() != State::Unbinding {
+        } else {
             self.close(id, CloseReason::Local);
         }
+    }
+
+    /// Takes back, from a session that ends, the requests of which no octet has left, in the order of sending.
+    pub fn take_back(&mut self, id: LinkId) -> Vec<T> {
+        let Some(entry) = self.entry(id) else { return Vec::new() };
+        let taken_back = entry.session.take_back();
+        self.end_if_over(id);
+        taken_back
     }
 
     /// Ends the link after one attempt to send what waits, none while the peer is too slow already. The first
@@ -219,7 +241,7 @@ impl<T: Copy> Links<T> {
 
     /// Whether the link stands and is not being closed.
     pub fn is_open(&self, id: LinkId) -> bool {
-        self.peek(id).is_some_and(|entry| entry.closing.is_none())
+        self.peek(id).is_some_and(Entry::is_open)
     }
 
     /// All links that stand, in a fixed order.
@@ -317,6 +339,41 @@ impl<T: Copy> Links<T> {
         Some(event)
     }
 
+    /// Keeps what came behind a bind until that is answered; false where it need not wait.
+    pub(crate) fn hold(&mut self, id: LinkId, octets: &[u8]) -> bool {
+        let Some(entry) = self.entry(id).filter(|entry| entry.waits_for_bind()) else { return false };
+        entry.held.extend_from_slice(octets);
+        self.counters.pipelined_binds += u64::from(!octets.is_empty());
+        true
+    }
+
+    /// The reader goes on with what was held.
+    fn bind_answered(&mut self, id: LinkId) {
+        if let Some(entry) = self.entry(id) {
+            entry.resume.ring();
+        }
+    }
+
+    /// What was said is all that the peer will say. It is read to its end before the link is.
+    pub(crate) fn peer_ended(&mut self, id: LinkId) {
+        if let Some(entry) = self.entry(id) {
+            entry.peer_ended = true;
+            entry.session.hears_nothing_more();
+        }
+    }
+
+    /// Ends a link whose session is over, once all that waits is sent.
+    #[inline]
+    pub(crate) fn end_if_over(&mut self, id: LinkId) {
+        if let Some(entry) = self.entry(id)
+            && entry.is_over()
+        {
+            entry.in_order = true;
+            let reason = entry.ends_for.unwrap_or(CloseReason::Unbound);
+            self.close(id, reason);
+        }
+    }
+
     /// Has the link written, and ended if it is to end, when this turn is over.
     pub(crate) fn touch(&mut self, id: LinkId) {
         let Some(entry) = self.entry(id) else { return };
@@ -345,7 +402,7 @@ impl<T: Copy> Links<T> {
         let now = self.now;
         let Some(slot) = self.slots.get_mut(id.index as usize) else { return Err(SendError::Closed) };
         let entry = match &mut slot.entry {
-            Some(entry) if slot.generation == id.generation && entry.closing.is_none() => entry,
+            Some(entry) if slot.generation == id.generation && entry.is_open() => entry,
             _ => return Err(SendError::Closed),
         };
         let room = limits::OUTBOX_MAX + if size == ANSWER { limits::OUTBOX_ANSWERS } else { 0 };
@@ -359,6 +416,9 @@ impl<T: Copy> Links<T> {
             entry.touched = true;
             self.touched.push(id);
             self.flush.ring();
+        }
+        if entry.is_over() {
+            self.end_if_over(id);
         }
         Ok(said)
     }

@@ -240,6 +240,39 @@ fn more_than_fits_at_once_arrives_whole() {
     both_backends!(large_messages);
 }
 
+/// A server whose certificate signs itself, marked as an authority's, as `openssl req -x509` makes them; and that
+/// certificate.
+fn signs_itself(last_year: i32) -> (TlsServer, TlsTrust) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["smsc.example".into()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(last_year, 12, 31);
+    let certificate = params.self_signed(&key).expect("signs").pem();
+    let server = TlsServer::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes());
+    (server.expect("usable"), TlsTrust::from_pem(certificate.as_bytes()).expect("a certificate"))
+}
+
+fn own_certificate<R: Runtime>() {
+    let (server, trust) = signs_itself(2100);
+    let client = |trust: &TlsTrust, name: &str| TlsClient::new(trust, name).expect("a name");
+    let story = Story { client: client(&trust, "smsc.example"), server, total: 1, size: 1, window: 1 };
+    let outcome = tell::<R>(story);
+    assert_eq!((outcome.esme.answered, outcome.smsc.submits), (1, 1));
+    let (server, trust) = signs_itself(2100);
+    refused::<R>(client(&trust, "other.example"), server, TlsFailure::WrongName);
+    let (server, trust) = signs_itself(2001);
+    refused::<R>(client(&trust, "smsc.example"), server, TlsFailure::CertificateExpired);
+    let (server, _) = signs_itself(2100);
+    let (_, of_another) = signs_itself(2100);
+    refused::<R>(client(&of_another, "smsc.example"), server, TlsFailure::AuthorityAsServer);
+}
+
+#[test]
+fn trusts_a_certificate_that_signs_itself_only_when_it_is_named() {
+    both_backends!(own_certificate);
+}
+
 fn refused<R: Runtime>(client: TlsClient, server: TlsServer, expected: TlsFailure) {
     let outcome = tell::<R>(Story { client, server, total: 1, size: 1, window: 1 });
     let closed = outcome.esme.closed.expect("closed");

@@ -26,6 +26,7 @@
 
 mod budget;
 mod cores;
+mod descriptors;
 pub mod glommio;
 mod mailbox;
 mod panics;
@@ -45,6 +46,10 @@ use std::time::Duration;
 
 pub use budget::Budget;
 pub use cores::{allowed_cores, pin_this_thread};
+pub use descriptors::{
+    DescriptorLimit, descriptor_limit, is_out_of_descriptors, open_descriptors, raise_descriptor_limit,
+    reserve_descriptors_from,
+};
 pub use mailbox::{Closed, Full, Receiver, Sender, mailbox};
 pub use panics::panics;
 pub use select::{Backend, BackendChoice, Selected, UnknownBackend, select};
@@ -135,7 +140,8 @@ pub trait Listener: 'static {
     /// The connections it yields.
     type Stream;
 
-    /// Waits for a connection. To end a pending accept call [`close`](Listener::close) and await the error; dropping
+    /// Waits for a connection. One whose descriptor is of the reserve ([`reserve_descriptors_from`]) is closed, and an error
+    /// as if the kernel had none left: see [`is_out_of_descriptors`]. To end a pending accept call [`close`](Listener::close) and await the error; dropping
     /// the future may lose a connection that arrived at that moment.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>>;
 

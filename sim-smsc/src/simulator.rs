@@ -366,6 +366,7 @@ fn session_config(behaviour: &Behaviour) -> SessionConfig {
         enquire_link: behaviour.session.enquire_every,
         inactivity: behaviour.session.inactivity,
         unbind: LEAVE_TIMEOUT,
+        ..Timers::default()
     };
     config
 }

@@ -18,6 +18,7 @@ enum Saw {
     BindRefused(CommandStatus),
     Request { command: CommandId, sequence: u32, over_window: bool },
     Response { token: u32, status: CommandStatus },
+    Ending,
     Unbound,
 }
 
@@ -46,6 +47,7 @@ impl Side {
                     over_window,
                 },
                 Event::Response { token, status, .. } => Saw::Response { token, status },
+                Event::Ending => Saw::Ending,
                 Event::Unbound => Saw::Unbound,
                 Event::Nothing
                 | Event::Notice { .. }
@@ -262,18 +264,31 @@ fn silence_is_asked_about_and_then_ends_the_session() {
 }
 
 #[test]
-fn inactivity_ends_a_session_that_only_pings() {
+fn a_peer_that_only_pings_is_alive() {
     let timers = Timers { inactivity: 100 * SECOND, ..Timers::default() };
     let mut pair = Pair::new(timers);
     pair.bind(BindKind::Receiver);
-    let mut ended = None;
     for _ in 0..30 {
         pair.pass(5 * SECOND);
         pair.esme.session.handle_timeout(pair.now);
-        ended = ended.or(pair.smsc.session.handle_timeout(pair.now));
+        assert_eq!(pair.smsc.session.handle_timeout(pair.now), None);
         pair.carry();
     }
-    assert_eq!(ended, Some(DeadlineReason::Inactivity));
+    assert_eq!((pair.esme.session.state(), pair.smsc.saw.len()), (State::BoundReceiver, 0));
+}
+
+#[test]
+fn inactivity_unbinds_before_the_end() {
+    let timers = Timers { inactivity: 100 * SECOND, enquire_link: Duration::ZERO, ..Timers::default() };
+    let mut pair = Pair::new(timers);
+    pair.bind(BindKind::Transceiver);
+    pair.pass(99 * SECOND);
+    assert_eq!(pair.smsc.session.handle_timeout(pair.now), None);
+    pair.pass(SECOND);
+    assert_eq!(pair.smsc.session.handle_timeout(pair.now), Some(DeadlineReason::Inactivity));
+    assert_eq!(pair.smsc.session.state(), State::Unbinding);
+    pair.carry();
+    assert_eq!((&pair.esme.saw[..], &pair.smsc.saw[..]), (&[Saw::Unbound][..], &[Saw::Unbound][..]));
 }
 
 #[test]
@@ -290,14 +305,167 @@ fn unbind_lets_answers_come_in_and_ends_both() {
 }
 
 #[test]
-fn what_crosses_our_unbind_is_asked_for_again() {
+fn what_crosses_our_unbind_is_answered() {
     let mut pair = Pair::bound(BindKind::Transceiver);
-    pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 3).expect("window");
+    let number = pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 3).expect("window");
     pair.esme.session.unbind(pair.now);
     carry_one_way(pair.now, pair.chunk, &mut pair.smsc, &mut pair.esme);
+    carry_one_way(pair.now, pair.chunk, &mut pair.esme, &mut pair.smsc);
+    assert_eq!(pair.smsc.saw, [Saw::Ending], "the SMSC waits for the answer to its request");
+    let resp = Pdu::DeliverSmResp(Default::default());
+    pair.esme.session.respond(number, CommandStatus::ESME_ROK, &resp).expect("legal");
     pair.carry();
-    let again = Saw::Response { token: 3, status: CommandStatus::ESME_RX_T_APPN };
-    assert!(pair.smsc.saw.contains(&again), "{:?}", pair.smsc.saw);
+    let answered = Saw::Response { token: 3, status: CommandStatus::ESME_ROK };
+    assert_eq!(pair.smsc.saw, [Saw::Ending, answered]);
+    assert_eq!((pair.esme.session.state(), pair.smsc.session.state()), (State::Unbound, State::Unbound));
+    assert_eq!(pair.esme.saw.last(), Some(&Saw::Unbound));
+}
+
+/// An SMSC that unbinds owes answers: they may stand before its unbind, behind it, or both, in one segment or many.
+#[test]
+fn answers_around_the_peers_unbind_count() {
+    for before in 0..=4 {
+        let mut pair = Pair::bound(BindKind::Transceiver);
+        pair.chunk = before + 1;
+        let numbers: Vec<u32> = (0..4).map(|token| pair.submit(token).expect("window of 4")).collect();
+        pair.carry();
+        let (first, second) = numbers.split_at(before);
+        first.iter().for_each(|number| pair.answer(*number, CommandStatus::ESME_ROK));
+        pair.smsc.session.unbind(pair.now);
+        second.iter().for_each(|number| pair.answer(*number, CommandStatus::ESME_ROK));
+        pair.carry();
+        let answered = pair.esme.saw.iter().filter(|saw| matches!(saw, Saw::Response { .. })).count();
+        assert_eq!((answered, pair.esme.session.in_flight()), (4, 0), "{before} before the unbind");
+        let states = (pair.esme.session.state(), pair.smsc.session.state());
+        assert_eq!(states, (State::Unbound, State::Unbound));
+        assert_eq!(pair.esme.session.counters().overdue_ends, 0);
+    }
+}
+
+#[test]
+fn the_peers_unbind_is_answered_after_its_requests() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    let number = pair.submit(1).expect("window");
+    pair.esme.session.unbind(pair.now);
+    pair.carry();
+    assert_eq!(pair.smsc.saw.last(), Some(&Saw::Ending));
+    assert_eq!(pair.smsc.session.state(), State::Finishing);
+    let deliver = Pdu::DeliverSm(Default::default());
+    assert_eq!(pair.smsc.session.request(pair.now, &deliver, 9), Err(SendError::Illegal), "nothing new");
+    pair.pass(4 * SECOND);
+    assert_eq!(pair.smsc.session.handle_timeout(pair.now), None);
+    pair.answer(number, CommandStatus::ESME_ROK);
+    pair.carry();
+    let answered = Saw::Response { token: 1, status: CommandStatus::ESME_ROK };
+    assert_eq!(pair.esme.saw, [answered, Saw::Unbound], "the answer comes first");
+    assert_eq!(pair.smsc.session.state(), State::Unbound);
+}
+
+#[test]
+fn the_peers_unbind_is_answered_in_time_whatever_is_owed() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    pair.submit(1).expect("window");
+    pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 3).expect("window");
+    pair.esme.session.unbind(pair.now);
+    pair.carry();
+    pair.pass(5 * SECOND);
+    assert_eq!(pair.smsc.session.handle_timeout(pair.now), None);
+    let smsc = &pair.smsc.session;
+    assert_eq!((smsc.state(), smsc.counters().overdue_ends), (State::Unbound, 1));
+    pair.carry();
+    assert_eq!(pair.esme.saw.last(), Some(&Saw::Ending), "it still owes us the answer to the delivery");
+    assert_eq!(pair.smsc.session.abandon().len(), 1);
+}
+
+#[test]
+fn our_end_waits_for_answers_then_unbinds() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    let number = pair.submit(1).expect("window");
+    pair.carry();
+    pair.esme.session.end(pair.now);
+    assert_eq!((pair.esme.session.state(), pair.esme.session.outbox_len()), (State::Leaving, 0));
+    assert_eq!(pair.submit(2), Err(SendError::Illegal));
+    pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 3).expect("window");
+    pair.carry();
+    assert!(
+        matches!(pair.esme.saw[..], [Saw::Request { .. }]),
+        "the peer does not know: {:?}",
+        pair.esme.saw
+    );
+    pair.answer(number, CommandStatus::ESME_ROK);
+    pair.carry();
+    assert_eq!(pair.esme.session.state(), State::Leaving, "we owe an answer");
+    let resp = Pdu::DeliverSmResp(Default::default());
+    pair.esme.session.respond(1, CommandStatus::ESME_ROK, &resp).expect("legal");
+    assert_eq!(pair.esme.session.state(), State::Unbinding);
+    pair.carry();
+    assert_eq!((pair.esme.session.state(), pair.smsc.session.state()), (State::Unbound, State::Unbound));
+}
+
+#[test]
+fn our_end_does_not_wait_for_ever() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    pair.submit(1).expect("window");
+    pair.carry();
+    pair.esme.session.end(pair.now);
+    pair.pass(5 * SECOND);
+    assert_eq!(pair.esme.session.handle_timeout(pair.now), None);
+    assert_eq!(pair.esme.session.state(), State::Unbinding);
+    assert_eq!(pair.esme.session.counters().overdue_ends, 1);
+}
+
+#[test]
+fn crossing_unbinds_end_both() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    pair.submit(1).expect("window");
+    pair.carry();
+    pair.esme.session.unbind(pair.now);
+    pair.smsc.session.unbind(pair.now);
+    pair.carry();
+    pair.answer(2, CommandStatus::ESME_ROK);
+    pair.carry();
+    assert!(pair.esme.saw.contains(&Saw::Response { token: 1, status: CommandStatus::ESME_ROK }));
+    assert_eq!((pair.esme.session.state(), pair.smsc.session.state()), (State::Unbound, State::Unbound));
+}
+
+/// What lies in the outbox when the peer unbinds must not go out: answers go, requests come back.
+#[test]
+fn what_is_not_on_its_way_comes_back() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    pair.submit(1).expect("window");
+    pair.carry();
+    pair.submit(2).expect("window");
+    pair.smsc.session.request(pair.now, &Pdu::DeliverSm(Default::default()), 7).expect("window");
+    pair.smsc.session.unbind(pair.now);
+    carry_one_way(pair.now, pair.chunk, &mut pair.smsc, &mut pair.esme);
+    let resp = Pdu::DeliverSmResp(Default::default());
+    pair.esme.session.respond(1, CommandStatus::ESME_ROK, &resp).expect("legal");
+    assert_eq!(pair.esme.session.take_back(), [2]);
+    assert_eq!(pair.esme.session.take_back(), []);
+    pair.carry();
+    let requests = pair.smsc.saw.iter().filter(|saw| matches!(saw, Saw::Request { .. })).count();
+    assert_eq!(requests, 1, "the second was never sent: {:?}", pair.smsc.saw);
+    assert!(pair.smsc.saw.contains(&Saw::Response { token: 7, status: CommandStatus::ESME_ROK }));
+    assert_eq!(pair.esme.session.in_flight(), 1, "the first is awaited");
+}
+
+/// Of a PDU that was taken in part the rest must follow; what is behind it comes back.
+#[test]
+fn a_request_taken_in_part_stays() {
+    let mut pair = Pair::bound(BindKind::Transceiver);
+    for token in 1..=3 {
+        pair.submit(token).expect("window");
+    }
+    pair.esme.session.outbox().advance(5);
+    let before = pair.esme.session.outbox_len();
+    pair.esme.session.end(pair.now);
+    assert_eq!(pair.esme.session.take_back(), [2, 3]);
+    assert!(pair.esme.session.outbox_len() < before / 2);
+    let rest = pair.esme.session.outbox_len();
+    pair.esme.session.outbox().advance(rest);
+    let told: Vec<_> =
+        pair.esme.session.abandon().iter().map(|request| (request.token, request.written)).collect();
+    assert_eq!(told, [(1, true)]);
 }
 
 #[test]

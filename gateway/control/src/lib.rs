@@ -20,10 +20,12 @@
 pub mod auth;
 pub mod cdr;
 pub mod config;
+pub mod descriptors;
 mod desk;
 mod drain;
 mod explain;
 mod http;
+mod http_port;
 pub mod memory;
 mod messages;
 pub mod metrics;

@@ -4,6 +4,7 @@ use crate::auth::Authenticator;
 use crate::desk::{self, ShardDesk};
 use crate::drain::{DrainOptions, Phase, SharedPhase};
 use crate::http::{Shared, router};
+use crate::http_port::{self, BoundedListener};
 use crate::messages::Messages;
 use crate::metrics::Sources;
 use crate::publish::Publisher;
@@ -78,7 +79,7 @@ impl ControlThread {
 /// # Errors
 /// When the port is taken or the system gives no thread.
 pub fn start(options: ControlOptions) -> io::Result<ControlThread> {
-    let listener = TcpListener::bind(options.http)?;
+    let listener = http_port::open(options.http)?;
     listener.set_nonblocking(true)?;
     let http_address = listener.local_addr()?;
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -170,7 +171,7 @@ const HTTP_END_MAX: std::time::Duration = std::time::Duration::from_millis(200);
 
 async fn serve_http(listener: TcpListener, shared: Arc<Shared>, mut end: watch::Receiver<bool>) {
     let served = async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = BoundedListener::new(tokio::net::TcpListener::from_std(listener)?);
         let ends = async move {
             let _ = end.changed().await;
         };

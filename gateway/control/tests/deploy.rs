@@ -23,6 +23,18 @@ fn the_annotated_configuration_is_good() {
     assert_eq!(report.to_string(), "ok: 1 customers, 2 vendors with 8 binds, 1 routes");
 }
 
+/// The shipped unit and image may write to the state directory and nowhere else.
+#[test]
+fn records_go_where_the_shipped_unit_may_write() {
+    let text = std::fs::read_to_string(deploy("gateway.toml")).unwrap() + "\n[cdr]\nsinks = [\"file\"]\n";
+    let config = gateway_control::config::parse(&deploy("gateway.toml"), &text, &[]).unwrap();
+    let unit = std::fs::read_to_string(deploy("smpp-gateway.service")).unwrap();
+    let state = unit.lines().find_map(|line| line.strip_prefix("StateDirectory=")).unwrap();
+    let writable = Path::new("/var/lib").join(state);
+    assert_eq!(config.node.state_directory, writable);
+    assert!(config.cdr.directory.starts_with(&writable), "{}", config.cdr.directory.display());
+}
+
 #[test]
 fn alerts_and_dashboards_name_what_is_exported() {
     let exported: BTreeSet<String> = METRICS.iter().map(|metric| metric.exported_name()).collect();

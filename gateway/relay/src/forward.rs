@@ -444,7 +444,7 @@ impl Relay {
     }
 
     /// A message was handed out and is back: its next wait gets a deadline of its own, as often as there are attempts.
-    fn came_unsent(&mut self, key: Key) {
+    pub(crate) fn came_unsent(&mut self, key: Key) {
         let attempts_max = self.snapshot.limits().attempts_max;
         let message = &mut self.messages[key];
         if message.returns < attempts_max {

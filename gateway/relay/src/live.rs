@@ -1,6 +1,7 @@
 //! What a change of the configuration ends: binds and sessions that get nothing new, and finish what they have.
 
-use crate::message::{LinkKey, MessageEvent};
+use crate::circuit::Outcome;
+use crate::message::{LinkKey, MessageEvent, MessageKey};
 use crate::open::Place;
 use crate::relay::{Party, Relay};
 use crate::snapshot::Vendor;
@@ -26,6 +27,27 @@ impl Relay {
         }
     }
 
+    /// What was handed to a bind that is leaving and has not left comes back, given in the order of sending: to the head of
+    /// the queue, or elsewhere where this was the vendor's last bind.
+    pub fn vendor_unsent(&mut self, now: Instant, link: LinkKey, unsent: &[MessageKey]) {
+        let Some(Party::Vendor(key)) = self.parties.get(&link).copied() else { return };
+        let vendor = self.vendor_links[key].vendor;
+        let count = unsent.len();
+        let is_last = self.vendors[vendor].links.is_empty();
+        for step in 0..count {
+            let message = unsent[if is_last { step } else { count - 1 - step }];
+            if self.written_on(message) != Some(key) {
+                self.counters.traffic.stale_events += 1;
+                continue;
+            }
+            self.free_slot(key);
+            self.note_ended(now, message.0, Outcome::Void);
+            self.came_unsent(message.0);
+            self.take_back(now, message.0);
+        }
+        self.dispatch(now, vendor);
+    }
+
     /// Whether a bind of ours gets nothing new any more: it is to end, or a snapshot did not hold its vendor while it stood.
     pub fn is_leaving(&self, link: LinkKey) -> bool {
         match self.parties.get(&link) {
@@ -49,9 +71,17 @@ impl Relay {
     /// A customer's session is to end: its submits are refused, deliveries go to its other sessions or are parked, what
     /// is open on it is answered.
     pub fn customer_leaving(&mut self, now: Instant, link: LinkKey) {
+        if let Some(Party::Customer(key)) = self.parties.get(&link).copied() {
+            self.sessions[key].may_submit = false;
+            self.customer_ending(now, link);
+        }
+    }
+
+    /// A customer's session ends by its own word or its silence: deliveries go to its other sessions or are parked, what
+    /// it submitted before is answered.
+    pub fn customer_ending(&mut self, now: Instant, link: LinkKey) {
         let Some(Party::Customer(key)) = self.parties.get(&link).copied() else { return };
         let session = &mut self.sessions[key];
-        session.may_submit = false;
         session.may_receive = false;
         let place = session.account;
         if self.accounts[place].drop_receiver(key) {

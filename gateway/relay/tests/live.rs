@@ -160,6 +160,39 @@ fn a_vendor_that_comes_back_before_its_links_ended_needs_new_ones() {
     assert_eq!(sent_to(&mut relay, WEST_AGAIN), 1);
 }
 
+/// What lies in a link's outbox when that is to end goes to another bind of the vendor, before what waits already.
+#[test]
+fn what_did_not_leave_an_ending_bind_goes_first_to_another() {
+    let mut relay = relay(&["west"]);
+    assert!(bind(&mut relay, "west", WEST, 10));
+    submit(&mut relay, 3);
+    let (sent, _) = outputs(&mut relay);
+    assert!(bind(&mut relay, "west", WEST_AGAIN, 10));
+    relay.vendor_leaving(NOW, WEST);
+    relay.vendor_unsent(NOW, WEST, &[sent[1].1, sent[2].1]);
+    submit(&mut relay, 1);
+    let (again, answered) = outputs(&mut relay);
+    let order: Vec<_> = again.iter().map(|(link, message)| (*link, *message)).collect();
+    assert_eq!(order[..2], [(WEST_AGAIN, sent[1].1), (WEST_AGAIN, sent[2].1)]);
+    assert_eq!((order.len(), answered.len()), (3, 0));
+    relay.vendor_unsent(NOW, WEST, &[sent[1].1]);
+    assert_eq!(outputs(&mut relay).0.len(), 0, "it is on another bind by now");
+    relay.handle_answer(NOW, WEST, sent[0].1, CommandStatus::ESME_RINVDSTADR, b"");
+    assert_eq!(outputs(&mut relay).1, [CommandStatus::ESME_RINVDSTADR], "what left is awaited");
+    relay.vendor_closed(NOW, WEST, &[], &[]);
+}
+
+#[test]
+fn what_did_not_leave_the_last_bind_looks_for_another_vendor() {
+    let mut relay = relay(&["west"]);
+    assert!(bind(&mut relay, "west", WEST, 10));
+    submit(&mut relay, 2);
+    let (sent, _) = outputs(&mut relay);
+    relay.vendor_leaving(NOW, WEST);
+    relay.vendor_unsent(NOW, WEST, &[sent[0].1, sent[1].1]);
+    assert_eq!(outputs(&mut relay).1, [relay::Refusal::NoVendor.status(); 2]);
+}
+
 #[test]
 fn other_shards_are_told_of_binds_that_leave_and_of_windows() {
     let mut relay = relay(&["west"]);

@@ -64,6 +64,7 @@ pub(crate) struct ShardApp {
     pub(crate) bind_refusals: [u64; BindRefusal::ALL.len()],
     pub(crate) greetings_failed: u64,
     pub(crate) handed_over: u64,
+    pub(crate) accepts_failed: u64,
     pub(crate) vendors: Vec<VendorReport>,
     /// Where each vendor is in `vendors`.
     vendor_places: HashMap<VendorId, usize>,
@@ -122,6 +123,7 @@ impl ShardApp {
             bind_refusals: Default::default(),
             greetings_failed: 0,
             handed_over: 0,
+            accepts_failed: 0,
             vendors: Vec::new(),
             vendor_places: HashMap::new(),
             binds: Binds::default(),
@@ -237,6 +239,7 @@ impl App for ShardApp {
             }
             Event::Bound { kind, .. } => self.on_vendor_bound(links, id, kind),
             Event::BindRefused { status } => self.on_vendor_refused(id, status),
+            Event::Ending => self.on_ending(links, id),
             Event::Unbound | Event::Notice { .. } | Event::LateResponse { .. } | Event::Nothing => {}
         }
         self.carry_out(links);

@@ -6,7 +6,6 @@
 
 use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::egress::keep_bound;
-use crate::live::end_in_order;
 use crate::options::{Plan, VendorOptions};
 use crate::placement::bind_shard;
 use crate::slots::NODE_LINKS_MAX;
@@ -17,7 +16,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Binds looked at before the links have their turn: a microsecond each, more for one that begins or ends.
 const SLICE: usize = 64;
@@ -168,7 +166,7 @@ fn want<R: Runtime>(hub: &Hub<R, ShardApp>, key: BindKey, options: Rc<VendorOpti
     let is_same = old.is_same_link(&options);
     match bind.link.get() {
         Some(link) if !is_same || hub.with(|app, _| app.relay.is_leaving(key_of(link))) => {
-            end_bind(hub, &bind, old.timers.response);
+            end_bind(hub, &bind);
         }
         Some(link) if old.window != options.window => {
             hub.with(|app, links| app.change_window(links, link, options.window));
@@ -183,13 +181,13 @@ fn want<R: Runtime>(hub: &Hub<R, ShardApp>, key: BindKey, options: Rc<VendorOpti
 fn unwant<R: Runtime>(hub: &Hub<R, ShardApp>, bind: &Rc<KeptBind>) {
     if bind.is_wanted.replace(false) {
         bind.wake.ring();
-        end_bind(hub, bind, bind.options.borrow().timers.response);
+        end_bind(hub, bind);
     }
 }
 
 /// Has a bind's link, if it has one, end in order: nothing new, what is on it answered, unbind. Its task goes on after
-/// it. `bound` is how long an answer may take.
-fn end_bind<R: Runtime>(hub: &Hub<R, ShardApp>, bind: &KeptBind, bound: Duration) {
+/// it.
+fn end_bind<R: Runtime>(hub: &Hub<R, ShardApp>, bind: &KeptBind) {
     let Some(link) = bind.link.get() else { return };
     if bind.is_ending.replace(true) {
         return;
@@ -203,9 +201,8 @@ fn end_bind<R: Runtime>(hub: &Hub<R, ShardApp>, bind: &KeptBind, bound: Duration
             peer.is_leaving = true;
         }
         app.relay.vendor_leaving(links.now(), key_of(link));
-        app.carry_out(links);
+        app.end_in_order(links, link);
     });
-    R::spawn(end_in_order::<R>(hub.clone(), link, bound));
 }
 
 impl ShardApp {

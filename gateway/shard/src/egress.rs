@@ -40,7 +40,7 @@ pub(crate) struct VendorPeer {
     /// The number of the bind.
     bind: u32,
     /// Where the vendor is counted.
-    report: usize,
+    pub(crate) report: usize,
     pub(crate) window: u32,
     bound: bool,
     /// It is to end, and gets nothing new.
@@ -69,7 +69,7 @@ impl ShardApp {
         self.vendors_links.binds_accepted += 1;
         tracing::info!(vendor = %self.vendors[report].name, ?kind, "bound");
         if is_leaving || !self.relay.vendor_bound(links.now(), vendor, key_of(id), kind, window) {
-            links.unbind(id);
+            links.end(id);
         }
     }
 

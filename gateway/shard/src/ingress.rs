@@ -15,6 +15,8 @@ use std::net::IpAddr;
 pub(crate) struct CustomerPeer {
     /// The account that its system_id named.
     pub(crate) account: AccountId,
+    /// What it binds with, for the log.
+    pub(crate) system_id: Box<[u8]>,
     /// What it asked to bind as.
     pub(crate) kind: BindKind,
     /// Whether control said yes.
@@ -28,6 +30,8 @@ pub(crate) struct CustomerPeer {
 pub enum BindRefusal {
     /// Unknown system_id or wrong password: which of them is not told to strangers.
     WrongCredentials,
+    /// The password is right, but the account is switched off.
+    Disabled,
     /// The account may not bind this way.
     KindNotAllowed,
     /// It comes from a network that the account may not bind from.
@@ -42,8 +46,9 @@ pub enum BindRefusal {
 
 impl BindRefusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [BindRefusal; 6] = [
+    pub const ALL: [BindRefusal; 7] = [
         BindRefusal::WrongCredentials,
+        BindRefusal::Disabled,
         BindRefusal::KindNotAllowed,
         BindRefusal::WrongNetwork,
         BindRefusal::TooMany,
@@ -55,7 +60,9 @@ impl BindRefusal {
     const fn status(self) -> CommandStatus {
         match self {
             BindRefusal::WrongCredentials => CommandStatus::ESME_RINVPASWD,
-            BindRefusal::KindNotAllowed | BindRefusal::WrongNetwork => CommandStatus::ESME_RBINDFAIL,
+            BindRefusal::Disabled | BindRefusal::KindNotAllowed | BindRefusal::WrongNetwork => {
+                CommandStatus::ESME_RBINDFAIL
+            }
             BindRefusal::TooMany => CommandStatus::ESME_RALYBND,
             BindRefusal::Busy | BindRefusal::Draining => CommandStatus::ESME_RSYSERR,
         }
@@ -65,6 +72,7 @@ impl BindRefusal {
     pub const fn label(self) -> &'static str {
         match self {
             BindRefusal::WrongCredentials => "wrong_credentials",
+            BindRefusal::Disabled => "disabled",
             BindRefusal::KindNotAllowed => "kind_not_allowed",
             BindRefusal::WrongNetwork => "wrong_network",
             BindRefusal::TooMany => "too_many",
@@ -104,10 +112,12 @@ impl ShardApp {
         }
         let account = AccountId::of_name(bind.system_id);
         let Some(peer) = links.peer_address(id) else { return };
+        let system_id = bind.system_id.into();
+        let customer = CustomerPeer { account, system_id, kind, bound: false, is_leaving: false };
+        self.put_peer(id, Peer::Customer(customer));
         if let Err(refusal) = self.may_bind(account, kind, bind.system_id, peer.ip()) {
             return self.refuse_bind(links, id, sequence, refusal);
         }
-        self.put_peer(id, Peer::Customer(CustomerPeer { account, kind, bound: false, is_leaving: false }));
         self.control.keep(Notice::Bind(BindQuestion {
             ticket: Ticket { link: id, sequence },
             account,
@@ -159,7 +169,10 @@ impl ShardApp {
         let Some(address) = links.peer_address(ticket.link) else { return };
         // The plan may be another one than when the bind came, and other sessions may have come before.
         let sessions = self.sessions.get(&account).copied().unwrap_or_default();
-        let customer = self.plan.customer_of(account).ok_or(BindRefusal::WrongCredentials);
+        // A customer that is switched off is known all the same: what comes for it is parked.
+        let is_known = self.plan.snapshot.account(account).is_some();
+        let unknown = if is_known { BindRefusal::Disabled } else { BindRefusal::WrongCredentials };
+        let customer = self.plan.customer_of(account).ok_or(unknown);
         let window = customer.and_then(|customer| {
             customer.may_bind(sessions, kind, address.ip())?;
             Ok(customer.window)
@@ -186,7 +199,11 @@ impl ShardApp {
     fn refuse_bind(&mut self, links: &mut Links<Token>, id: LinkId, sequence: u32, refusal: BindRefusal) {
         self.customers.binds_refused += 1;
         self.bind_refusals[refusal as usize] += 1;
-        tracing::info!(reason = refusal.label(), peer = ?links.peer_address(id), "bind refused");
+        let system_id = match self.peer(id) {
+            Some(Peer::Customer(peer)) => peer.system_id.escape_ascii().to_string(),
+            _ => String::new(),
+        };
+        tracing::info!(%system_id, reason = refusal.label(), peer = ?links.peer_address(id), "bind refused");
         // A link that is gone already needs no answer.
         let _ = links.refuse_bind(id, sequence, refusal.status());
         links.close(id, CloseReason::Local);
@@ -225,7 +242,8 @@ impl ShardApp {
                 self.sessions.remove(&peer.account);
             }
         }
-        tracing::debug!(reason = closed.reason.label(), "customer's link closed");
+        let system_id = peer.system_id.escape_ascii();
+        tracing::debug!(%system_id, reason = closed.reason.label(), "customer's link closed");
         let deliveries: Vec<DeliveryKey> =
             closed.written.iter().chain(&closed.unsent).filter_map(delivery_of).collect();
         self.relay.customer_closed(links.now(), key_of(id), &deliveries);

@@ -22,6 +22,7 @@ mod backlog;
 mod binds;
 mod directive;
 mod egress;
+mod ending;
 mod ingress;
 pub mod limits;
 mod listen;

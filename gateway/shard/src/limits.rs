@@ -8,6 +8,8 @@ use relay::{Limits, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use std::fmt;
 use std::mem::size_of;
 
+/// Descriptors of one shard beside its links: its rings or its poll, a doorbell for each of the others, timers.
+pub const SHARD_DESCRIPTORS: u64 = 24;
 /// Words that control and a shard may leave for each other: the binds of a storm.
 pub const CONTROL_MAILBOX: usize = 4_096;
 /// PDU of the steady case, octets: a text of 160 characters with its addresses and some TLVs.

@@ -10,12 +10,15 @@ use link::{Hub, SessionConfig, Tls, TlsServer};
 use relay::AccountId;
 use runtime::{Listener, Runtime, Stream};
 use smpp::dialect::Dialect;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Wait after an accept that failed, as when no descriptor is free: long enough not to spin, short enough not
-/// to be noticed.
+/// Wait after an accept that failed, as when no descriptor is left for customers: long enough not to spin, short enough
+/// not to be noticed. Who connects meanwhile waits in the kernel.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Failures told in one line of the log.
+const ACCEPTS_TOLD: u64 = 200;
 
 /// Accepts until the listener is closed.
 pub(crate) async fn keep_accepting<R: Runtime>(
@@ -37,7 +40,7 @@ pub(crate) async fn keep_accepting<R: Runtime>(
                 if hub.with(|app, _| app.draining) {
                     return;
                 }
-                tracing::warn!(%error, "cannot accept");
+                hub.with(|app, _| app.note_accept_failed(&error));
                 R::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -45,6 +48,20 @@ pub(crate) async fn keep_accepting<R: Runtime>(
 }
 
 impl ShardApp {
+    fn note_accept_failed(&mut self, error: &io::Error) {
+        if !runtime::is_out_of_descriptors(error) {
+            return tracing::warn!(%error, "cannot accept");
+        }
+        if self.accepts_failed.is_multiple_of(ACCEPTS_TOLD) {
+            let so_far = self.accepts_failed;
+            tracing::warn!(
+                so_far,
+                "no descriptor is left for customers' connections: raise LimitNOFILE (ulimit -n)"
+            );
+        }
+        self.accepts_failed += 1;
+    }
+
     /// The right to read one connection's bind, held while that goes on; none when too many are at it. The connection
     /// is then closed.
     fn start_greeting(&mut self) -> Option<Rc<()>> {

@@ -6,7 +6,6 @@
 use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::binds::BindKey;
 use crate::egress::{messages, sleep_or_wake};
-use crate::live::end_in_order;
 use crate::node_proof::{NODE_SYSTEM_ID, NodeClaim, Proof, claim_in};
 use crate::options::VendorOptions;
 use crate::placement::bind_shard;
@@ -105,7 +104,13 @@ fn bind_in(octets: &[u8]) -> Option<Bind<'_>> {
 
 /// Timers of both ends. `answer` is how long a message may take.
 fn timers(answer: Duration) -> Timers {
-    Timers { response: answer, enquire_link: ENQUIRE, inactivity: Duration::ZERO, ..Timers::default() }
+    Timers {
+        response: answer,
+        finish: answer,
+        enquire_link: ENQUIRE,
+        inactivity: Duration::ZERO,
+        ..Timers::default()
+    }
 }
 
 impl ShardApp {
@@ -198,7 +203,7 @@ impl ShardApp {
             slots.nodes.links += 1;
         }
         if is_leaving || !self.relay.node_bound(links.now(), vendor, key_of(id), window) {
-            links.unbind(id);
+            links.end(id);
         }
     }
 
@@ -293,10 +298,7 @@ pub(crate) async fn reconcile_nodes<R: Runtime>(hub: &Hub<R, ShardApp>) {
         }
         node.wake.ring();
         let Some(link) = node.link.get() else { continue };
-        let answer = hub.with(|app, links| app.leave_node(links, link));
-        if let Some(answer) = answer {
-            R::spawn(end_in_order::<R>(hub.clone(), link, answer));
-        }
+        hub.with(|app, links| app.leave_node(links, link));
     }
     for (key, target) in wanted {
         let is_new = |app: &mut ShardApp| {
@@ -337,17 +339,13 @@ impl ShardApp {
         wanted
     }
 
-    /// A link to another node is to end: it gets nothing new; how long what is on it may take.
-    fn leave_node(&mut self, links: &mut Links<Token>, id: LinkId) -> Option<Duration> {
-        let Some(Peer::Node(peer)) = self.peer(id).filter(|_| links.is_open(id)) else { return None };
-        if std::mem::replace(&mut peer.is_leaving, true) {
-            return None;
+    /// Ends a link to another node in order.
+    fn leave_node(&mut self, links: &mut Links<Token>, id: LinkId) {
+        let Some(Peer::Node(peer)) = self.peer(id).filter(|_| links.is_open(id)) else { return };
+        if !std::mem::replace(&mut peer.is_leaving, true) {
+            self.relay.vendor_leaving(links.now(), key_of(id));
+            self.end_in_order(links, id);
         }
-        let vendor = peer.vendor;
-        self.relay.vendor_leaving(links.now(), key_of(id));
-        self.carry_out(links);
-        let vendor = self.plan.vendors.iter().find(|options| options.id == vendor);
-        Some(vendor.map_or(ANSWER_AIR, |options| self.answer_time(options)))
     }
 
     /// How long a message may take on another node.

@@ -132,6 +132,8 @@ pub struct ShardReport {
     pub greetings_failed: u64,
     /// Connections handed to another shard.
     pub handed_over: u64,
+    /// Connections not taken because descriptors were used up.
+    pub accepts_failed: u64,
     /// What happened on the links.
     pub links: link::Counters,
     /// What the relay did.

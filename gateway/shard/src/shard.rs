@@ -12,7 +12,7 @@ use crate::pool::NodePool;
 use crate::records::{QueryAnswer, RecordLine, RecordPort};
 use crate::report::ShardReport;
 use crate::slots::{Slots, SlotsPort};
-use link::{Bell, Hub, HubOptions, Links, TlsServer};
+use link::{Bell, Hub, HubOptions, LinkId, Links, TlsServer};
 use relay::{ShardIndex, SpoolAnswer, SpoolOp, StoreAnswer, StoreOp};
 use runtime::{Listener, Receiver, Runtime, Sender};
 use std::io;
@@ -92,7 +92,10 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     if let Some(answers) = query_answers {
         R::spawn(read_query_answers::<R>(hub.clone(), answers));
     }
-    let listeners = listen.into_iter().filter_map(|listening| open_listener::<R>(&hub, listening)).collect();
+    let mut listeners = Vec::new();
+    for listening in listen {
+        listeners.extend(open_listener::<R>(&hub, listening).await);
+    }
     R::spawn(read_directives::<R>(hub.clone(), control.1, listeners));
     hub.with(|app, _| app.binds.changed.ring());
     R::spawn(follow_plan::<R>(hub.clone()));
@@ -101,8 +104,26 @@ pub async fn run_shard<R: Runtime>(parts: ShardParts) {
     end::<R>(&hub).await;
 }
 
-fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: Listening) -> Option<Rc<R::Listener>> {
-    let opened = R::listen(listening.address);
+/// How long a port is asked for that another process still has: one that was killed ends within it.
+const TAKEN_MAX: Duration = Duration::from_secs(1);
+/// Pause between two tries.
+const TAKEN_PAUSE: Duration = Duration::from_millis(20);
+
+/// Listens on a port. One that is taken is tried again for a second.
+async fn listen<R: Runtime>(address: SocketAddr) -> io::Result<R::Listener> {
+    let end = runtime::monotonic_nanos() + TAKEN_MAX.as_nanos() as u64;
+    loop {
+        match R::listen(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && runtime::monotonic_nanos() < end => {
+                R::sleep(TAKEN_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+async fn open_listener<R: Runtime>(hub: &Hub<R, ShardApp>, listening: Listening) -> Option<Rc<R::Listener>> {
+    let opened = self::listen::<R>(listening.address).await;
     let (told, listener) = match opened {
         Ok(listener) => (Ok(listener.local_address()), Some(Rc::new(listener))),
         Err(error) => (Err(error), None),
@@ -216,6 +237,7 @@ impl ShardApp {
             bind_refusals: self.bind_refusals,
             greetings_failed: self.greetings_failed,
             handed_over: self.handed_over,
+            accepts_failed: self.accepts_failed,
             links: link_counters,
             relay: self.relay.counters(),
             vendors: self.vendor_reports(links.now()),
@@ -236,19 +258,28 @@ async fn keep_reporting<R: Runtime>(hub: Hub<R, ShardApp>) {
     }
 }
 
-/// Ends every session in order, for as long as that may take.
-async fn end<R: Runtime>(hub: &Hub<R, ShardApp>) {
+/// Ends all links in this way, and waits for as long as `time_max` until they and the records are gone.
+async fn end_links<R: Runtime>(
+    hub: &Hub<R, ShardApp>,
+    end: fn(&mut Links<Token>, LinkId),
+    time_max: Duration,
+) {
     hub.with(|_, links| {
         let ids: Vec<_> = links.ids().collect();
-        for id in ids {
-            links.unbind(id);
-        }
+        ids.into_iter().for_each(|id| end(links, id));
     });
-    let deadline = runtime::monotonic_nanos() + UNBIND_MAX.as_nanos() as u64;
+    let deadline = runtime::monotonic_nanos() + time_max.as_nanos() as u64;
     let has_records = || hub.with(|app, _| app.records_wait());
     while (!hub.is_empty() || has_records()) && runtime::monotonic_nanos() < deadline {
         R::sleep(link::limits::TICK).await;
     }
+}
+
+/// Ends every session in order, for as long as that may take.
+async fn end<R: Runtime>(hub: &Hub<R, ShardApp>) {
+    let finish_max = hub.with(|app, _| app.plan.customer_timers.finish);
+    end_links(hub, Links::end, finish_max).await;
+    end_links(hub, Links::unbind, UNBIND_MAX).await;
     hub.with(|app, links| {
         app.give_up_records();
         app.options.report.store(Arc::new(app.report(links)));

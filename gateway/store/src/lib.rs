@@ -35,6 +35,14 @@ mod contract;
 #[cfg(test)]
 mod crash;
 
+/// Files that the embedded store or the spool keeps open to read from. Each read of another one opens it anew; a store of
+/// the largest size has some hundred, of which a few are read often.
+pub(crate) const FILES_CACHED: usize = 128;
+/// Descriptors that the embedded store or the spool has at most: what it keeps open, journals, and what it writes.
+pub const STORE_FILES_MAX: u64 = FILES_CACHED as u64 + 32;
+/// Connections to Redis that a node has at most.
+pub const REDIS_CONNECTIONS: u64 = 8;
+
 pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};

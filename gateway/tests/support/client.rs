@@ -7,7 +7,7 @@ use smpp::field::{Address, CommandId, CommandStatus, RegisteredDelivery};
 use smpp::pdu::{Bind, BindKind, DeliverSmResp, Pdu, SubmitSm};
 use smpp::wire::Frame;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 pub struct Client {
     stream: TcpStream,
@@ -58,6 +58,21 @@ impl Client {
     pub fn bound(address: SocketAddr, kind: BindKind, system_id: &str) -> Client {
         let mut client = Client::connect(address);
         assert_eq!(client.bind(kind, system_id, "secret").status(), CommandStatus::ESME_ROK);
+        client
+    }
+
+    /// The other end: takes one connection as a vendor does, and accepts its bind.
+    pub fn accepted(listener: &TcpListener) -> Client {
+        let (stream, _) = listener.accept().expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("settable");
+        stream.set_nodelay(true).expect("settable");
+        let mut client = Client { stream, sequence: 0, deliveries: 0 };
+        let bind = client.hear().expect("a bind");
+        let mut out = BytesMut::new();
+        let kind = BindKind::of_command(bind.command()).expect("a bind");
+        let resp = smpp::pdu::BindResp { system_id: b"vendor", tlvs: smpp::tlv::Tlvs::default() };
+        resp.encode(kind, CommandStatus::ESME_ROK, bind.frame().sequence_number(), &mut out);
+        client.raw(&out);
         client
     }
 

@@ -111,10 +111,26 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the program and waits until it says that it is ready.
     pub fn start(directory: &Path, configuration: &Configuration) -> Gateway {
+        Gateway::start_as(Command::new(env!("CARGO_BIN_EXE_gateway")), directory, configuration)
+    }
+
+    /// The same with so many file descriptors at most.
+    pub fn start_with_descriptors(
+        directory: &Path,
+        configuration: &Configuration,
+        descriptors: u32,
+    ) -> Gateway {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(limited).arg(env!("CARGO_BIN_EXE_gateway"));
+        Gateway::start_as(shell, directory, configuration)
+    }
+
+    fn start_as(mut program: Command, directory: &Path, configuration: &Configuration) -> Gateway {
         let file = configuration.write(directory);
         let log = directory.join("gateway.log");
         let stderr = std::fs::File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        let mut child = program
             .arg("run")
             .arg(&file)
             .stdin(Stdio::null())

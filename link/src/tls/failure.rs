@@ -1,5 +1,6 @@
 //! Why a TLS connection failed, in the words of an operator.
 
+use super::own_certificate::is_authority;
 use rustls::{CertificateError, Error};
 use std::fmt;
 
@@ -12,6 +13,8 @@ pub enum TlsFailure {
     WrongName,
     /// Nobody whom we trust signed the peer's certificate.
     UnknownIssuer,
+    /// The peer's certificate is an authority's (CA:TRUE), and we were not told to trust it itself.
+    AuthorityAsServer,
     /// Something else is wrong with the peer's certificate.
     CertificateInvalid,
     /// The peer's first bytes are not TLS.
@@ -33,6 +36,7 @@ impl TlsFailure {
             TlsFailure::CertificateExpired => "tls_certificate_expired",
             TlsFailure::WrongName => "tls_wrong_name",
             TlsFailure::UnknownIssuer => "tls_unknown_issuer",
+            TlsFailure::AuthorityAsServer => "tls_authority_as_server",
             TlsFailure::CertificateInvalid => "tls_certificate_invalid",
             TlsFailure::NotTls => "tls_not_spoken",
             TlsFailure::RefusedByPeer => "tls_refused_by_peer",
@@ -45,6 +49,7 @@ impl TlsFailure {
     /// What an error during the handshake means.
     pub(super) fn of(error: &Error) -> Self {
         match error {
+            error if is_authority(error) => TlsFailure::AuthorityAsServer,
             Error::InvalidCertificate(certificate) => Self::of_certificate(certificate),
             Error::InvalidMessage(_) => TlsFailure::NotTls,
             other => Self::of_established(other),
@@ -81,6 +86,9 @@ impl fmt::Display for TlsFailure {
             TlsFailure::CertificateExpired => "the peer's certificate has expired or is not valid yet",
             TlsFailure::WrongName => "the peer's certificate is for another name",
             TlsFailure::UnknownIssuer => "the peer's certificate is signed by nobody whom we trust",
+            TlsFailure::AuthorityAsServer => {
+                "the peer's certificate is an authority's (CA:TRUE) and is not itself in tls_ca_file"
+            }
             TlsFailure::CertificateInvalid => "the peer's certificate is not acceptable",
             TlsFailure::NotTls => "the peer does not speak TLS on this port",
             TlsFailure::RefusedByPeer => "the peer refused by an alert",
@@ -92,3 +100,8 @@ impl fmt::Display for TlsFailure {
 }
 
 impl std::error::Error for TlsFailure {}
+
+/// What exactly went wrong, with the rule that failed.
+pub(super) fn explain(error: &Error) -> String {
+    if is_authority(error) { TlsFailure::AuthorityAsServer.to_string() } else { error.to_string() }
+}

@@ -10,6 +10,7 @@
 
 mod failure;
 mod options;
+mod own_certificate;
 
 pub use failure::TlsFailure;
 pub use options::{TlsClient, TlsServer, TlsTrust, TlsUnusable};
@@ -70,7 +71,7 @@ impl Tls {
             let state = self.connection.process_new_packets();
             self.collect();
             let state = state.map_err(|error| {
-                self.why = Some(error.to_string().into());
+                self.why = Some(failure::explain(&error).into());
                 if was_handshaking { TlsFailure::of(&error) } else { TlsFailure::of_established(&error) }
             })?;
             let octets = state.plaintext_bytes_to_read();

@@ -1,9 +1,11 @@
 //! What a TLS connection is made of: whom to trust, who we are. Made once, shared by all connections.
 
+use super::own_certificate::OwnCertificateVerifier;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,28 +20,30 @@ pub struct TlsTrust {
 impl TlsTrust {
     /// The roots that browsers trust, as of the release of `webpki-roots` that was built in.
     pub fn public_roots() -> Self {
-        Self::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), None)
+        let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        Self::new(client().with_root_certificates(roots).with_no_client_auth(), None)
     }
 
-    /// These and no others; `pem` holds certificates in PEM form, and at least one.
+    /// These and no others; `pem` holds certificates in PEM form, and at least one. A server may show one of them as its
+    /// own.
     ///
     /// # Errors
     /// What makes the text unusable.
     pub fn from_pem(pem: &[u8]) -> Result<Self, TlsUnusable> {
+        let unusable = |error: String| TlsUnusable::Certificate(error);
+        let trusted = certificates(pem)?;
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(pem)? {
-            roots.add(certificate).map_err(|error| TlsUnusable::Certificate(error.to_string()))?;
+        for certificate in &trusted {
+            roots.add(certificate.clone()).map_err(|error| unusable(error.to_string()))?;
         }
-        Ok(Self::new(roots, Some(pem.into())))
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+        let usual = usual.build().map_err(|error| unusable(error.to_string()))?;
+        let verifier = Arc::new(OwnCertificateVerifier::new(usual, trusted));
+        let config = client().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        Ok(Self::new(config, Some(pem.into())))
     }
 
-    fn new(roots: RootCertStore, pem: Option<Arc<[u8]>>) -> Self {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            // TLS 1.2 and 1.3 are both built in, and ring has suites for each.
-            .expect("the provider fits the versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    fn new(mut config: ClientConfig, pem: Option<Arc<[u8]>>) -> Self {
         config.resumption = rustls::client::Resumption::disabled();
         TlsTrust { config: Arc::new(config), pem }
     }
@@ -149,6 +153,13 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsUnusable>
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(unreadable)?;
     if found.is_empty() { Err(TlsUnusable::NoCertificate) } else { Ok(found) }
+}
+
+fn client() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        // TLS 1.2 and 1.3 are both built in, and ring has suites for each.
+        .expect("the provider fits the versions")
 }
 
 fn provider() -> Arc<CryptoProvider> {

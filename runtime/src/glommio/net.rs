@@ -13,7 +13,7 @@ use ::glommio::net::{TcpListener, TcpStream};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::budget::turn_begins;
-use crate::{Listener, Stream, socket};
+use crate::{Listener, Stream, descriptors, socket};
 
 /// A TCP connection on the glommio back end.
 pub struct GlommioStream {
@@ -182,6 +182,7 @@ impl Listener for GlommioListener {
         loop {
             // Bound in the same step: what is accepted has no destructor of its own.
             let stream = self.listener.shared_accept().await?.bind_to_executor();
+            descriptors::may_accept(stream.as_raw_fd())?;
             // One that the peer has reset already is no reason to stop.
             if let Ok(stream) = GlommioStream::new(stream) {
                 let peer = stream.peer_address();

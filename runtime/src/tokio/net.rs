@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use ::tokio::io::{AsyncRead, ReadBuf};
 use ::tokio::net::{TcpListener, TcpStream};
 
 use crate::budget::turn_begins;
-use crate::{Listener, Stream, socket};
+use crate::{Listener, Stream, descriptors, socket};
 
 /// A TCP connection on the tokio back end.
 pub struct TokioStream {
@@ -143,6 +143,7 @@ impl Listener for TokioListener {
     async fn accept(&self) -> io::Result<(TokioStream, SocketAddr)> {
         loop {
             let (stream, peer) = self.listener.accept().await?;
+            descriptors::may_accept(stream.as_raw_fd())?;
             // One that the peer has reset already is no reason to stop.
             if let Ok(stream) = TokioStream::new(stream) {
                 return Ok((stream, peer));

@@ -12,20 +12,25 @@
 //! 4. [`Outbox::bytes`] to the peer, then [`Outbox::advance`] by as many octets as the peer's side of the
 //!    connection took. Only what was taken counts as written when the connection ends.
 //!
+//! A session that ends in order ([`Session::end`], or the peer's unbind) may be over with any of these calls: its state
+//! is [`State::Unbound`] then, and the connection is to be closed once the outbox is empty.
+//!
 //! When the connection is gone, [`Session::abandon`] gives back every unanswered request and says of each
 //! whether its last octet was taken.
 
+mod config;
+mod ending;
 mod outbox;
 pub mod state;
 mod timers;
 mod window;
 
+pub use config::SessionConfig;
 pub use outbox::Outbox;
 pub use state::{Role, State};
 pub use timers::{Deadline, DeadlineReason, Timers};
 pub use window::Unanswered;
 
-use crate::dialect::Dialect;
 use crate::field::{CommandId, CommandStatus};
 use crate::pdu::{Bind, BindKind, BindResp, Pdu};
 use crate::time::Instant;
@@ -36,54 +41,6 @@ use window::Window;
 
 /// The TLV sc_interface_version of a bind_resp: SMPP 3.4 (SMPP 3.4 §5.3.2.25).
 const SC_INTERFACE_VERSION: [u8; 5] = [0x02, 0x10, 0, 1, crate::limits::INTERFACE_VERSION];
-
-/// What a session is built from. Plain data; [`SessionConfig::customer_side`] and
-/// [`SessionConfig::vendor_side`] give the usual values.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// Which end of the session we are.
-    pub role: Role,
-    /// Requests that we may have unanswered, 1 ..= 65,536. Costs up to 80 octets each while in use.
-    pub window_out_max: u32,
-    /// Requests of the peer that may be unanswered by us before [`Event::Request`] says `over_window`.
-    pub window_in_max: u32,
-    /// Longest PDU that is accepted, octets, header included.
-    pub pdu_size_max: u32,
-    /// The timers of SMPP 3.4 §7.2.
-    pub timers: Timers,
-    /// How this peer deviates from the standard.
-    pub dialect: Dialect,
-    /// Whether deliver_sm and data_sm from the SMSC are accepted on a transmitter bind: some SMSCs send
-    /// receipts there.
-    pub deliver_on_transmitter: bool,
-}
-
-impl SessionConfig {
-    /// We are the SMSC: a customer binds to us.
-    pub fn customer_side(window_in_max: u32, window_out_max: u32) -> Self {
-        SessionConfig {
-            role: Role::Smsc,
-            window_out_max,
-            window_in_max,
-            pdu_size_max: crate::limits::PDU_SIZE_MAX_DEFAULT,
-            timers: Timers::default(),
-            dialect: Dialect::default(),
-            deliver_on_transmitter: false,
-        }
-    }
-
-    /// We are the ESME: we bind to a vendor.
-    pub fn vendor_side(window_out_max: u32) -> Self {
-        SessionConfig {
-            role: Role::Esme,
-            window_out_max,
-            window_in_max: window_out_max.max(1_000),
-            dialect: Dialect::tolerant(),
-            deliver_on_transmitter: true,
-            ..Self::customer_side(0, 1)
-        }
-    }
-}
 
 /// What a PDU meant, when the session could not deal with it alone.
 #[derive(Debug)]
@@ -148,6 +105,9 @@ pub enum Event<'a, T> {
         /// The PDU as a view.
         pdu: Pdu<'a>,
     },
+    /// The session is to end in order: it takes no request of ours any more. What is open is answered or awaited, for
+    /// `timers.finish` at most; then the unbind is answered or said. [`Session::take_back`] gives what is not on its way.
+    Ending,
     /// The peer unbound, or answered our unbind. The session is over once the outbox is empty.
     Unbound,
 }
@@ -178,6 +138,8 @@ pub struct SessionCounters {
     pub undecodable: u64,
     /// generic_nacks received.
     pub nacks_in: u64,
+    /// Ends in order that did not wait longer for what was still owed.
+    pub overdue_ends: u64,
 }
 
 /// One SMPP session. See the module for the calling contract.
@@ -189,6 +151,10 @@ pub struct Session<T> {
     window: Window<T>,
     /// Requests of the peer that we have not answered; at most `window_in_max` unless the owner lets it.
     unanswered_in: u32,
+    /// The peer's unbind that is not answered yet, by its sequence number.
+    unbind_asked: Option<u32>,
+    /// Nothing more will come of the peer.
+    peer_silent: bool,
     clockwork: Clockwork,
     outbox: Outbox,
     /// A request expired and nothing came in since it was sent.
@@ -207,6 +173,8 @@ impl<T: Copy> Session<T> {
             state: State::Open,
             kind: None,
             unanswered_in: 0,
+            unbind_asked: None,
+            peer_silent: false,
             outbox: Outbox::default(),
             under_suspicion: false,
             counters: SessionCounters::default(),
@@ -217,9 +185,12 @@ impl<T: Copy> Session<T> {
     pub fn handle_frame<'a>(&mut self, now: Instant, frame: Frame<'a>) -> Event<'a, T> {
         self.counters.pdus_in += 1;
         let command = frame.command_id();
-        self.clockwork.heard(now, command);
+        self.clockwork.heard(now);
         self.under_suspicion = false;
-        if command.is_response() { self.handle_response(frame) } else { self.handle_request(frame) }
+        let event =
+            if command.is_response() { self.handle_response(frame) } else { self.handle_request(now, frame) };
+        self.settle();
+        event
     }
 
     /// ESME role: asks to bind.
@@ -289,6 +260,7 @@ impl<T: Copy> Session<T> {
         self.unanswered_in = self.unanswered_in.saturating_sub(1);
         pdu.encode(status, sequence, self.outbox.append());
         self.outbox.seal();
+        self.settle();
         Ok(())
     }
 
@@ -304,33 +276,13 @@ impl<T: Copy> Session<T> {
         }
         self.unanswered_in = self.unanswered_in.saturating_sub(1);
         self.write_header_only(command, status, sequence);
+        self.settle();
         Ok(())
     }
 
     /// Tells the peer that its bytes are not PDUs (SMPP 3.4 §4.3); the connection is to be closed after it.
     pub fn nack(&mut self, status: CommandStatus) {
         self.write_header_only(CommandId::GENERIC_NACK, status, 0);
-    }
-
-    /// Asks the peer to end the session; ends it at once where it never was bound.
-    pub fn unbind(&mut self, now: Instant) {
-        if !self.state.is_bound() {
-            return;
-        }
-        let sequence = self.window.reserve();
-        self.write_header_only(CommandId::UNBIND, CommandStatus::ESME_ROK, sequence);
-        self.state = State::Unbinding;
-        self.clockwork.unbind_sent(now);
-    }
-
-    /// Says whether a timer ended the session, and sends enquire_link where one is due.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<DeadlineReason> {
-        let may_enquire = self.state.is_bound();
-        let (ended, enquire) = self.clockwork.check(now, self.state, may_enquire);
-        if enquire {
-            self.enquire(now);
-        }
-        ended
     }
 
     /// The next request whose response timer has passed, with its sequence number. Call until `None`. An answer
@@ -340,6 +292,7 @@ impl<T: Copy> Session<T> {
     /// life at once, and gets no further request until it gives one.
     pub fn expired(&mut self, now: Instant) -> Option<(T, u32)> {
         let expired = self.window.expired(now, self.config.timers.response)?;
+        self.settle();
         if !self.clockwork.heard_since(expired.sent_at) {
             self.under_suspicion = true;
             self.enquire(now);
@@ -376,7 +329,7 @@ impl<T: Copy> Session<T> {
 
     /// What the peer may do here, once bound.
     pub fn bind_kind(&self) -> Option<BindKind> {
-        if self.state.is_bound() || self.state == State::Unbinding { self.kind } else { None }
+        if self.state.is_bound() || self.state.is_ending() { self.kind } else { None }
     }
 
     /// Requests that may be sent before the window is full; 0 when not bound.
@@ -415,10 +368,7 @@ impl<T: Copy> Session<T> {
         let sequence = frame.sequence_number();
         match frame.command_id() {
             CommandId::ENQUIRE_LINK_RESP => Event::Nothing,
-            CommandId::UNBIND_RESP if self.state == State::Unbinding => {
-                self.state = State::Unbound;
-                Event::Unbound
-            }
+            CommandId::UNBIND_RESP => self.handle_unbind_resp(),
             CommandId::BIND_TRANSMITTER_RESP
             | CommandId::BIND_RECEIVER_RESP
             | CommandId::BIND_TRANSCEIVER_RESP => self.handle_bind_resp(frame),
@@ -459,7 +409,6 @@ impl<T: Copy> Session<T> {
             return Event::BindRefused { status };
         }
         self.state = State::bound(kind);
-        self.clockwork.bound();
         // A body that cannot be read does not undo the SMSC's yes: the status in the header is its word.
         let resp = match Pdu::decode(frame, &self.config.dialect) {
             Ok(
@@ -470,7 +419,7 @@ impl<T: Copy> Session<T> {
         Event::Bound { kind, resp }
     }
 
-    fn handle_request<'a>(&mut self, frame: Frame<'a>) -> Event<'a, T> {
+    fn handle_request<'a>(&mut self, now: Instant, frame: Frame<'a>) -> Event<'a, T> {
         let (command, sequence) = (frame.command_id(), frame.sequence_number());
         match command {
             // Peers differ on whether enquire_link is allowed before the bind; answering never hurts.
@@ -478,7 +427,7 @@ impl<T: Copy> Session<T> {
                 self.write_header_only(CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK, sequence);
                 return Event::Nothing;
             }
-            CommandId::UNBIND => return self.handle_unbind(sequence),
+            CommandId::UNBIND => return self.handle_unbind(now, sequence),
             _ => {}
         }
         if command.name().is_none() {
@@ -517,25 +466,9 @@ impl<T: Copy> Session<T> {
         Event::BindRequest { kind, bind, sequence }
     }
 
-    fn handle_unbind<'a>(&mut self, sequence: u32) -> Event<'a, T> {
-        if !self.state.is_bound() && self.state != State::Unbinding {
-            return self.refuse_illegal(CommandId::UNBIND, sequence);
-        }
-        self.write_header_only(CommandId::UNBIND_RESP, CommandStatus::ESME_ROK, sequence);
-        self.state = State::Unbound;
-        Event::Unbound
-    }
-
     fn refuse_illegal<'a>(&mut self, command: CommandId, sequence: u32) -> Event<'a, T> {
         self.counters.illegal_requests += 1;
         let status = match command {
-            // The peer may have said this before it read our unbind: it shall come again.
-            CommandId::DELIVER_SM | CommandId::DATA_SM if self.state == State::Unbinding => {
-                CommandStatus::ESME_RX_T_APPN
-            }
-            CommandId::SUBMIT_SM | CommandId::SUBMIT_MULTI if self.state == State::Unbinding => {
-                CommandStatus::ESME_RMSGQFUL
-            }
             CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER => {
                 CommandStatus::ESME_RALYBND
             }
@@ -566,11 +499,16 @@ impl<T: Copy> Session<T> {
 
     fn peer_may(&self, command: CommandId) -> bool {
         let peer = self.config.role.peer();
-        if state::legal(peer, command, self.state) {
+        // That we end binds us alone: what the peer says until it has read our unbind is as good as before.
+        let state = match (self.state, self.kind) {
+            (State::Leaving | State::Unbinding, Some(kind)) => State::bound(kind),
+            (state, _) => state,
+        };
+        if state::legal(peer, command, state) {
             return true;
         }
         let delivers = matches!(command, CommandId::DELIVER_SM | CommandId::DATA_SM);
-        delivers && self.config.deliver_on_transmitter && self.state == State::BoundTransmitter
+        delivers && self.config.deliver_on_transmitter && state == State::BoundTransmitter
     }
 
     fn pending_bind(&self) -> Result<BindKind, SendError> {

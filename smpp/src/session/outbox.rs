@@ -1,5 +1,6 @@
 //! What a session wants to say, in order, and how much of it the connection took.
 
+use crate::wire::Frame;
 use bytes::{Buf, BytesMut};
 
 /// Octets on their way out. Positions count from the start of the session, so that a request can be told
@@ -11,6 +12,8 @@ pub struct Outbox {
     appended: u64,
     /// Octets that the connection took since the session began.
     taken: u64,
+    /// Where a PDU begins: what was taken when the outbox was last empty. Invariant: `whole <= taken`.
+    whole: u64,
 }
 
 impl Outbox {
@@ -68,13 +71,42 @@ impl Outbox {
 
     /// Where the next PDU is to be appended; [`Outbox::seal`] must follow.
     pub(super) fn append(&mut self) -> &mut BytesMut {
+        if self.buffer.is_empty() {
+            self.whole = self.taken;
+        }
         &mut self.buffer
+    }
+
+    /// The first position not taken at which a PDU begins, as far as that is known; `end` is a position behind a PDU.
+    pub(super) fn boundary(&self, end: Option<u64>) -> Option<u64> {
+        if self.whole == self.taken { Some(self.taken) } else { end.filter(|end| *end <= self.appended) }
+    }
+
+    /// Takes out the PDUs from this position on, where one must begin, that are not to be kept.
+    pub(super) fn retain_from(&mut self, boundary: u64, mut is_kept: impl FnMut(Frame<'_>) -> bool) {
+        assert!(self.taken <= boundary && boundary <= self.appended, "a boundary within what waits");
+        let rest = self.buffer.split_off((boundary - self.taken) as usize);
+        let mut rest = &rest[..];
+        while let Some(frame) = first_frame(rest) {
+            let (bytes, after) = rest.split_at(frame.bytes().len());
+            if is_kept(frame) {
+                self.buffer.extend_from_slice(bytes);
+            }
+            rest = after;
+        }
+        assert!(rest.is_empty(), "an outbox holds whole PDUs");
+        self.seal();
     }
 
     /// Counts what was appended.
     pub(super) fn seal(&mut self) {
         self.appended = self.taken + self.buffer.len() as u64;
     }
+}
+
+fn first_frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    let length = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+    Frame::whole(bytes.get(..length)?)
 }
 
 #[cfg(test)]

@@ -35,21 +35,27 @@ pub enum State {
     BoundReceiver,
     /// Bound: both.
     BoundTransceiver,
+    /// We want to end: our unbind follows once nothing is owed.
+    Leaving,
     /// We asked to unbind; answers still come.
     Unbinding,
+    /// The peer asked to unbind, or answered our unbind: the end follows once nothing is owed.
+    Finishing,
     /// Over.
     Unbound,
 }
 
 impl State {
     /// Every state, in the order of the golden table.
-    pub const ALL: [State; 7] = [
+    pub const ALL: [State; 9] = [
         State::Open,
         State::Binding,
         State::BoundTransmitter,
         State::BoundReceiver,
         State::BoundTransceiver,
+        State::Leaving,
         State::Unbinding,
+        State::Finishing,
         State::Unbound,
     ];
 
@@ -62,16 +68,22 @@ impl State {
         }
     }
 
+    /// Whether the session ends in order.
+    pub const fn is_ending(self) -> bool {
+        matches!(self, State::Leaving | State::Unbinding | State::Finishing)
+    }
+
     /// Whether requests may flow.
     pub const fn is_bound(self) -> bool {
         matches!(self, State::BoundTransmitter | State::BoundReceiver | State::BoundTransceiver)
     }
 }
 
-/// Whether `sender` may send the request `command` in `state`. Responses are matched by the window instead.
+/// Whether `sender` may send the request `command` in `state`. Responses are matched by the window instead. While we end
+/// but the peer has not heard of it (`Leaving`, `Unbinding`), the peer may send what its bind allowed.
 #[inline]
 pub fn legal(sender: Role, command: CommandId, state: State) -> bool {
-    use State::{Binding, BoundReceiver, BoundTransceiver, BoundTransmitter, Open, Unbinding};
+    use State::{Binding, BoundReceiver, BoundTransceiver, BoundTransmitter, Open};
     match (sender, command) {
         (Role::Esme, CommandId::SUBMIT_SM | CommandId::DATA_SM) => {
             matches!(state, BoundTransmitter | BoundTransceiver)
@@ -88,9 +100,11 @@ pub fn legal(sender: Role, command: CommandId, state: State) -> bool {
             CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER,
         )
         | (Role::Smsc, CommandId::OUTBIND) => state == Open,
-        (_, CommandId::UNBIND) => state.is_bound() || state == Unbinding,
+        (_, CommandId::UNBIND) => state.is_bound() || state.is_ending(),
         // The standard wants a bound session; peers send it earlier, and an answer never hurts.
-        (_, CommandId::ENQUIRE_LINK) => matches!(state, Open | Binding | Unbinding) || state.is_bound(),
+        (_, CommandId::ENQUIRE_LINK) => {
+            matches!(state, Open | Binding) || state.is_bound() || state.is_ending()
+        }
         _ => false,
     }
 }

@@ -1,11 +1,10 @@
 //! The timers of a session (SMPP 3.4 §7.2), over a time that is told.
 
 use super::state::State;
-use crate::field::CommandId;
 use crate::time::Instant;
 use core::time::Duration;
 
-/// The timers of one session. Zero switches one off.
+/// The timers of one session. Zero switches one off, but for `finish`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
     /// SMSC role: from connect to bind (session_init_timer). ESME role: from our bind to its answer.
@@ -14,8 +13,10 @@ pub struct Timers {
     pub response: Duration,
     /// Silence after which we ask for a sign of life (enquire_link_timer).
     pub enquire_link: Duration,
-    /// Time without a message, enquire_link not counted, after which the session ends (inactivity_timer).
+    /// Silence after which the session ends in order (inactivity_timer). Any PDU is a sign of life, enquire_link too.
     pub inactivity: Duration,
+    /// What a session that ends in order may take for what is still owed. Zero waits for nothing.
+    pub finish: Duration,
     /// From our unbind to its answer.
     pub unbind: Duration,
 }
@@ -28,6 +29,7 @@ impl Default for Timers {
             response: Duration::from_secs(10),
             enquire_link: Duration::from_secs(30),
             inactivity: Duration::ZERO,
+            finish: Duration::from_secs(5),
             unbind: Duration::from_secs(2),
         }
     }
@@ -44,8 +46,10 @@ pub enum DeadlineReason {
     EnquireLink,
     /// Our enquire_link was not answered, and nothing else came either.
     NoSignOfLife,
-    /// No message for too long.
+    /// Nothing at all came for too long.
     Inactivity,
+    /// What was still owed on a session that ends took too long.
+    Finish,
     /// Our unbind was not answered in time.
     Unbind,
 }
@@ -67,11 +71,13 @@ pub(super) struct Clockwork {
     bind_from: Instant,
     /// When anything came in last.
     heard_at: Instant,
-    /// When a message, not an enquire_link, came in last.
-    message_at: Instant,
+    /// The last time that was told.
+    told: Instant,
     /// Our enquire_link without a sign of life since.
     enquired_at: Option<Instant>,
     unbound_at: Option<Instant>,
+    /// When the end in order began.
+    ending_from: Instant,
 }
 
 impl Clockwork {
@@ -80,20 +86,24 @@ impl Clockwork {
             timers,
             bind_from: now,
             heard_at: now,
-            message_at: now,
+            told: now,
             enquired_at: None,
             unbound_at: None,
+            ending_from: now,
         }
     }
 
     /// Any PDU proves life, whether or not it answers our enquire_link.
     #[inline]
-    pub(super) fn heard(&mut self, now: Instant, command: CommandId) {
+    pub(super) fn heard(&mut self, now: Instant) {
         self.heard_at = now;
+        self.told = now;
         self.enquired_at = None;
-        if !matches!(command, CommandId::ENQUIRE_LINK | CommandId::ENQUIRE_LINK_RESP) {
-            self.message_at = now;
-        }
+    }
+
+    /// The last time that was told: for what follows from a call without one.
+    pub(super) fn told(&self) -> Instant {
+        self.told
     }
 
     /// Whether anything came in since this moment.
@@ -110,12 +120,12 @@ impl Clockwork {
         self.bind_from = now;
     }
 
-    pub(super) fn bound(&mut self) {
-        self.message_at = self.heard_at;
-    }
-
     pub(super) fn enquire_sent(&mut self, now: Instant) {
         self.enquired_at = Some(now);
+    }
+
+    pub(super) fn ending(&mut self, now: Instant) {
+        self.ending_from = now;
     }
 
     pub(super) fn unbind_sent(&mut self, now: Instant) {
@@ -124,11 +134,12 @@ impl Clockwork {
 
     /// Why the session is over, if it is; and whether an enquire_link is due.
     pub(super) fn check(
-        &self,
+        &mut self,
         now: Instant,
         state: State,
         may_enquire: bool,
     ) -> (Option<DeadlineReason>, bool) {
+        self.told = now;
         let Some(deadline) = self.next_deadline(state, None) else { return (None, false) };
         if deadline.at > now {
             return (None, false);
@@ -143,7 +154,8 @@ impl Clockwork {
     pub(super) fn next_deadline(&self, state: State, oldest_request: Option<Instant>) -> Option<Deadline> {
         let mut next: Option<Deadline> = None;
         let mut consider = |from: Option<Instant>, timer: Duration, reason| {
-            let Some(from) = from.filter(|_| !timer.is_zero()) else { return };
+            let is_on = !timer.is_zero() || reason == DeadlineReason::Finish;
+            let Some(from) = from.filter(|_| is_on) else { return };
             let at = from + timer;
             if next.is_none_or(|deadline| at < deadline.at) {
                 next = Some(Deadline { at, reason });
@@ -152,6 +164,10 @@ impl Clockwork {
         let timers = &self.timers;
         match state {
             State::Open | State::Binding => consider(Some(self.bind_from), timers.bind, DeadlineReason::Bind),
+            State::Leaving | State::Finishing => {
+                consider(Some(self.ending_from), timers.finish, DeadlineReason::Finish);
+                consider(oldest_request, timers.response, DeadlineReason::Response);
+            }
             State::Unbinding => consider(self.unbound_at, timers.unbind, DeadlineReason::Unbind),
             State::Unbound => {}
             _ => {
@@ -159,7 +175,7 @@ impl Clockwork {
                     Some(at) => consider(Some(at), timers.response, DeadlineReason::NoSignOfLife),
                     None => consider(Some(self.heard_at), timers.enquire_link, DeadlineReason::EnquireLink),
                 }
-                consider(Some(self.message_at), timers.inactivity, DeadlineReason::Inactivity);
+                consider(Some(self.heard_at), timers.inactivity, DeadlineReason::Inactivity);
                 consider(oldest_request, timers.response, DeadlineReason::Response);
             }
         }

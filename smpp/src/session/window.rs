@@ -103,6 +103,17 @@ impl<T: Copy> Window<T> {
         self.remove_if(sequence, |command| command.response() == response)
     }
 
+    /// Takes out the request with this number, if it is of this kind.
+    pub(super) fn remove_request(&mut self, sequence: u32, request: CommandId) -> Option<T> {
+        self.remove_if(sequence, |command| command == request).map(|(token, _)| token)
+    }
+
+    /// The lowest position behind a request that lies beyond this one.
+    pub(super) fn first_end_after(&self, position: u64) -> Option<u64> {
+        let ends = self.slots.iter().flatten().map(|slot| slot.end);
+        ends.filter(|end| *end > position).min()
+    }
+
     pub(super) fn len(&self) -> u32 {
         self.len
     }

@@ -86,6 +86,7 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
             response: session.response_timeout,
             enquire_link: session.enquire_link,
             inactivity: session.inactivity,
+            finish: session.finish_timeout,
             unbind: UNBIND_TIMEOUT,
         },
         pdu_size_max: session.pdu_size_max,
@@ -93,7 +94,8 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     plan.sort();
     let credential = |customer: &super::Customer| {
         let system_id = customer.system_id.value.as_bytes();
-        let credential = customer.credential.clone().filter(|_| customer.enabled)?;
+        // One that is switched off proves itself as others do, and is then told that it is.
+        let credential = customer.credential.clone()?;
         Some((AccountId::of_name(system_id), system_id.into(), credential))
     };
     Ok(Built {
@@ -314,6 +316,7 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
             response: vendor.response_timeout,
             enquire_link: vendor.enquire_link,
             inactivity: Duration::ZERO, // silence of a vendor is found by enquire_link
+            finish: vendor.response_timeout,
             unbind: UNBIND_TIMEOUT,
         },
         dialect: vendor.dialect,

@@ -74,8 +74,8 @@ pub(crate) static SECTION: SectionKind = SectionKind {
         Setting {
             key: "directory",
             kind: Kind::Path,
-            default: Fallback::Value("cdr"),
-            help: "Directory of the files, relative to this file; made when it is missing. Files are readable by owner and group (0640).",
+            default: Fallback::Absent,
+            help: "Directory of the files, relative to this file; made when it is missing. Left out: `cdr` in `[node] state_directory`. Files are readable by owner and group (0640).",
         },
         Setting {
             key: "rotate_mib",
@@ -110,7 +110,10 @@ pub(crate) static SECTION: SectionKind = SectionKind {
     ],
 };
 
-pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Cdr {
+/// Directory of the files within the state directory, where no other is named.
+const DIRECTORY: &str = "cdr";
+
+pub(crate) fn read(section: &Section<'_>, directory: &Path, state_directory: &Path) -> Cdr {
     let sinks = section.texts("sinks");
     let has = |name: &str| sinks.iter().any(|sink| sink.value == name);
     let cdr = Cdr {
@@ -120,7 +123,10 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Cdr {
         queue_max: section.whole("queue_max"),
         recent_max: section.whole("recent_max"),
         mask_addresses: section.text("addresses") == "masked",
-        directory: directory.join(section.text("directory")),
+        directory: match section.text_if("directory") {
+            Some(named) => directory.join(named),
+            None => state_directory.join(DIRECTORY),
+        },
         rotate_mib: section.whole("rotate_mib"),
         rotate_after: section.time("rotate_after"),
         keep: section.has("keep").then(|| section.time("keep")),

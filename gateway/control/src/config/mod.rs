@@ -370,7 +370,7 @@ fn read<'a>(
         store: store::read(&reader.section(root, &store::SECTION), directory),
         spool: spool::read(&reader.section(root, &spool::SECTION)),
         relay: relay::read(&reader.section(root, &relay::SECTION)),
-        cdr: cdr::read(&reader.section(root, &cdr::SECTION), directory),
+        cdr: cdr::read(&reader.section(root, &cdr::SECTION), directory, &node.state_directory),
         customers: entries(&customers::SECTION)
             .iter()
             .map(|entry| customers::read(entry, directory))

@@ -30,7 +30,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "shards",
             kind: Kind::Whole { min: 0, max: 256 },
             default: Fallback::Value("0"),
-            help: "Data shards, one pinned thread each. 0 = as many as allowed cores, less one where there are more than two (control threads use it).",
+            help: "Data shards, one thread each. 0 = as many as allowed cores, or as a container's CPU quota gives, less one where there are more than two (control threads use it). Pinned, unless there is a quota.",
         },
         Setting {
             key: "cores",

@@ -13,8 +13,10 @@ pub struct Session {
     pub response_timeout: Duration,
     /// Silence after which enquire_link is sent.
     pub enquire_link: Duration,
-    /// Silence after which the link is closed; zero = never.
+    /// Silence after which the link is ended; zero = never.
     pub inactivity: Duration,
+    /// What the end of a session may wait for what is still owed.
+    pub finish_timeout: Duration,
     /// Longest PDU, bytes.
     pub pdu_size_max: u32,
     /// Customers' links on this node, shared out evenly among its shards.
@@ -48,7 +50,13 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "inactivity",
             kind: Kind::Time { min: Duration::ZERO, max: Duration::from_secs(86_400) },
             default: Fallback::Value("150s"),
-            help: "Silence after which a link is closed; 0s = never. Must be longer than enquire_link.",
+            help: "Silence after which a session is unbound; 0s = never. Any PDU is a sign of life, enquire_link and its answer too. Must be longer than enquire_link.",
+        },
+        Setting {
+            key: "finish_timeout",
+            kind: Kind::Time { min: Duration::ZERO, max: Duration::from_secs(300) },
+            default: Fallback::Value("5s"),
+            help: "What a session that ends in order waits, after the customer's unbind or before ours, until its submits and deliveries are answered. What a vendor answers later has no receiver: the customer never learns its message id. Towards a vendor its response_timeout counts instead.",
         },
         Setting {
             key: "pdu_size_max",
@@ -71,6 +79,7 @@ pub(crate) fn read(section: &Section<'_>) -> Session {
         response_timeout: section.time("response_timeout"),
         enquire_link: section.time("enquire_link"),
         inactivity: section.time("inactivity"),
+        finish_timeout: section.time("finish_timeout"),
         pdu_size_max: section.whole_u32("pdu_size_max"),
         links_max: section.whole_u32("links_max"),
     };

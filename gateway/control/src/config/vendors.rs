@@ -126,7 +126,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "tls_ca_file",
             kind: Kind::Path,
             default: Fallback::Absent,
-            help: "Authorities' certificates in PEM form that are trusted, and no others; for a vendor that signs its own. Left out: the public roots built in. Read at start.",
+            help: "Certificates in PEM form that are trusted, and no others: authorities', or the vendor's own where it signs itself. Left out: the public roots built in. Read at start.",
         },
         Setting {
             key: "system_id",

@@ -81,6 +81,9 @@ impl Sources {
     pub fn collect(&self, now_ns: u64, is_draining: bool) -> Totals {
         let mut totals = Totals::default();
         totals.put(&n::BUILD_INFO, &[self.version, &self.node], 1.0);
+        for (kind, count) in [("open", runtime::open_descriptors()), ("limit", runtime::descriptor_limit())] {
+            totals.put(&n::DESCRIPTORS, &[kind], count.map_or(f64::NAN, |count| count as f64));
+        }
         totals.put(&n::IO_BACKEND, &[self.backend], 1.0);
         totals.put(&n::START_TIME, &[], self.started_at as f64);
         totals.put(&n::SHARDS, &[], self.shards.len() as f64);
@@ -192,6 +195,7 @@ impl Totals {
             vendors_links,
             bind_refusals,
             greetings_failed,
+            accepts_failed,
             handed_over,
             links,
             relay,
@@ -213,6 +217,7 @@ impl Totals {
         self.put(&n::SHARD_BUSY, &[shard], *busy_ns as f64 / 1e9);
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
         self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
+        self.count(&n::ACCEPTS_FAILED, &[], *accepts_failed);
         self.count(&n::HANDED_OVER, &[], *handed_over);
         for (refusal, count) in BindRefusal::ALL.iter().zip(bind_refusals) {
             self.count(&n::BINDS_REFUSED, &[refusal.label()], *count);
@@ -290,6 +295,8 @@ impl Totals {
             unknown_commands,
             late_responses,
             expired,
+            overdue_ends,
+            pipelined_binds,
             outbox_full,
             panics,
         } = links;
@@ -302,12 +309,14 @@ impl Totals {
         self.count(&n::WRITES, &[], *writes);
         self.count(&n::BYTES_SENT, &[], *octets_out);
         self.count(&n::WRITES_BLOCKED, &[], *blocked);
+        self.count(&n::BINDS_PIPELINED, &[], *pipelined_binds);
         self.count(&n::LINK_ERRORS, &["framing"], *framing_errors);
         self.count(&n::LINK_ERRORS, &["undecodable"], *undecodable);
         self.count(&n::LINK_ERRORS, &["illegal_request"], *illegal_requests);
         self.count(&n::LINK_ERRORS, &["unknown_command"], *unknown_commands);
         self.count(&n::LINK_ERRORS, &["late_response"], *late_responses);
         self.count(&n::LINK_ERRORS, &["response_expired"], *expired);
+        self.count(&n::LINK_ERRORS, &["overdue_end"], *overdue_ends);
         self.count(&n::LINK_ERRORS, &["outbox_full"], *outbox_full);
         self.count(&n::LINK_ERRORS, &["panic"], *panics);
     }

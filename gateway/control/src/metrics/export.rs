@@ -29,7 +29,7 @@ const BUCKET_BOUNDS: [f64; 16] = [
     1.0,
     2.5,
     10.0,
-    f64::MAX,
+    f64::INFINITY,
 ];
 
 /// The figures of one moment as text.
@@ -124,9 +124,10 @@ mod tests {
             made_at_ns: 1_000_000_000,
             customers: tally,
             vendors_links: tally,
-            bind_refusals: [1; 6],
+            bind_refusals: [1; 7],
             swaps: round_trip,
             greetings_failed: 1,
+            accepts_failed: 1,
             handed_over: 1,
             backlog: 1,
             busy_ns: 1_500_000_000,
@@ -150,6 +151,8 @@ mod tests {
             unknown_commands: 1,
             late_responses: 1,
             expired: 1,
+            overdue_ends: 1,
+            pipelined_binds: 1,
             outbox_full: 1,
             panics: 1,
         };
@@ -384,6 +387,7 @@ mod tests {
             "smppgw_vendor_round_trip_seconds_count{vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.001\",vendor=\"west\"} 2",
             "smppgw_vendor_round_trip_seconds_bucket{le=\"0.0005\",vendor=\"west\"} 0",
+            "smppgw_vendor_round_trip_seconds_bucket{le=\"+Inf\",vendor=\"west\"} 2",
             "smppgw_refusals_total{reason=\"no_route\"} 18",
             "smppgw_shard_busy_seconds_total{shard=\"1\"} 1.5",
             "smppgw_shard_heartbeat_age_seconds{shard=\"0\"} 2",

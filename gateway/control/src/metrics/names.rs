@@ -52,6 +52,7 @@ metrics! {
     BUILD_INFO "build_info" Gauge ["version", "node"] "Always 1; says what runs.";
     IO_BACKEND "io_backend" Gauge ["backend"] "1 for the I/O back end in use.";
     START_TIME "start_time_seconds" Gauge [] "When the process started, seconds since 1970.";
+    DESCRIPTORS "descriptors" Gauge ["kind"] "File descriptors of the process: open, and limit.";
     SHARDS "shards" Gauge [] "Data shards.";
     DRAINING "draining" Gauge [] "1 once the node drains.";
     CONFIG_VERSION "config_version" Gauge [] "Version of the configuration in use.";
@@ -74,6 +75,7 @@ metrics! {
     LINKS_CLOSED "links_closed" Counter [] "Connections ended.";
     LINKS_REFUSED "links_refused" Counter [] "Connections refused because links_max was reached.";
     GREETINGS_FAILED "greetings_failed" Counter [] "Connections that never came to a bind.";
+    ACCEPTS_FAILED "accepts_failed" Counter [] "Connections not taken because no descriptor was left for customers: raise the limit (LimitNOFILE, ulimit -n).";
     HANDED_OVER "links_handed_over" Counter [] "Connections handed to another shard.";
     PDUS_RECEIVED "pdus_received" Counter [] "PDUs received.";
     READS "reads" Counter [] "Receives from the kernel that brought bytes; PDUs per read show the batching.";
@@ -81,6 +83,7 @@ metrics! {
     WRITES "writes" Counter [] "Sends to the kernel.";
     BYTES_SENT "sent_bytes" Counter [] "Bytes sent.";
     WRITES_BLOCKED "writes_blocked" Counter [] "Sends that the kernel could not take whole: the peer is slow.";
+    BINDS_PIPELINED "binds_pipelined" Counter [] "Binds behind which the customer said more before their answer: it waited for that.";
     LINK_ERRORS "link_errors" Counter ["kind"] "What peers did wrong, or too late, by kind.";
 
     SUBMITS "submits" Counter [] "submit_sm and data_sm from customers.";

@@ -85,6 +85,7 @@ pub fn timers() -> Timers {
         response: PATIENCE,
         enquire_link: Duration::ZERO,
         inactivity: Duration::ZERO,
+        finish: PATIENCE,
         unbind: Duration::from_millis(100),
     }
 }

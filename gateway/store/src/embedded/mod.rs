@@ -101,6 +101,7 @@ impl Embedded {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)
+            .max_cached_files(Some(crate::FILES_CACHED))
             .open()
             .map_err(broken)?;
         let keyspace = |name: &str, read_by_key: bool| {

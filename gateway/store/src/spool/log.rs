@@ -85,6 +85,7 @@ impl Log {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)
+            .max_cached_files(Some(crate::FILES_CACHED))
             .open()
             .map_err(broken)?;
         let rows = database.keyspace("messages", keyspace_options).map_err(broken)?;
