@@ -104,8 +104,8 @@ fn feed_frames<A: App>(
                 app.on_event(links, id, Event::Unbound);
                 links.close(id, CloseReason::Unbound);
             }
-            Event::BindRefused { status } => {
-                app.on_event(links, id, Event::BindRefused { status });
+            Event::BindRefused { status, is_nack } => {
+                app.on_event(links, id, Event::BindRefused { status, is_nack });
                 links.close(id, CloseReason::BindRefused);
             }
             event => app.on_event(links, id, event),

@@ -24,9 +24,9 @@ impl App for Generator {
             Event::Response { token, frame, sent_at, .. } => self.answered(links, token, frame, sent_at),
             Event::Request { frame, pdu, .. } => self.requested(links, id, frame, &pdu),
             Event::Bound { .. } => self.bound(id),
-            Event::BindRefused { status } => {
+            Event::BindRefused { status, is_nack } => {
                 let account = self.slots.account(id).unwrap_or_default();
-                let trouble = binds::refusal(&self.scenario.accounts[usize::from(account)], status);
+                let trouble = binds::refusal(&self.scenario.accounts[usize::from(account)], status, is_nack);
                 self.bind_trouble(trouble, true);
             }
             Event::Expired { token, .. } => {
