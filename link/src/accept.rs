@@ -6,6 +6,7 @@ use runtime::{Runtime, Stream};
 use smpp::dialect::Dialect;
 use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::Pdu;
+use smpp::response::write_refusal;
 use smpp::wire::{Deframer, Frame, FrameError, write_header_only};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -218,8 +219,7 @@ fn bind_of(
         }
         Ok(_) => Err(GreetError::NotABind),
         Err(error) => {
-            let answer = frame.command_id().response();
-            write_header_only(answers, answer, error.status(), frame.sequence_number());
+            write_refusal(frame.command_id(), error.status(), frame.sequence_number(), answers);
             Err(GreetError::Undecodable)
         }
     }
@@ -231,8 +231,8 @@ fn answer_early(frame: Frame<'_>, answers: &mut bytes::BytesMut) {
     if command == CommandId::ENQUIRE_LINK {
         write_header_only(answers, CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK, sequence);
     } else if command.name().is_none() {
-        write_header_only(answers, CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDID, sequence);
+        write_refusal(command, CommandStatus::ESME_RINVCMDID, sequence, answers);
     } else if !command.is_response() {
-        write_header_only(answers, command.response(), CommandStatus::ESME_RINVBNDSTS, sequence);
+        write_refusal(command, CommandStatus::ESME_RINVBNDSTS, sequence, answers);
     }
 }

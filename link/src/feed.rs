@@ -100,8 +100,8 @@ fn feed_frames<A: App>(
         let Some(event) = links.handle_frame(id, frame) else { return Ok(()) };
         match event {
             Event::Nothing => {}
-            Event::BindRefused { status } => {
-                app.on_event(links, id, Event::BindRefused { status });
+            Event::BindRefused { status, is_nack } => {
+                app.on_event(links, id, Event::BindRefused { status, is_nack });
                 links.close(id, CloseReason::BindRefused);
             }
             Event::BindRequest { .. } => {

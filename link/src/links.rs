@@ -9,6 +9,7 @@ use crate::entry::Entry;
 use crate::limits;
 use crate::tls::Tls;
 use bytes::BytesMut;
+use smpp::dialect::Dialect;
 use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::session::{Event, Session, State};
@@ -82,7 +83,7 @@ impl<T: Copy> Links<T> {
         self.cut_off_if_full(id, said)
     }
 
-    /// Answers a request of the peer with a header and no body, as for an error.
+    /// Answers a request of the peer, named by its response, with a status alone, in the form of [`smpp::response`].
     #[inline]
     pub fn respond_empty(
         &mut self,
@@ -93,6 +94,13 @@ impl<T: Copy> Links<T> {
     ) -> Result<(), SendError> {
         let said = self.say(id, ANSWER, |session, _| session.respond_empty(command, sequence, status));
         self.cut_off_if_full(id, said)
+    }
+
+    /// Reads the peer by another dialect, once it is known who it is.
+    pub fn set_dialect(&mut self, id: LinkId, dialect: Dialect) {
+        if let Some(entry) = self.entry(id) {
+            entry.session.set_dialect(dialect);
+        }
     }
 
     /// ESME role: asks to bind.

@@ -18,14 +18,16 @@ pub struct Dialect {
     pub c_string_unterminated: bool,
     /// A C-octet string longer than its field is taken, bounded by the PDU. Read in `wire/reader.rs`.
     pub c_string_overlong: bool,
-    /// One NUL after `short_message` that `sm_length` does not count is skipped. Read in `pdu/short_message.rs`.
+    /// NULs after `short_message` that `sm_length` does not count are skipped: one before TLVs, any number at the end.
+    /// Read in `pdu/short_message.rs`.
     pub short_message_extra_nul: bool,
     /// One NUL at the end of `short_message` that `sm_length` counts is cut off. Harms text in the GSM alphabet
     /// that ends with '@' and UCS-2 that ends with such an octet, so it is not part of [`Dialect::tolerant`].
     /// Read in `pdu/short_message.rs`.
     pub short_message_counted_nul: bool,
-    /// `sm_length` may be wrong (255, beyond the PDU, or such that what follows is no TLV): the frame is
-    /// trusted instead and the message is all that is left. Read in `pdu/short_message.rs`.
+    /// `sm_length` may be wrong (255, beyond the PDU, or such that what follows does not begin with a TLV): the frame
+    /// is trusted instead and the message is all that is left. What begins with a tag of the standard or of vendors
+    /// (0x1400 to 0x3FFF) is a TLV, cut or not. Read in `pdu/short_message.rs`.
     pub sm_length_wrong: bool,
     /// `short_message` and `message_payload` may both be present; the payload is the message.
     /// Read in `pdu/short_message.rs`.

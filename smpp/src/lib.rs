@@ -15,10 +15,12 @@
 //! * No socket, clock, thread, random source or file; time is an argument ([`time::Instant`]).
 //! * No input panics and no length that has not been checked against a limit is allocated from.
 //! * Decoding borrows, it never allocates; encoding only grows the caller's buffer.
+//! * What may leave is judged and written by [`strict`]; tolerance is for reading only.
 //! * What a peer may do beside the standard is a field of [`Dialect`], strict unless asked for.
 //! * Numbers of the wire accept the unknown: a vendor's `command_status` or TLV tag travels as it is.
 //!
-//! `field` holds the typed octets, `wire` the framing, `pdu` one file per command, `tlv` the optional
+//! `strict` is the one check of what goes on to another peer, `response` the one table of answers; `field` holds the
+//! typed octets, `wire` the framing, `pdu` one file per command, `tlv` the optional
 //! parameters, `text` alphabets and receipts, `session` the state machine over all of it.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -32,7 +34,9 @@ pub mod error;
 pub mod field;
 pub mod limits;
 pub mod pdu;
+pub mod response;
 pub mod session;
+pub mod strict;
 pub mod text;
 pub mod time;
 pub mod tlv;
@@ -45,6 +49,7 @@ pub use field::{
     StatusClass, Ton,
 };
 pub use pdu::*;
+pub use strict::Verdict;
 pub use time::Instant;
 pub use tlv::{Tag, Tlv, Tlvs, write_tlv};
 pub use wire::{Deframer, Frame, FrameError, Header};

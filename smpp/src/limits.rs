@@ -2,9 +2,10 @@
 
 /// Octets of a PDU header (SMPP 3.4 §3.2).
 pub const HEADER_LENGTH: usize = 16;
-/// Default of the largest PDU taken from a peer, octets: a full `message_payload` (64 KiB) with a little
-/// less than its fields; the standard names no limit, so it is a setting wherever a `Deframer` is made.
-pub const PDU_SIZE_MAX_DEFAULT: u32 = 65_536;
+/// Default of the largest PDU taken from a peer, octets: a `message_payload` of 65,535 octets, the longest that its
+/// length can say, with 4 KiB for all other fields. The standard names no limit, so it is a setting wherever a
+/// `Deframer` is made.
+pub const PDU_SIZE_MAX_DEFAULT: u32 = 69_632;
 /// Highest sequence number the standard allows (SMPP 3.4 §3.2): 1 to this.
 pub const SEQUENCE_NUMBER_MAX: u32 = 0x7FFF_FFFF;
 
@@ -40,6 +41,7 @@ pub const TLV_HEADER_LENGTH: usize = 4;
 /// Largest value of a TLV, what its 16-bit length can say.
 pub const TLV_LENGTH_MAX: usize = 0xFFFF;
 
+const _: () = assert!(PDU_SIZE_MAX_DEFAULT as usize > TLV_LENGTH_MAX + TLV_HEADER_LENGTH + 2_048);
 const _: () = assert!(HEADER_LENGTH < PDU_SIZE_MAX_DEFAULT as usize);
 const _: () = assert!(SHORT_MESSAGE_LENGTH_MAX < u8::MAX as usize);
 const _: () = assert!(ADDRESS_SIZE_MAX <= ADDRESS_LONG_SIZE_MAX);

@@ -40,7 +40,7 @@ impl Side {
             let saw = match self.session.handle_frame(now, frame) {
                 Event::BindRequest { kind, sequence, .. } => Saw::BindRequest(kind, sequence),
                 Event::Bound { kind, .. } => Saw::Bound(kind),
-                Event::BindRefused { status } => Saw::BindRefused(status),
+                Event::BindRefused { status, .. } => Saw::BindRefused(status),
                 Event::Request { frame, over_window, .. } => Saw::Request {
                     command: frame.command_id(),
                     sequence: frame.sequence_number(),

@@ -7,7 +7,7 @@ use smpp::field::time::{AbsoluteTime, RelativeTime, Time};
 use smpp::{
     Address, Bind, BindKind, BindResp, CommandId, CommandStatus, DataCoding, DataSm, Deframer, DeliverSm,
     Dialect, EsmClass, Frame, Npi, Pdu, QuerySmResp, RegisteredDelivery, SubmitSm, SubmitSmResp, Tag, Tlvs,
-    Ton, write_tlv,
+    Ton, Verdict, write_tlv,
 };
 
 /// A C-octet string of up to `length_max` octets.
@@ -68,6 +68,31 @@ fn submit_sm(parts: &Parts) -> SubmitSm<'_> {
     }
 }
 
+fn deliver_sm<'a>(submit: &SubmitSm<'a>) -> DeliverSm<'a> {
+    DeliverSm {
+        source: submit.source,
+        destination: submit.destination,
+        esm_class: submit.esm_class,
+        schedule_delivery_time: submit.schedule_delivery_time,
+        validity_period: submit.validity_period,
+        short_message: submit.short_message,
+        tlvs: submit.tlvs,
+        ..DeliverSm::default()
+    }
+}
+
+fn data_sm<'a>(submit: &SubmitSm<'a>) -> DataSm<'a> {
+    DataSm {
+        service_type: submit.service_type,
+        source: submit.source,
+        destination: submit.destination,
+        esm_class: submit.esm_class,
+        registered_delivery: submit.registered_delivery,
+        data_coding: submit.data_coding,
+        tlvs: submit.tlvs,
+    }
+}
+
 /// Writes and reads a PDU.
 fn check_round_trip(pdu: Pdu<'_>, status: CommandStatus, sequence_number: u32) {
     let mut out = BytesMut::from(&b"before"[..]);
@@ -83,24 +108,8 @@ proptest! {
     fn messages_are_read_as_written(parts in parts(), sequence_number: u32) {
         let submit = submit_sm(&parts);
         check_round_trip(Pdu::SubmitSm(submit), CommandStatus::ESME_ROK, sequence_number);
-        let deliver = DeliverSm {
-            source: submit.source,
-            destination: submit.destination,
-            esm_class: submit.esm_class,
-            short_message: submit.short_message,
-            tlvs: submit.tlvs,
-            ..DeliverSm::default()
-        };
+        let (deliver, data) = (deliver_sm(&submit), data_sm(&submit));
         check_round_trip(Pdu::DeliverSm(deliver), CommandStatus::ESME_ROK, sequence_number);
-        let data = DataSm {
-            service_type: submit.service_type,
-            source: submit.source,
-            destination: submit.destination,
-            esm_class: submit.esm_class,
-            registered_delivery: submit.registered_delivery,
-            data_coding: submit.data_coding,
-            tlvs: submit.tlvs,
-        };
         check_round_trip(Pdu::DataSm(data), CommandStatus::ESME_ROK, sequence_number);
     }
 
@@ -150,6 +159,37 @@ proptest! {
             *dialect.field_mut(name).unwrap() = flags >> (bit % 16) & 1 == 1;
         }
         check_written_again(Frame::whole(&out).unwrap(), &dialect);
+    }
+
+    #[test]
+    fn what_goes_on_is_strict_whatever_came(body in vec(any::<u8>(), 0..200), status: u32) {
+        for command in MESSAGES {
+            check_goes_on(&pdu_of(command, status % 2, &body));
+        }
+    }
+
+    #[test]
+    fn damaged_messages_go_on_strict(
+        parts in parts(), at: prop::sample::Index, value: u8, more in vec(any::<u8>(), 0..12), cut in 0..12usize,
+        times in (time_text(), time_text()), command in 0..MESSAGES.len(),
+    ) {
+        let parts = Parts { texts: with_times(parts.texts.clone(), times), ..parts };
+        let mut out = BytesMut::new();
+        match MESSAGES[command] {
+            CommandId::SUBMIT_SM => submit_sm(&parts).encode(CommandStatus::ESME_ROK, 1, &mut out),
+            CommandId::DELIVER_SM => deliver_sm(&submit_sm(&parts)).encode(CommandStatus::ESME_ROK, 1, &mut out),
+            _ => data_sm(&submit_sm(&parts)).encode(CommandStatus::ESME_ROK, 1, &mut out),
+        }
+        check_goes_on(&out);
+        // One octet changed, octets taken away, octets added.
+        let mut body = out[16..].to_vec();
+        let place = at.index(body.len());
+        body[place] = value;
+        check_goes_on(&pdu_of(MESSAGES[command], 0, &body));
+        body.truncate(body.len().saturating_sub(cut));
+        check_goes_on(&pdu_of(MESSAGES[command], 0, &body));
+        body.extend_from_slice(&more);
+        check_goes_on(&pdu_of(MESSAGES[command], 0, &body));
     }
 
     #[test]
@@ -208,6 +248,86 @@ fn check_written_again(frame: Frame<'_>, dialect: &Dialect) {
     if *dialect == Dialect::strict() {
         assert_eq!(read, Ok(pdu));
     }
+}
+
+/// The PDUs that carry messages.
+const MESSAGES: [CommandId; 3] = [CommandId::SUBMIT_SM, CommandId::DELIVER_SM, CommandId::DATA_SM];
+
+/// Times in every state: none, plain, with digits that mean nothing, garbage.
+fn time_text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(Vec::new()),
+        "26(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])(0[0-9]|1[0-9])[0-5][0-9][0-5][0-9][0-9](0[0-9]|4[0-8])[+-]"
+            .prop_map(String::into_bytes),
+        "0[0-9](0[0-9]|1[0-2])[0-2][0-9](0[0-9]|1[0-9])[0-5][0-9][0-5][0-9][0-9]{3}R"
+            .prop_map(String::into_bytes),
+        text(16),
+    ]
+}
+
+fn with_times(mut texts: [Vec<u8>; 5], times: (Vec<u8>, Vec<u8>)) -> [Vec<u8>; 5] {
+    (texts[3], texts[4]) = times;
+    texts
+}
+
+fn verdict(frame: Frame<'_>, pdu: &Pdu<'_>) -> Verdict {
+    match pdu {
+        Pdu::SubmitSm(view) => view.verdict(frame),
+        Pdu::DeliverSm(view) => view.verdict(frame),
+        Pdu::DataSm(view) => view.verdict(frame),
+        other => panic!("{other:?} carries no message"),
+    }
+}
+
+fn write_strict(pdu: &Pdu<'_>, out: &mut BytesMut) {
+    match pdu {
+        Pdu::SubmitSm(view) => view.write_strict(1, out),
+        Pdu::DeliverSm(view) => view.write_strict(1, out),
+        Pdu::DataSm(view) => view.write_strict(1, out),
+        other => panic!("{other:?} carries no message"),
+    }
+}
+
+/// By a decoder of its own: lengths, endings and TLVs by the strict dialect, times by the standard's words.
+fn is_strict(bytes: &[u8]) -> bool {
+    let frame = Frame::whole(bytes).expect("one PDU");
+    let time_fits = |time: &[u8]| {
+        time.is_empty() || Time::parse(time).is_some_and(|read| &read.write()[..15] == &time[..15])
+    };
+    let times_fit = match Pdu::decode(frame, &Dialect::strict()) {
+        Ok(Pdu::SubmitSm(view)) => time_fits(view.schedule_delivery_time) && time_fits(view.validity_period),
+        Ok(Pdu::DeliverSm(view)) => view.schedule_delivery_time.is_empty() && view.validity_period.is_empty(),
+        Ok(_) => true,
+        Err(_) => false,
+    };
+    times_fit && frame.command_status().is_ok()
+}
+
+/// What a tolerant reader takes goes on strict or not at all, and what is strict goes on as it is.
+fn check_goes_on(bytes: &[u8]) {
+    let frame = Frame::whole(bytes).expect("one PDU");
+    let Ok(pdu) = Pdu::decode(frame, &Dialect::tolerant()) else {
+        assert!(!is_strict(bytes));
+        return;
+    };
+    let verdict_now = verdict(frame, &pdu);
+    assert_eq!(verdict_now == Verdict::Strict, is_strict(bytes), "{pdu:?}");
+    if let Verdict::Refused(_) = verdict_now {
+        return;
+    }
+    let mut out = BytesMut::new();
+    write_strict(&pdu, &mut out);
+    assert!(is_strict(&out), "{pdu:?} became {out:02X?}");
+    if verdict_now == Verdict::Strict {
+        let with_number = [&out[..12], &bytes[12..16], &out[16..]].concat();
+        assert_eq!(with_number, bytes, "{pdu:?}");
+    }
+    let frame = Frame::whole(&out).expect("one PDU");
+    let again = Pdu::decode(frame, &Dialect::tolerant()).expect("strict");
+    assert_eq!(verdict(frame, &again), Verdict::Strict);
+    let mut twice = BytesMut::new();
+    write_strict(&again, &mut twice);
+    assert_eq!(twice, out, "{pdu:?}");
 }
 
 fn pdu_of(command_id: CommandId, status: u32, body: &[u8]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use crate::account::Session;
 use crate::refusal::Refusal;
 use crate::snapshot::Limits;
+use smpp::error::Field;
 use smpp::field::time::Time;
 use smpp::field::{Address, CommandId, DataCoding, EsmClass, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
@@ -17,7 +18,12 @@ pub(crate) struct Submission<'a> {
     pub(crate) command: CommandId,
     pub(crate) source: &'a [u8],
     pub(crate) destination: &'a [u8],
+    pub(crate) schedule_delivery_time: &'a [u8],
     pub(crate) validity_period: &'a [u8],
+    /// It cannot be written in a form that may leave.
+    pub(crate) malformed: Option<Refusal>,
+    /// A one-octet field with a reserved value, looked for only where a vendor takes none.
+    pub(crate) reserved: Option<Field>,
     pub(crate) registered_delivery: RegisteredDelivery,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
@@ -36,7 +42,10 @@ impl<'a> Submission<'a> {
             command: CommandId::SUBMIT_SM,
             source: pdu.source.digits,
             destination: pdu.destination.digits,
+            schedule_delivery_time: pdu.schedule_delivery_time,
             validity_period: pdu.validity_period,
+            malformed: None,
+            reserved: None,
             registered_delivery: pdu.registered_delivery,
             urgent: pdu.priority_flag >= PRIORITY_URGENT,
             from: pdu.source,
@@ -53,7 +62,10 @@ impl<'a> Submission<'a> {
             command: CommandId::DATA_SM,
             source: pdu.source.digits,
             destination: pdu.destination.digits,
+            schedule_delivery_time: &[],
             validity_period: &[],
+            malformed: None,
+            reserved: None,
             registered_delivery: pdu.registered_delivery,
             urgent: false, // data_sm has no priority
             from: pdu.source,
@@ -90,8 +102,16 @@ pub(crate) fn admit(
     if length > limits.pdu_size_max as usize {
         return Err(Refusal::TooLong);
     }
+    if let Some(refusal) = submission.malformed {
+        return Err(refusal);
+    }
     if !submission.destination.iter().any(u8::is_ascii_digit) {
         return Err(Refusal::NoDestination);
+    }
+    if !submission.schedule_delivery_time.is_empty()
+        && !is_ahead(submission.schedule_delivery_time, unix_seconds)
+    {
+        return Err(Refusal::ScheduleInvalid);
     }
     if !submission.validity_period.is_empty() && !is_ahead(submission.validity_period, unix_seconds) {
         return Err(Refusal::ValidityInvalid);
@@ -100,10 +120,10 @@ pub(crate) fn admit(
 }
 
 /// A time of SMPP 3.4 §7.1.1 that is not over. A minute of grace, because clocks differ.
-fn is_ahead(validity_period: &[u8], unix_seconds: u64) -> bool {
+fn is_ahead(time: &[u8], unix_seconds: u64) -> bool {
     const GRACE_SECONDS: i64 = 60;
     let now = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
-    Time::parse(validity_period).is_some_and(|time| match time {
+    Time::parse(time).is_some_and(|time| match time {
         Time::Absolute(time) => time.unix_seconds().saturating_add(GRACE_SECONDS) >= now,
         Time::Relative(_) => true,
     })
@@ -141,6 +161,17 @@ mod tests {
             Err(Refusal::ValidityInvalid),
         );
         check(|_, submission| submission.validity_period = b"tomorrow", Err(Refusal::ValidityInvalid));
+        check(|_, submission| submission.schedule_delivery_time = b"000001000000000R", Ok(()));
+        check(|_, submission| submission.schedule_delivery_time = b"260102000000000+", Ok(()));
+        check(|_, submission| submission.schedule_delivery_time = b"251231235900000+", Ok(()));
+        check(
+            |_, submission| submission.schedule_delivery_time = b"251231235800000+",
+            Err(Refusal::ScheduleInvalid),
+        );
+        check(
+            |_, submission| submission.malformed = Some(Refusal::SourceInvalid),
+            Err(Refusal::SourceInvalid),
+        );
         let session = Session { may_submit: true, ..Session::default() };
         let submission = Submission::of_data(&DataSm {
             destination: Address { digits: b"1", ..Address::default() },

@@ -1,6 +1,7 @@
 //! Which vendor gets a message, now: the one procedure that the relay follows and that [`crate::explain`] shows.
 
 use crate::arena::Arena;
+use crate::form::takes;
 use crate::forward::Choice;
 use crate::health::Health;
 use crate::limit::Limiter;
@@ -68,6 +69,9 @@ impl Surroundings for Here<'_> {
     #[inline]
     fn standing(&self, candidate: &Candidate) -> Standing {
         let Some(place) = self.vendors.at(candidate.vendor) else { return Standing::Unfit };
+        if !takes(self.snapshot, candidate, self.message.form()) {
+            return Standing::Unfit;
+        }
         let vendor = &self.vendors[place];
         if vendor.is_unbound() {
             return Standing::Unfit; // or its good name would keep its level's messages for those that are ill

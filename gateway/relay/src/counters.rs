@@ -58,6 +58,16 @@ counters! {
         route_circuit_openings,
         /// Failures of routes that were not watched: the table was full.
         route_circuits_full,
+        /// Messages of customers and nodes that were not well-formed, and were written anew.
+        submits_rewritten,
+        /// Messages of vendors that were not well-formed, and were written anew.
+        deliveries_rewritten,
+        /// Messages of vendors that were not well-formed, and were refused.
+        deliveries_malformed,
+        /// Messages kept by an earlier version, spooled or parked, that were not well-formed, and were written anew.
+        kept_rewritten,
+        /// Messages kept by an earlier version that cannot be written in a form that may leave.
+        kept_malformed,
         /// Messages taken back from a lost link, provably unsent.
         vendor_unsent,
         /// Copies whose outcome nobody knows.
@@ -204,7 +214,7 @@ counters! {
 }
 
 /// All counters of one relay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Counters {
     /// Totals.
     pub traffic: Traffic,
@@ -212,4 +222,10 @@ pub struct Counters {
     pub refused: [u64; Refusal::ALL.len()],
     /// Store and forward.
     pub spool: SpoolTraffic,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { traffic: Traffic::default(), refused: [0; Refusal::ALL.len()], spool: SpoolTraffic::default() }
+    }
 }

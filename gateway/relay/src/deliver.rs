@@ -211,8 +211,9 @@ impl Relay {
         self.deliver(now, key);
     }
 
-    /// The customer took it, or refused it for good: that is its own decision.
-    fn taken(&mut self, now: Instant, key: Key, status: CommandStatus) {
+    /// The customer took it, or refused it for good: that is its own decision. What cannot be delivered in a form that
+    /// may leave counts as refused by the standard's status.
+    pub(crate) fn taken(&mut self, now: Instant, key: Key, status: CommandStatus) {
         if let Sender::Shard { .. } = self.deliveries[key].sender {
             return self.finish_delivery_served(key, DeliverOutcome::Answered(status));
         }

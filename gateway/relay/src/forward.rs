@@ -184,7 +184,7 @@ impl Relay {
             encoding,
             unix_seconds: arrival.unix_seconds,
         });
-        let plan = plan.ok_or(Refusal::NoRoute)?;
+        let plan = self.check_form(plan, frame, submission)?;
         let (key, message) = self.messages.insert().ok_or(Refusal::MessagesFull)?;
         self.drawn = self.drawn.wrapping_add(1);
         message.reset();
@@ -199,6 +199,7 @@ impl Relay {
         }
         message.plan = plan;
         message.encoding = encoding;
+        message.reserved = submission.reserved;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = self.ids.next(arrival.unix_seconds);
@@ -244,7 +245,7 @@ impl Relay {
     pub(crate) fn settle(&mut self, now: Instant, key: Key) {
         match self.choose(now, key) {
             Choice::Full => self.refuse(key, Refusal::QueueFull),
-            Choice::Down => self.refuse(key, Refusal::NoVendor),
+            Choice::Down => self.refuse(key, self.why_down(key)),
             choice => self.put(now, key, choice),
         }
     }

@@ -41,6 +41,7 @@ mod counters;
 mod deliver;
 mod drafts;
 mod explain;
+mod form;
 mod forward;
 mod gather;
 mod gather_table;

@@ -23,7 +23,6 @@ use crate::snapshot::Correlate;
 use crate::vendor::{VendorLink, pace};
 use core::time::Duration;
 use smpp::field::CommandId;
-use smpp::pdu::{DataSm, SubmitSm};
 use smpp::time::Instant;
 use smpp::wire::Frame;
 
@@ -125,23 +124,13 @@ impl Relay {
         }
     }
 
-    /// Another node's submit_sm; answered by [`Relay::poll_node`].
-    pub fn handle_node_submit(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &SubmitSm<'_>) {
-        self.serve_node(arrival, frame, &Submission::of_submit(pdu));
-    }
-
-    /// Another node's data_sm; answered by [`Relay::poll_node`].
-    pub fn handle_node_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
-        self.serve_node(arrival, frame, &Submission::of_data(pdu));
-    }
-
     /// The next answer to another node. To be drained like [`Relay::poll`], with it.
     #[inline]
     pub fn poll_node(&mut self) -> Option<NodeAnswer> {
         self.node_answers.pop_front()
     }
 
-    fn serve_node(&mut self, arrival: Arrival, frame: Frame<'_>, submission: &Submission<'_>) {
+    pub(crate) fn serve_node(&mut self, arrival: Arrival, frame: Frame<'_>, submission: &Submission<'_>) {
         self.counters.traffic.node_served += 1;
         match self.enter_for_node(&arrival, frame, submission) {
             Some(key) => self.settle(arrival.now, key),
@@ -162,7 +151,7 @@ impl Relay {
     ) -> Option<Key> {
         let Some(Party::Node(vendor)) = self.parties.get(&arrival.link).copied() else { return None };
         let is_too_long = frame.bytes().len() > self.snapshot.limits().pdu_size_max as usize;
-        if self.draining || arrival.over_window || is_too_long {
+        if self.draining || arrival.over_window || is_too_long || submission.malformed.is_some() {
             return None;
         }
         let place = self.vendors.place(&self.snapshot, vendor)?;

@@ -1,11 +1,13 @@
 //! What is open: submits on their way to a vendor, deliveries on their way to a customer. Both are slots of an
 //! arena whose buffers are used again.
 
+use crate::form::Form;
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::{Encoding, PlanIndex};
 use crate::snapshot::UnknownOutcome;
 use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
+use smpp::error::Field;
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
@@ -104,6 +106,8 @@ pub(crate) struct Message {
     pub(crate) is_rewritten: bool,
     /// How its text is encoded.
     pub(crate) encoding: Encoding,
+    /// A one-octet field with a reserved value, where a vendor takes none.
+    pub(crate) reserved: Option<Field>,
     /// When its last copy went.
     pub(crate) sent_at: Instant,
     /// When its wait at `place` ends.
@@ -133,6 +137,12 @@ impl Message {
         let (pdu, mut wire) = (core::mem::take(&mut self.pdu), core::mem::take(&mut self.wire));
         wire.clear();
         *self = Self { pdu, wire, ..Self::default() };
+    }
+
+    /// What a vendor may look at. Nothing is known of its length while its bytes are elsewhere.
+    #[inline]
+    pub(crate) fn form(&self) -> Form {
+        Form { length: self.pdu.len(), reserved: self.reserved }
     }
 
     pub(crate) fn tried(&self) -> &[u16] {
@@ -182,6 +192,7 @@ impl Default for Message {
             submitted_at: 0,
             is_rewritten: false,
             encoding: Encoding::Gsm7,
+            reserved: None,
             sent_at: Instant::default(),
             deadline: Instant::default(),
             pdu: Vec::new(),

@@ -15,6 +15,7 @@ use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorM
 use bytes::BytesMut;
 use core::time::Duration;
 use smpp::field::{Address, CommandId, CommandStatus};
+use smpp::limits::TLV_LENGTH_MAX;
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX, IdRule};
 use smpp::text::receipt::{Finality, ReceiptView, receipt_of, receipt_of_data, rewrite};
@@ -329,6 +330,7 @@ fn rewrite_tlvs(raw: &[u8], has_header: bool, id: &[u8], text: &mut BytesMut, ou
             text.extend_from_slice(&[0]);
         } else if tag == Tag::MESSAGE_PAYLOAD {
             rewrite_text(value, has_header, id, text);
+            text.truncate(TLV_LENGTH_MAX); // the end is the quoted message
         } else {
             text.extend_from_slice(value);
         }
@@ -337,7 +339,7 @@ fn rewrite_tlvs(raw: &[u8], has_header: bool, id: &[u8], text: &mut BytesMut, ou
         out.extend_from_slice(text);
         rest = after;
     }
-    out.extend_from_slice(rest); // a cut TLV is the peer's, and goes on as it came
+    // What is left is no TLV, and may hold the vendor's id: it goes nowhere.
 }
 
 #[cfg(test)]
@@ -379,12 +381,13 @@ mod tests {
         check(
             (b"", b"\x04\x24\x00\x12id:9 stat:DELIVRD \x00\x01"),
             false,
-            (b"", b"\x04\x24\x00\x21id:0123456789ABCDEF stat:DELIVRD \x00\x01"),
+            (b"", b"\x04\x24\x00\x21id:0123456789ABCDEF stat:DELIVRD "),
         );
+        // A cut TLV may hold the vendor's id, and no peer takes it.
         check(
-            (b"\x05\x00\x03\x01\x02\x01id:5 stat:UNDELIV", b"\x00\x1e\x00\x09cut"),
+            (b"\x05\x00\x03\x01\x02\x01id:5 stat:UNDELIV", b"\x14\x03\x00\x01a\x00\x1e\x00\x0955"),
             true,
-            (b"\x05\x00\x03\x01\x02\x01id:0123456789ABCDEF stat:UNDELIV", b"\x00\x1e\x00\x09cut"),
+            (b"\x05\x00\x03\x01\x02\x01id:0123456789ABCDEF stat:UNDELIV", b"\x14\x03\x00\x01a"),
         );
     }
 }

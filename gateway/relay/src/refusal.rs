@@ -1,5 +1,6 @@
 //! Why we say no, and the single table from each reason to the wire.
 
+use smpp::error::{DecodeError, Field, Problem};
 use smpp::field::CommandStatus;
 
 /// Our no to a customer's submit. Every one is answered through [`Refusal::status`] and counted.
@@ -51,11 +52,43 @@ pub enum Refusal {
     BrandDayOver,
     /// One message of more segments than any second or share of a node holds: it will never pass.
     SegmentsOver,
+    /// The service_type is longer than its field.
+    ServiceTypeInvalid,
+    /// The source address is longer than its field.
+    SourceInvalid,
+    /// The destination address is longer than its field.
+    DestinationInvalid,
+    /// The schedule_delivery_time is not a time of SMPP 3.4 §7.1.1, or lies in the past.
+    ScheduleInvalid,
+    /// The PDU ends within an optional parameter that the message cannot do without.
+    ParametersCut,
+    /// An optional parameter that the message cannot do without has a length that its tag does not allow.
+    ParameterInvalid,
+    /// No vendor takes this reserved type of the source.
+    SourceTonReserved,
+    /// No vendor takes this reserved plan of the source.
+    SourceNpiReserved,
+    /// No vendor takes this reserved type of the destination.
+    DestinationTonReserved,
+    /// No vendor takes this reserved plan of the destination.
+    DestinationNpiReserved,
+    /// No vendor takes this reserved esm_class.
+    EsmClassReserved,
+    /// No vendor takes this reserved priority_flag.
+    PriorityReserved,
+    /// No vendor takes this reserved registered_delivery.
+    RegisteredDeliveryReserved,
+    /// No vendor takes this reserved replace_if_present_flag.
+    ReplaceFlagReserved,
+    /// No vendor takes this reserved data_coding; SMPP 3.4 has no status of its own for it.
+    DataCodingReserved,
+    /// No vendor takes this reserved sm_default_msg_id.
+    DefaultMessageReserved,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 39] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -79,6 +112,22 @@ impl Refusal {
         Self::CampaignRateOver,
         Self::BrandDayOver,
         Self::SegmentsOver,
+        Self::ServiceTypeInvalid,
+        Self::SourceInvalid,
+        Self::DestinationInvalid,
+        Self::ScheduleInvalid,
+        Self::ParametersCut,
+        Self::ParameterInvalid,
+        Self::SourceTonReserved,
+        Self::SourceNpiReserved,
+        Self::DestinationTonReserved,
+        Self::DestinationNpiReserved,
+        Self::EsmClassReserved,
+        Self::PriorityReserved,
+        Self::RegisteredDeliveryReserved,
+        Self::ReplaceFlagReserved,
+        Self::DataCodingReserved,
+        Self::DefaultMessageReserved,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -112,6 +161,22 @@ impl Refusal {
             Self::CampaignRateOver => "campaign_rate_over",
             Self::BrandDayOver => "brand_day_over",
             Self::SegmentsOver => "segments_over",
+            Self::ServiceTypeInvalid => "service_type_invalid",
+            Self::SourceInvalid => "source_invalid",
+            Self::DestinationInvalid => "destination_invalid",
+            Self::ScheduleInvalid => "schedule_invalid",
+            Self::ParametersCut => "parameters_cut",
+            Self::ParameterInvalid => "parameter_invalid",
+            Self::SourceTonReserved => "source_ton_reserved",
+            Self::SourceNpiReserved => "source_npi_reserved",
+            Self::DestinationTonReserved => "destination_ton_reserved",
+            Self::DestinationNpiReserved => "destination_npi_reserved",
+            Self::EsmClassReserved => "esm_class_reserved",
+            Self::PriorityReserved => "priority_reserved",
+            Self::RegisteredDeliveryReserved => "registered_delivery_reserved",
+            Self::ReplaceFlagReserved => "replace_flag_reserved",
+            Self::DataCodingReserved => "data_coding_reserved",
+            Self::DefaultMessageReserved => "default_message_reserved",
         }
     }
 
@@ -126,8 +191,22 @@ impl Refusal {
             | Self::CampaignRateOver
             | Self::BrandDayOver => CommandStatus::ESME_RTHROTTLED,
             Self::TooLong | Self::SegmentsOver => CommandStatus::ESME_RINVMSGLEN,
-            Self::SourceNotAllowed => CommandStatus::ESME_RINVSRCADR,
-            Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
+            Self::SourceNotAllowed | Self::SourceInvalid => CommandStatus::ESME_RINVSRCADR,
+            Self::NoDestination | Self::NoRoute | Self::DestinationInvalid => CommandStatus::ESME_RINVDSTADR,
+            Self::ServiceTypeInvalid => CommandStatus::ESME_RINVSERTYP,
+            Self::ScheduleInvalid => CommandStatus::ESME_RINVSCHED,
+            Self::ParametersCut => CommandStatus::ESME_RINVOPTPARSTREAM,
+            Self::ParameterInvalid => CommandStatus::ESME_RINVPARLEN,
+            Self::SourceTonReserved => CommandStatus::ESME_RINVSRCTON,
+            Self::SourceNpiReserved => CommandStatus::ESME_RINVSRCNPI,
+            Self::DestinationTonReserved => CommandStatus::ESME_RINVDSTTON,
+            Self::DestinationNpiReserved => CommandStatus::ESME_RINVDSTNPI,
+            Self::EsmClassReserved => CommandStatus::ESME_RINVESMCLASS,
+            Self::PriorityReserved => CommandStatus::ESME_RINVPRTFLG,
+            Self::RegisteredDeliveryReserved => CommandStatus::ESME_RINVREGDLVFLG,
+            Self::ReplaceFlagReserved => CommandStatus::ESME_RINVREPFLAG,
+            Self::DataCodingReserved => CommandStatus::ESME_RSUBMITFAIL,
+            Self::DefaultMessageReserved => CommandStatus::ESME_RINVDFTMSGID,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
             Self::NoVendor | Self::SpoolAway => CommandStatus::ESME_RSYSERR,
             Self::Draining
@@ -138,6 +217,38 @@ impl Refusal {
             | Self::DuplicateOpen
             | Self::SpoolFull
             | Self::RecordsFull => CommandStatus::ESME_RMSGQFUL,
+        }
+    }
+}
+
+impl Refusal {
+    /// Why a message cannot be written in a form that may leave.
+    pub(crate) const fn of_form(error: DecodeError) -> Self {
+        match error.field {
+            Field::ServiceType => Self::ServiceTypeInvalid,
+            Field::SourceAddr => Self::SourceInvalid,
+            Field::DestinationAddr => Self::DestinationInvalid,
+            Field::ScheduleDeliveryTime => Self::ScheduleInvalid,
+            Field::ValidityPeriod => Self::ValidityInvalid,
+            Field::Tlvs if matches!(error.problem, Problem::TlvCut) => Self::ParametersCut,
+            Field::Tlvs => Self::ParameterInvalid,
+            _ => Self::TooLong,
+        }
+    }
+
+    /// Why no vendor takes a message that has a reserved value in this field.
+    pub(crate) const fn of_reserved(field: Field) -> Self {
+        match field {
+            Field::SourceAddrTon => Self::SourceTonReserved,
+            Field::SourceAddrNpi => Self::SourceNpiReserved,
+            Field::DestAddrTon => Self::DestinationTonReserved,
+            Field::DestAddrNpi => Self::DestinationNpiReserved,
+            Field::EsmClass => Self::EsmClassReserved,
+            Field::PriorityFlag => Self::PriorityReserved,
+            Field::RegisteredDelivery => Self::RegisteredDeliveryReserved,
+            Field::ReplaceIfPresentFlag => Self::ReplaceFlagReserved,
+            Field::SmDefaultMsgId => Self::DefaultMessageReserved,
+            _ => Self::DataCodingReserved,
         }
     }
 }
@@ -159,6 +270,8 @@ pub enum DeliveryRefusal {
     NoOwner,
     /// The queue of records is full, and the policy is to take nothing that would leave none.
     RecordsFull,
+    /// It cannot be written in a form that may leave; the standard's status.
+    Malformed(CommandStatus),
 }
 
 impl DeliveryRefusal {
@@ -169,6 +282,7 @@ impl DeliveryRefusal {
                 CommandStatus::ESME_RX_T_APPN
             }
             Self::TooLong | Self::NoOwner => CommandStatus::ESME_RX_P_APPN,
+            Self::Malformed(status) => status,
         }
     }
 }

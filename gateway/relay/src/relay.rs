@@ -1,15 +1,14 @@
 //! The relay's face: sequencing only, each rule stands in its own file.
 
 use crate::account::{Accounts, Session};
-use crate::admit::Submission;
 use crate::arena::{Arena, List};
 use crate::circuit::Outcome;
 use crate::counters::{Counters, VendorTraffic};
 use crate::drafts::Records;
+use crate::form::may_leave;
 use crate::gather_table::Gather;
 use crate::health::Health;
 use crate::in_flight::InFlight;
-use crate::input::Arrival;
 use crate::limit::{Bucket, Limiter, TokenPool, own_pool};
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::mutation::mutated;
@@ -29,10 +28,9 @@ use bytes::BytesMut;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smpp::field::CommandStatus;
-use smpp::pdu::{BindKind, DataSm, DeliverSm, SubmitSm};
+use smpp::pdu::BindKind;
 use smpp::text::message_id::GatewayIdSource;
 use smpp::time::Instant;
-use smpp::wire::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +112,8 @@ pub struct Relay {
     pub(crate) text: BytesMut,
     /// Working space of the rewriting.
     pub(crate) rewritten: Vec<u8>,
+    /// What came in another form than may leave, written anew.
+    pub(crate) anew: BytesMut,
 
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) store_ops: VecDeque<StoreOp>,
@@ -185,6 +185,7 @@ impl Relay {
             spare: SpareBuffers::default(),
             text: BytesMut::new(),
             rewritten: Vec::new(),
+            anew: BytesMut::new(),
             outputs: VecDeque::new(),
             store_ops: VecDeque::new(),
             shard_messages: VecDeque::new(),
@@ -275,16 +276,6 @@ impl Relay {
     /// A customer's link is closed; `deliveries` are the tokens it gave back, written or not.
     pub fn customer_closed(&mut self, now: Instant, link: LinkKey, deliveries: &[DeliveryKey]) {
         self.lose_session(now, link, deliveries);
-    }
-
-    /// A customer's submit_sm.
-    pub fn handle_submit(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &SubmitSm<'_>) {
-        self.submit(arrival, frame, &Submission::of_submit(pdu));
-    }
-
-    /// A customer's data_sm; goes to the vendor as data_sm and is answered by data_sm_resp.
-    pub fn handle_submit_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
-        self.submit(arrival, frame, &Submission::of_data(pdu));
     }
 
     /// A vendor's bind of ours is up. `window` bounds our unanswered requests on it. False when the vendor is not
@@ -383,16 +374,6 @@ impl Relay {
         self.forget_send(vendor);
         self.take_back(now, message.0);
         self.dispatch(now, vendor);
-    }
-
-    /// A vendor's deliver_sm: receipt or MO.
-    pub fn handle_deliver(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>) {
-        self.deliver_sm(arrival, frame, pdu);
-    }
-
-    /// A vendor's data_sm: receipt or MO.
-    pub fn handle_deliver_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
-        self.deliver_data(arrival, frame, pdu);
     }
 
     /// A customer answered deliver_sm or data_sm.
@@ -528,14 +509,17 @@ impl Relay {
 
     /// The whole PDU of an open message, its sequence number to be patched. Empty for a stale key.
     pub fn bytes(&self, message: MessageKey) -> &[u8] {
-        self.messages
-            .get(message.0)
-            .map_or(&[], |open| if open.wire.is_empty() { &open.pdu } else { &open.wire })
+        let open = self.messages.get(message.0);
+        let bytes: &[u8] = open.map_or(&[], |open| if open.wire.is_empty() { &open.pdu } else { &open.wire });
+        debug_assert!(may_leave(bytes), "{}", bytes.escape_ascii());
+        bytes
     }
 
     /// The whole PDU of an open delivery, its sequence number to be patched. Empty for a stale key.
     pub fn delivery_bytes(&self, delivery: DeliveryKey) -> &[u8] {
-        self.deliveries.get(delivery.0).map_or(&[], |open| &open.pdu)
+        let bytes: &[u8] = self.deliveries.get(delivery.0).map_or(&[], |open| &open.pdu);
+        debug_assert!(may_leave(bytes), "{}", bytes.escape_ascii());
+        bytes
     }
 
     /// True when no message and no delivery is open.

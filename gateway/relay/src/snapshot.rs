@@ -95,6 +95,10 @@ pub struct Vendor {
     pub error_map: Vec<ErrorRule>,
     /// What it takes; other messages are not tried there.
     pub encodings: Encodings,
+    /// Longest PDU that it takes, octets with header; 0 = any. Longer messages are not tried there.
+    pub pdu_size_max: u32,
+    /// It takes no reserved values of one-octet fields: messages with one are not tried there.
+    pub strict_values: bool,
 }
 
 impl Vendor {
@@ -111,6 +115,8 @@ impl Vendor {
             id_rule: IdRule::default(),
             error_map: Vec::new(),
             encodings: Encodings::ALL,
+            pdu_size_max: 0,
+            strict_values: false,
         }
     }
 }
@@ -179,7 +185,7 @@ impl Default for Limits {
             delivery_wait_max: Duration::from_secs(5),
             store_wait_max: Duration::from_secs(2),
             remote_wait_max: Duration::from_secs(25), // response 10 s, queue 5 s, delivery 5 s, and air
-            pdu_size_max: 65_536,
+            pdu_size_max: smpp::limits::PDU_SIZE_MAX_DEFAULT,
             attempts_max: 4,
             hold_max: Duration::from_secs(15), // after a vendor's 10 s, within the usual 30 s of customers
             unknown_window: Duration::from_secs(3600),
@@ -233,6 +239,8 @@ pub struct Snapshot {
     spool: Option<SpoolRules>,
     circuits: CircuitRules,
     records: bool,
+    has_forms: bool,
+    has_strict_values: bool,
 }
 
 /// Digits of the longest address: SMPP 3.4 §5.2.9 allows 20.
@@ -282,8 +290,12 @@ impl Snapshot {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
+        let has_strict_values = input.vendors.iter().any(|vendor| vendor.strict_values);
+        let has_forms = has_strict_values || input.vendors.iter().any(|vendor| vendor.pdu_size_max > 0);
         Ok(Self {
             version: input.version,
+            has_forms,
+            has_strict_values,
             accounts: input.accounts,
             vendors: input.vendors,
             account_places,
@@ -355,6 +367,18 @@ impl Snapshot {
     /// The compiled routes.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
+    }
+
+    /// Whether a vendor does not take messages of every length and value.
+    #[inline]
+    pub(crate) fn has_forms(&self) -> bool {
+        self.has_forms
+    }
+
+    /// Whether a vendor takes no reserved values.
+    #[inline]
+    pub(crate) fn has_strict_values(&self) -> bool {
+        self.has_strict_values
     }
 
     /// How much may go through.

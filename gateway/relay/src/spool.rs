@@ -12,6 +12,7 @@
 //! ```
 
 use crate::arena::List;
+use crate::form::Form;
 use crate::in_flight::addresses;
 use crate::message::{AccountId, Key, MessageEvent, MessageKey, MessageState};
 use crate::mutation::mutated;
@@ -213,13 +214,16 @@ impl Relay {
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
     }
 
-    fn send_again(&mut self, now: Instant, entry: SpoolEntry) {
+    fn send_again(&mut self, now: Instant, mut entry: SpoolEntry) {
+        match self.strict_of_kept(entry.pdu, [CommandId::SUBMIT_SM, CommandId::DATA_SM]) {
+            Ok(pdu) => entry.pdu = pdu,
+            Err((pdu, error)) => {
+                entry.pdu = pdu;
+                return self.reject_spooled(now, entry, error.status());
+            }
+        }
         let Some(view) = spool_pdu::View::of(&entry.pdu) else {
-            // It was read when it came; only a disk that changes octets brings us here.
-            self.count_fate(FinalState::Undeliverable);
-            let status = CommandStatus::ESME_RSYSERR;
-            self.record_given_up(now, &entry, Fate { state: FinalState::Undeliverable, status });
-            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id: entry.gateway_id });
+            return self.reject_spooled(now, entry, CommandStatus::ESME_RSYSERR);
         };
         let (command, wants_receipt) = (view.command, view.wants_receipt);
         let (encoding, urgent) = (view.encoding, view.urgent);
@@ -233,6 +237,11 @@ impl Relay {
             unix_seconds: self.spool.unix_seconds.into(),
         });
         let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
+        let form = Form { length: entry.pdu.len(), reserved: view.reserved };
+        if let Some(refusal) = self.form_refusal(self.snapshot.routes().plan(plan), form) {
+            return self.reject_spooled(now, entry, refusal.status());
+        }
+        let reserved = view.reserved;
         // Its customer may be configured away: what was acknowledged is owed all the same.
         let account = self.accounts.place_any(&self.snapshot, entry.account);
         let only = entry.only.and_then(|vendor| self.vendors.place_any(vendor));
@@ -256,16 +265,28 @@ impl Relay {
         message.account = account;
         message.plan = plan;
         message.encoding = encoding;
+        message.reserved = reserved;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = entry.gateway_id;
         message.submitted_at = entry.accepted_at;
         self.spare.swap(&mut message.pdu, entry.pdu);
-        spool_pdu::shorten_validity(&mut message.pdu, entry.left);
+        let waited = Duration::from_secs(self.spool.unix_seconds.saturating_sub(entry.accepted_at).into());
+        spool_pdu::shorten_times(&mut message.pdu, entry.left, waited);
         message.step(MessageEvent::Admit);
         self.spool.again += 1;
         self.record_way(now, key);
         self.settle(now, key);
+    }
+
+    /// A message from the spool that no vendor will get: its customer is told, if it asked to be.
+    fn reject_spooled(&mut self, now: Instant, entry: SpoolEntry, status: CommandStatus) {
+        let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Undeliverable };
+        let fate = Fate { state, status };
+        self.count_fate(state);
+        self.record_given_up(now, &entry, fate);
+        let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
+        self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
     }
 
     /// What was handed out finds no room: as it was, a little later.
@@ -404,11 +425,15 @@ impl Relay {
         let facts = spool_pdu::Facts { gateway_id, accepted_at, done_at: self.spool.unix_seconds, fate };
         let (receipt, urgent) = (spool_pdu::receipt(&view, &facts), view.urgent);
         self.spare.keep(pdu);
+        let Some((command, receipt)) = receipt else {
+            self.counters.spool.receipts_lost += 1;
+            return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
+        };
         let sender = Sender::Spool { gateway_id, tries, fate };
         let slot = if self.draining {
             None // what is open shall only become less
         } else {
-            self.insert_delivery(sender, CommandId::DELIVER_SM, crate::account::NO_ACCOUNT)
+            self.insert_delivery(sender, command, crate::account::NO_ACCOUNT)
         };
         let Some(key) = slot else { return self.owe_receipt(gateway_id, tries, fate) };
         self.counters.spool.receipts += 1;

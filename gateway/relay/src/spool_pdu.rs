@@ -6,9 +6,12 @@ use crate::spool_op::Fate;
 use bytes::BytesMut;
 use core::time::Duration;
 use smpp::dialect::Dialect;
+use smpp::error::Field;
 use smpp::field::time::{RelativeTime, TIME_LENGTH, Time};
 use smpp::field::{Address, CommandId, CommandStatus, EsmClass, ReceiptWanted, RegisteredDelivery};
-use smpp::pdu::{DeliverSm, Pdu};
+use smpp::limits::{ADDRESS_LONG_SIZE_MAX, ADDRESS_SIZE_MAX};
+use smpp::pdu::{DataSm, DeliverSm, Pdu};
+use smpp::strict::{reserved_in_data, reserved_in_submit};
 use smpp::text::message_id::GatewayId;
 use smpp::text::receipt::{DateForm, Receipt};
 use smpp::tlv::{Tag, Tlvs, write_tlv};
@@ -33,15 +36,17 @@ pub(crate) struct View<'a> {
     pub(crate) wants_failure: bool,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
+    /// A one-octet field with a reserved value.
+    pub(crate) reserved: Option<Field>,
 }
 
 impl<'a> View<'a> {
     /// Reads a whole submit_sm or data_sm.
     pub(crate) fn of(pdu: &'a [u8]) -> Option<Self> {
         let frame = Frame::whole(pdu)?;
-        let submission = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
-            Pdu::SubmitSm(submit) => Submission::of_submit(&submit),
-            Pdu::DataSm(data) => Submission::of_data(&data),
+        let (submission, reserved) = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
+            Pdu::SubmitSm(submit) => (Submission::of_submit(&submit), reserved_in_submit(&submit)),
+            Pdu::DataSm(data) => (Submission::of_data(&data), reserved_in_data(&data)),
             _ => return None,
         };
         let wanted = submission.registered_delivery.receipt();
@@ -53,26 +58,32 @@ impl<'a> View<'a> {
             wants_receipt: submission.wants_receipt(),
             wants_failure: matches!(wanted, ReceiptWanted::Always | ReceiptWanted::OnFailure),
             urgent: submission.urgent,
+            reserved,
         })
     }
 }
 
-/// Writes what is left of a relative validity period over it: the vendor counts from when it gets the message. An
-/// absolute one stays right, and a message without one keeps none.
-pub(crate) fn shorten_validity(pdu: &mut [u8], left: Duration) {
-    let at = {
+/// Writes what is left of relative times over them: a validity of `left`, a schedule less the time that the message has
+/// `waited`. The vendor counts from when it gets the message. Absolute times stay right, and a message without one keeps
+/// none. A schedule that is over is now: a span of zero.
+pub(crate) fn shorten_times(pdu: &mut [u8], left: Duration, waited: Duration) {
+    let [schedule, validity] = {
         let Some(Pdu::SubmitSm(submit)) =
             Frame::whole(pdu).and_then(|frame| Pdu::decode(frame, &Dialect::tolerant()).ok())
         else {
             return;
         };
-        if !matches!(Time::parse(submit.validity_period), Some(Time::Relative(_))) {
-            return;
-        }
-        (submit.validity_period.as_ptr() as usize).wrapping_sub(pdu.as_ptr() as usize)
+        [submit.schedule_delivery_time, submit.validity_period].map(|time| {
+            let Some(Time::Relative(span)) = Time::parse(time) else { return None };
+            Some(((time.as_ptr() as usize).wrapping_sub(pdu.as_ptr() as usize), span.duration()))
+        })
     };
-    if let Some(period) = pdu.get_mut(at..).and_then(|rest| rest.get_mut(..TIME_LENGTH)) {
-        period.copy_from_slice(&Time::Relative(RelativeTime::from_duration(left)).write());
+    let schedule = schedule.map(|(at, span)| (at, span.saturating_sub(waited)));
+    let validity = validity.map(|(at, _)| (at, left));
+    for (at, span) in [schedule, validity].into_iter().flatten() {
+        if let Some(time) = pdu.get_mut(at..).and_then(|rest| rest.get_mut(..TIME_LENGTH)) {
+            time.copy_from_slice(&Time::Relative(RelativeTime::from_duration(span)).write());
+        }
     }
 }
 
@@ -86,9 +97,14 @@ pub(crate) struct Facts {
     pub(crate) fate: Fate,
 }
 
-/// A deliver_sm with the receipt, sequence number to be patched: text of SMPP 3.4 Appendix B, and the TLVs
-/// receipted_message_id and message_state. Allocates; failures are rare.
-pub(crate) fn receipt(view: &View<'_>, facts: &Facts) -> BytesMut {
+/// The PDU with the receipt, sequence number to be patched: text of SMPP 3.4 Appendix B, and the TLVs
+/// receipted_message_id and message_state. A deliver_sm, or a data_sm where an address is longer than deliver_sm can say;
+/// nothing where it is longer than that. Allocates; failures are rare.
+pub(crate) fn receipt(view: &View<'_>, facts: &Facts) -> Option<(CommandId, BytesMut)> {
+    let longest = view.source.digits.len().max(view.destination.digits.len());
+    if longest >= ADDRESS_LONG_SIZE_MAX {
+        return None;
+    }
     let id = facts.gateway_id.text();
     let state = facts.fate.state;
     let date = |seconds: u32| {
@@ -116,17 +132,29 @@ pub(crate) fn receipt(view: &View<'_>, facts: &Facts) -> BytesMut {
     write_tlv(&mut tlvs, Tag::RECEIPTED_MESSAGE_ID, &id_with_end);
     write_tlv(&mut tlvs, Tag::MESSAGE_STATE, &[state.as_u8()]);
     let mut out = BytesMut::new();
+    let (source, destination) = (view.destination, view.source);
+    let (esm_class, registered_delivery) = (EsmClass::RECEIPT, RegisteredDelivery::NONE);
+    if longest >= ADDRESS_SIZE_MAX {
+        write_tlv(&mut tlvs, Tag::MESSAGE_PAYLOAD, &text);
+        let tlvs = Tlvs::new(&tlvs);
+        DataSm { source, destination, esm_class, registered_delivery, tlvs, ..DataSm::default() }.encode(
+            CommandStatus::ESME_ROK,
+            0,
+            &mut out,
+        );
+        return Some((CommandId::DATA_SM, out));
+    }
     DeliverSm {
-        source: view.destination,
-        destination: view.source,
-        esm_class: EsmClass::RECEIPT,
-        registered_delivery: RegisteredDelivery::NONE,
+        source,
+        destination,
+        esm_class,
+        registered_delivery,
         short_message: &text,
         tlvs: Tlvs::new(&tlvs),
         ..DeliverSm::default()
     }
     .encode(CommandStatus::ESME_ROK, 0, &mut out);
-    out
+    Some((CommandId::DELIVER_SM, out))
 }
 
 #[cfg(test)]
@@ -174,15 +202,34 @@ mod tests {
     fn only_a_relative_validity_is_shortened() {
         let check = |before: &[u8], after: &[u8]| {
             let mut pdu = submit(before, 1);
-            shorten_validity(&mut pdu, Duration::from_secs(90));
+            shorten_times(&mut pdu, Duration::from_secs(90), Duration::from_secs(3510));
             assert_eq!(pdu, submit(after, 1), "{}", before.escape_ascii());
         };
         check(b"000000010000000R", b"000000000130000R");
         check(b"260101000500000+", b"260101000500000+");
         check(b"", b"");
         let mut other = b"no pdu".to_vec();
-        shorten_validity(&mut other, Duration::ZERO);
+        shorten_times(&mut other, Duration::ZERO, Duration::ZERO);
         assert_eq!(other, b"no pdu");
+    }
+
+    #[test]
+    fn a_relative_schedule_is_shortened_by_what_it_waited() {
+        fn submit(schedule_delivery_time: &[u8]) -> Vec<u8> {
+            let mut out = BytesMut::new();
+            let submit = SubmitSm { schedule_delivery_time, ..SubmitSm::default() };
+            submit.encode(CommandStatus::ESME_ROK, 1, &mut out);
+            out.to_vec()
+        }
+        let check = |before: &[u8], after: &[u8]| {
+            let mut pdu = submit(before);
+            shorten_times(&mut pdu, Duration::from_secs(86_400), Duration::from_secs(90));
+            assert_eq!(pdu, submit(after), "{}", before.escape_ascii());
+        };
+        check(b"000000010000000R", b"000000005830000R");
+        check(b"000000000100000R", b"000000000000000R");
+        check(b"260101000500000+", b"260101000500000+");
+        check(b"", b"");
     }
 
     #[test]
@@ -191,7 +238,8 @@ mod tests {
         let view = View::of(&pdu).expect("a submit");
         let fate = Fate { state: MessageState::Undeliverable, status: CommandStatus::ESME_RINVDSTADR };
         let facts = Facts { gateway_id: GatewayId(0x0A), accepted_at: NOW, done_at: NOW + 60, fate };
-        let out = receipt(&view, &facts);
+        let (command, out) = receipt(&view, &facts).expect("addresses fit");
+        assert_eq!(command, CommandId::DELIVER_SM);
         let deliver = DeliverSm::decode(Frame::whole(&out).unwrap(), &Dialect::strict()).unwrap();
         assert_eq!((deliver.source.digits, deliver.destination.digits), (&b"12025550123"[..], &b"ACME"[..]));
         assert_eq!((deliver.source.ton, deliver.destination.ton), (Ton(1), Ton(5)));
@@ -203,6 +251,26 @@ mod tests {
         assert_eq!(found.id.map(|id| id.value), Some(&b"000000000000000A"[..]));
         assert_eq!(deliver.tlvs.find(Tag::RECEIPTED_MESSAGE_ID), Some(&b"000000000000000A\0"[..]));
         assert_eq!(deliver.tlvs.find_u8(Tag::MESSAGE_STATE), Some(MessageState::Undeliverable.as_u8()));
+    }
+
+    #[test]
+    fn a_receipt_for_long_addresses_is_a_data_sm() {
+        let fate = Fate { state: MessageState::Undeliverable, status: CommandStatus::ESME_RINVDSTADR };
+        let facts = Facts { gateway_id: GatewayId(0x0A), accepted_at: NOW, done_at: NOW + 60, fate };
+        let receipt_to = |length: usize| {
+            let digits = vec![b'7'; length];
+            let mut pdu = BytesMut::new();
+            let destination = Address { ton: Ton(1), npi: Npi(1), digits: &digits };
+            DataSm { destination, ..DataSm::default() }.encode(CommandStatus::ESME_ROK, 1, &mut pdu);
+            receipt(&View::of(&pdu).expect("a submit"), &facts)
+        };
+        assert!(receipt_to(20).is_some_and(|(command, _)| command == CommandId::DELIVER_SM));
+        let (command, out) = receipt_to(21).expect("fits a data_sm");
+        assert_eq!(command, CommandId::DATA_SM);
+        let data = DataSm::decode(Frame::whole(&out).unwrap(), &Dialect::strict()).unwrap();
+        assert_eq!(data.source.digits, [b'7'; 21]);
+        assert!(data.is_receipt() && data.payload().starts_with(b"id:000000000000000A "));
+        assert!(receipt_to(65).is_none());
     }
 
     #[test]

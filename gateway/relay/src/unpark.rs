@@ -10,6 +10,7 @@ use crate::shard_message::ShardMessage;
 use crate::snapshot::{Correlate, Limits};
 use crate::store_op::{ParkedEntry, ParkedId, StoreOp, command_of};
 use core::time::Duration;
+use smpp::field::CommandId;
 use smpp::time::Instant;
 
 /// Entries of one page. A page is in memory as a whole: some 75 KiB of PDUs. The store's round trip of a
@@ -78,15 +79,21 @@ impl Relay {
         }
         for ParkedEntry { parked, pdu } in entries {
             self.counters.traffic.unparked += 1;
-            let slot = match command_of(&pdu) {
-                Some(command) => self.insert_delivery(Sender::Parked(parked), command, place),
-                None => None,
+            let command = command_of(&pdu).unwrap_or(CommandId::DELIVER_SM);
+            let (pdu, malformed) = match self.strict_of_kept(pdu, [CommandId::DELIVER_SM, CommandId::DATA_SM])
+            {
+                Ok(pdu) => (pdu, None),
+                Err((pdu, error)) => (pdu, Some(error)),
             };
-            match slot {
+            match self.insert_delivery(Sender::Parked(parked), command, place) {
                 Some(key) => {
                     self.spare.swap(&mut self.deliveries[key].pdu, pdu);
                     self.record_unparked(now, key);
-                    self.deliver(now, key);
+                    match malformed {
+                        None => self.deliver(now, key),
+                        // Whoever is offered it ends the session, now and at each bind.
+                        Some(error) => self.taken(now, key, error.status()),
+                    }
                 }
                 None => {
                     self.store_ops.push_back(StoreOp::Return { account: owner, parked });

@@ -238,7 +238,7 @@ impl App for ShardApp {
                 self.on_bind_request(links, id, kind, &bind, sequence);
             }
             Event::Bound { kind, .. } => self.on_vendor_bound(links, id, kind),
-            Event::BindRefused { status } => self.on_vendor_refused(id, status),
+            Event::BindRefused { status, is_nack } => self.on_vendor_refused(id, status, is_nack),
             Event::Ending => self.on_ending(links, id),
             Event::Unbound | Event::Notice { .. } | Event::LateResponse { .. } | Event::Nothing => {}
         }

@@ -73,12 +73,18 @@ impl ShardApp {
         }
     }
 
-    pub(crate) fn on_vendor_refused(&mut self, id: LinkId, status: CommandStatus) {
+    pub(crate) fn on_vendor_refused(&mut self, id: LinkId, status: CommandStatus, is_nack: bool) {
         let Some(Peer::Vendor(peer)) = self.peer(id) else { return };
         let report = peer.report;
         self.vendors_links.binds_refused += 1;
         let status_name = status.name().unwrap_or("unknown");
-        tracing::warn!(vendor = %self.vendors[report].name, status = status.0, status_name, "bind refused");
+        let vendor = &self.vendors[report].name;
+        if is_nack {
+            // Often a peer that is no SMSC, or does not know this kind of bind; its status may well be 0.
+            tracing::warn!(%vendor, status = status.0, status_name, "bind answered by generic_nack");
+        } else {
+            tracing::warn!(%vendor, status = status.0, status_name, "bind refused");
+        }
     }
 
     pub(crate) fn on_vendor_request(
@@ -249,6 +255,7 @@ async fn connect<R: Runtime>(
     let config = SessionConfig {
         timers: vendor.timers,
         dialect: vendor.dialect,
+        pdu_size_max: hub.with(|app, _| app.plan.pdu_size_max),
         ..SessionConfig::vendor_side(vendor.window)
     };
     let bind = Bind {

@@ -175,13 +175,14 @@ impl ShardApp {
         let customer = self.plan.customer_of(account).ok_or(unknown);
         let window = customer.and_then(|customer| {
             customer.may_bind(sessions, kind, address.ip())?;
-            Ok(customer.window)
+            Ok((customer.window, customer.dialect))
         });
-        let window = match window {
-            Ok(window) => window,
+        let (window, dialect) = match window {
+            Ok(granted) => granted,
             Err(refusal) => return self.refuse_bind(links, ticket.link, ticket.sequence, refusal),
         };
         links.widen(ticket.link, window, window);
+        links.set_dialect(ticket.link, dialect);
         if links.accept_bind(ticket.link, ticket.sequence, &self.options.system_id).is_err() {
             return;
         }

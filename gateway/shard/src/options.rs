@@ -54,7 +54,7 @@ pub struct Plan {
     pub vendors: Vec<VendorOptions>,
     /// Timers of customers' sessions.
     pub customer_timers: Timers,
-    /// Longest PDU taken from a customer, octets.
+    /// Longest PDU taken from a customer or vendor, octets.
     pub pdu_size_max: u32,
 }
 
@@ -116,6 +116,8 @@ pub struct CustomerOptions {
     pub window: u32,
     /// Networks that it may bind from; empty = from anywhere.
     pub networks: Vec<IpNet>,
+    /// How it deviates.
+    pub dialect: Dialect,
 }
 
 impl CustomerOptions {

@@ -155,6 +155,7 @@ fn large_plan(version: u64) -> Plan {
         binds_max: 1,
         window: 10,
         networks: Vec::new(),
+        dialect: smpp::dialect::Dialect::tolerant(),
     };
     let mut plan = with_vendors(Vec::new());
     plan.snapshot = Arc::new(Snapshot::compile(input).unwrap());

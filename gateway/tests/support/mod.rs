@@ -4,6 +4,7 @@
 
 pub mod bulk;
 pub mod client;
+pub mod smsc;
 
 use loadgen::scenario::Scenario as Load;
 use loadgen::{Options, Outcome};

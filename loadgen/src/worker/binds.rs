@@ -182,10 +182,11 @@ pub(crate) async fn connect<R: Runtime>(hub: Hub<R, Generator>, index: usize) {
     });
 }
 
-/// Why a bind failed, in words for the operator.
-pub(crate) fn refusal(account: &Account, status: CommandStatus) -> String {
+/// Why a bind failed, in words for the operator. A generic_nack is told as one: its status may well be 0.
+pub(crate) fn refusal(account: &Account, status: CommandStatus, is_nack: bool) -> String {
     let name = status.name().map_or_else(|| format!("status {:#010x}", status.0), str::to_owned);
-    format!("account {}: the target refuses its bind: {name}", account.name)
+    let how = if is_nack { "answers its bind by generic_nack" } else { "refuses its bind" };
+    format!("account {}: the target {how}: {name}", account.name)
 }
 
 /// Why no connection stands, in words for the operator.

@@ -26,9 +26,9 @@ impl App for Generator {
             Event::LateResponse { frame } => self.answered_again(links, id, frame),
             Event::Request { frame, pdu, .. } => self.requested(links, id, frame, &pdu),
             Event::Bound { .. } => self.bound(links, id),
-            Event::BindRefused { status } => {
+            Event::BindRefused { status, is_nack } => {
                 let account = self.slots.account(id).unwrap_or_default();
-                let trouble = binds::refusal(&self.scenario.accounts[usize::from(account)], status);
+                let trouble = binds::refusal(&self.scenario.accounts[usize::from(account)], status, is_nack);
                 self.bind_trouble(trouble, true);
             }
             Event::Expired { token, .. } => {

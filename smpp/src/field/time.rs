@@ -69,7 +69,8 @@ impl Time {
         let tenth = digit(text[12])?;
         let quarter_hours = pair(13)?;
         match text[15] {
-            b'R' if tenth == 0 && quarter_hours == 0 => RelativeTime::checked(fields).map(Time::Relative),
+            // Tenths and quarter hours mean nothing in a span: they should be zero, and are ignored.
+            b'R' => RelativeTime::checked(fields).map(Time::Relative),
             b'+' => AbsoluteTime::checked(fields, tenth, quarter_hours, 1).map(Time::Absolute),
             b'-' => AbsoluteTime::checked(fields, tenth, quarter_hours, -1).map(Time::Absolute),
             _ => None,
@@ -88,6 +89,16 @@ impl Time {
                 let fields = [span.years, span.months, span.days, span.hours, span.minutes, span.seconds];
                 characters(fields, 0, 0, b'R')
             }
+        }
+    }
+
+    /// Whether these are sixteen characters as every peer takes them: a time, and the digits that a span has no use
+    /// for are zero, as they should be (SMPP 3.4 §7.1.1.2).
+    pub fn is_plain(text: &[u8]) -> bool {
+        match Time::parse(text) {
+            Some(Time::Absolute(_)) => true,
+            Some(Time::Relative(_)) => text.get(12..15) == Some(b"000"),
+            None => false,
         }
     }
 
@@ -270,8 +281,24 @@ mod tests {
         check(b"000101006000000+");
         check(b"000101000000049+");
         check(b"00010100000000x+");
-        check(b"000013000000100R");
         check(b"001300000000000R");
+        check(b"000000000030x00R");
+        check(b"0000000000300000");
+    }
+
+    #[test]
+    fn ignores_tenths_and_quarter_hours_of_a_span() {
+        let check = |text: &[u8; 16], written: &[u8; 16]| {
+            let time = Time::parse(text).expect("a time");
+            assert_eq!(&time.write(), written);
+            assert_eq!(Time::is_plain(text), text == written);
+            assert!(Time::is_plain(written));
+        };
+        check(b"000000000030500R", b"000000000030000R");
+        check(b"070605040302100R", b"070605040302000R");
+        check(b"000000000030048R", b"000000000030000R");
+        check(b"000000000030999R", b"000000000030000R");
+        check(b"000013000000100R", b"000013000000000R");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use bytes::{BufMut, BytesMut};
 use super::Body;
 use crate::dialect::Dialect;
 use crate::error::{DecodeError, Field};
-use crate::field::{Address, CommandStatus, DataCoding, EsmClass, RegisteredDelivery};
+use crate::field::{Address, CommandId, CommandStatus, DataCoding, EsmClass, RegisteredDelivery};
 use crate::limits::{ADDRESS_LONG_SIZE_MAX, MESSAGE_ID_SIZE_MAX, SERVICE_TYPE_SIZE_MAX};
+use crate::response::has_body;
 use crate::tlv::{Tag, Tlvs};
 use crate::wire::reader::Reader;
 use crate::wire::{Frame, writer};
@@ -103,7 +104,7 @@ impl<'a> DataSmResp<'a> {
 
 impl Body for DataSmResp<'_> {
     fn write_body(&self, status: CommandStatus, out: &mut BytesMut) {
-        if status.is_ok() || *self != Self::default() {
+        if has_body(CommandId::DATA_SM_RESP, status) || *self != Self::default() {
             writer::c_string(out, self.message_id);
             out.put_slice(self.tlvs.whole());
         }

@@ -5,8 +5,9 @@ use bytes::{BufMut, BytesMut};
 use super::Body;
 use crate::dialect::Dialect;
 use crate::error::{DecodeError, Field};
-use crate::field::{Address, CommandStatus, MessageState};
+use crate::field::{Address, CommandId, CommandStatus, MessageState};
 use crate::limits::{ADDRESS_SIZE_MAX, MESSAGE_ID_SIZE_MAX, TIME_SIZE_MAX};
+use crate::response::has_body;
 use crate::wire::reader::Reader;
 use crate::wire::{Frame, writer};
 
@@ -74,7 +75,7 @@ impl<'a> QuerySmResp<'a> {
 
 impl Body for QuerySmResp<'_> {
     fn write_body(&self, status: CommandStatus, out: &mut BytesMut) {
-        if status.is_ok() || *self != Self::default() {
+        if has_body(CommandId::QUERY_SM_RESP, status) || *self != Self::default() {
             writer::c_string(out, self.message_id);
             writer::c_string(out, self.final_date);
             out.put_slice(&[self.message_state, self.error_code]);

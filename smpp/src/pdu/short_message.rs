@@ -26,26 +26,54 @@ pub(super) fn read<'a>(reader: &mut Reader<'a, '_>, sm_length: u8) -> Result<&'a
     }
 }
 
-/// Octets follow the message. Where they are no TLVs, the dialect may explain them.
+/// Octets follow the message. Where they are no TLVs, the dialect may explain them: NULs, then a wrong `sm_length`.
+/// `sm_length` is believed as long as the octets begin with a TLV, a cut one of a tag that peers use among them.
 fn read_before_more<'a>(reader: &mut Reader<'a, '_>, whole: &'a [u8], text: &'a [u8]) -> &'a [u8] {
     let (dialect, rest) = (reader.dialect(), reader.rest());
     if !(dialect.short_message_extra_nul || dialect.sm_length_wrong) || Tlvs::new(rest).cut_at().is_none() {
         return text;
     }
-    if let [0, after @ ..] = rest
-        && dialect.short_message_extra_nul
-        && Tlvs::new(after).cut_at().is_none()
-    {
+    let without_nul = rest.strip_prefix(&[0]).filter(|_| dialect.short_message_extra_nul);
+    if without_nul.is_some() && rest.iter().all(|octet| *octet == 0) {
+        reader.take(rest.len());
+        return text;
+    }
+    if without_nul.is_some_and(|after| Tlvs::new(after).cut_at().is_none()) {
         reader.take(1);
         return text;
     }
-    // A tag of the table speaks for a cut TLV, anything else for a wrong length.
-    let known = rest.first_chunk().is_some_and(|tag| Tag(u16::from_be_bytes(*tag)).shape().is_some());
-    if dialect.sm_length_wrong && !known {
+    if begins_with_tlv(rest) {
+        return text;
+    }
+    if without_nul.is_some_and(begins_with_tlv) {
+        reader.take(1);
+        return text;
+    }
+    if dialect.sm_length_wrong {
         reader.take(rest.len());
         return whole;
     }
     text
+}
+
+/// Lengths from here on are those of text that was taken for a TLV's header: two printable characters are more.
+const CUT_LENGTH_PLAUSIBLE: u16 = 0x2000;
+
+/// Whether these octets begin with a TLV: one that is there as a whole, or one that is cut and whose tag is the
+/// standard's or a vendor's. Vendors' tags are letters too, so that their length must be no letters.
+fn begins_with_tlv(octets: &[u8]) -> bool {
+    match *octets {
+        [tag_high, tag_low, ref rest @ ..] => {
+            let tag = Tag(u16::from_be_bytes([tag_high, tag_low]));
+            let is_whole = Tlvs::new(octets).iter().next().is_some();
+            let is_plausible = match *rest {
+                [high, low, ..] => u16::from_be_bytes([high, low]) < CUT_LENGTH_PLAUSIBLE,
+                _ => !octets.iter().all(|octet| (0x20..0x7F).contains(octet)),
+            };
+            is_whole || tag.shape().is_some() || (tag.is_vendor_specific() && is_plausible)
+        }
+        _ => false,
+    }
 }
 
 /// Refuses a message that is there twice, unless the dialect lets the payload win.
@@ -182,6 +210,19 @@ macro_rules! short_message_pdu {
             #[inline]
             pub fn payload(&self) -> &'a [u8] {
                 $crate::pdu::short_message::payload(self.short_message, &self.tlvs)
+            }
+
+            #[inline(always)]
+            pub(crate) fn fields(&self) -> $crate::strict::Fields<'a> {
+                $crate::strict::Fields {
+                    service_type: self.service_type,
+                    source: self.source,
+                    destination: self.destination,
+                    schedule_delivery_time: self.schedule_delivery_time,
+                    validity_period: self.validity_period,
+                    short_message: self.short_message,
+                    tlvs: self.tlvs,
+                }
             }
         }
 

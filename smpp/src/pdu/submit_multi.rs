@@ -5,11 +5,12 @@ use bytes::{BufMut, BytesMut};
 use super::{Body, short_message};
 use crate::dialect::Dialect;
 use crate::error::{DecodeError, Field, Problem};
-use crate::field::{Address, CommandStatus, DataCoding, EsmClass, RegisteredDelivery};
+use crate::field::{Address, CommandId, CommandStatus, DataCoding, EsmClass, RegisteredDelivery};
 use crate::limits::{
     ADDRESS_SIZE_MAX, DL_NAME_SIZE_MAX, MESSAGE_ID_SIZE_MAX, NUMBER_OF_DESTS_MAX, SERVICE_TYPE_SIZE_MAX,
     TIME_SIZE_MAX,
 };
+use crate::response::has_body;
 use crate::tlv::Tlvs;
 use crate::wire::reader::Reader;
 use crate::wire::{Frame, writer};
@@ -206,7 +207,7 @@ impl<'a> SubmitMultiResp<'a> {
 
 impl Body for SubmitMultiResp<'_> {
     fn write_body(&self, status: CommandStatus, out: &mut BytesMut) {
-        if status.is_ok() || *self != Self::default() {
+        if has_body(CommandId::SUBMIT_MULTI_RESP, status) || *self != Self::default() {
             writer::c_string(out, self.message_id);
             out.put_u8(self.unsuccesses.count);
             out.put_slice(self.unsuccesses.octets);

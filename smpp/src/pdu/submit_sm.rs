@@ -6,8 +6,9 @@ use super::Body;
 use super::short_message::short_message_pdu;
 use crate::dialect::Dialect;
 use crate::error::{DecodeError, Field};
-use crate::field::CommandStatus;
+use crate::field::{CommandId, CommandStatus};
 use crate::limits::MESSAGE_ID_SIZE_MAX;
+use crate::response::has_body;
 use crate::tlv::Tlvs;
 use crate::wire::reader::Reader;
 use crate::wire::{Frame, writer};
@@ -43,7 +44,7 @@ impl Body for SubmitSmResp<'_> {
     /// A refusal without an id has no body, as peers of SMPP 3.4 want it.
     #[inline]
     fn write_body(&self, status: CommandStatus, out: &mut BytesMut) {
-        if status.is_ok() || *self != Self::default() {
+        if has_body(CommandId::SUBMIT_SM_RESP, status) || *self != Self::default() {
             writer::c_string(out, self.message_id);
             out.put_slice(self.tlvs.whole());
         }

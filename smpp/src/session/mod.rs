@@ -18,6 +18,7 @@
 //! When the connection is gone, [`Session::abandon`] gives back every unanswered request and says of each
 //! whether its last octet was taken.
 
+mod answer;
 mod config;
 mod ending;
 mod outbox;
@@ -31,11 +32,13 @@ pub use state::{Role, State};
 pub use timers::{Deadline, DeadlineReason, Timers};
 pub use window::Unanswered;
 
+use crate::dialect::Dialect;
 use crate::field::{CommandId, CommandStatus};
 use crate::pdu::{Bind, BindKind, BindResp, Pdu};
 use crate::time::Instant;
 use crate::tlv::Tlvs;
 use crate::wire::{Frame, write_header_only};
+use answer::verdict;
 use timers::Clockwork;
 use window::Window;
 
@@ -65,8 +68,10 @@ pub enum Event<'a, T> {
     },
     /// ESME role: the SMSC refused our bind. The session is over.
     BindRefused {
-        /// Its reason.
+        /// Its reason, as it stands in the answer: 0 in a generic_nack says nothing.
         status: CommandStatus,
+        /// The answer was a generic_nack, not a bind response.
+        is_nack: bool,
     },
     /// A legal request that wants our answer through [`Session::respond`].
     Request {
@@ -223,7 +228,7 @@ impl<T: Copy> Session<T> {
         let kind = self.pending_bind()?;
         self.state = State::Open;
         self.kind = None;
-        self.write_header_only(kind.command_id().response(), status, sequence);
+        self.write_refusal(kind.command_id(), status, sequence);
         Ok(())
     }
 
@@ -252,32 +257,9 @@ impl<T: Copy> Session<T> {
         Ok(sequence)
     }
 
-    /// Answers a request of the peer.
-    pub fn respond(&mut self, sequence: u32, status: CommandStatus, pdu: &Pdu<'_>) -> Result<(), SendError> {
-        if !pdu.command_id().is_response() || self.state == State::Unbound {
-            return Err(SendError::Illegal);
-        }
-        self.unanswered_in = self.unanswered_in.saturating_sub(1);
-        pdu.encode(status, sequence, self.outbox.append());
-        self.outbox.seal();
-        self.settle();
-        Ok(())
-    }
-
-    /// Answers a request of the peer with a header and no body, as for an error (SMPP 3.4 §4.4.2).
-    pub fn respond_empty(
-        &mut self,
-        command: CommandId,
-        sequence: u32,
-        status: CommandStatus,
-    ) -> Result<(), SendError> {
-        if !command.is_response() || self.state == State::Unbound {
-            return Err(SendError::Illegal);
-        }
-        self.unanswered_in = self.unanswered_in.saturating_sub(1);
-        self.write_header_only(command, status, sequence);
-        self.settle();
-        Ok(())
+    /// Reads the peer by another dialect, once it is known who it is.
+    pub fn set_dialect(&mut self, dialect: Dialect) {
+        self.config.dialect = dialect;
     }
 
     /// Tells the peer that its bytes are not PDUs (SMPP 3.4 §4.3); the connection is to be closed after it.
@@ -376,7 +358,7 @@ impl<T: Copy> Session<T> {
                 self.counters.nacks_in += 1;
                 if self.state == State::Binding {
                     self.state = State::Unbound;
-                    return Event::BindRefused { status: frame.command_status() };
+                    return Event::BindRefused { status: frame.command_status(), is_nack: true };
                 }
                 let taken = self.window.remove(sequence);
                 self.match_response(frame, taken)
@@ -406,7 +388,7 @@ impl<T: Copy> Session<T> {
         let status = frame.command_status();
         if status != CommandStatus::ESME_ROK {
             self.state = State::Unbound;
-            return Event::BindRefused { status };
+            return Event::BindRefused { status, is_nack: false };
         }
         self.state = State::bound(kind);
         // A body that cannot be read does not undo the SMSC's yes: the status in the header is its word.
@@ -432,7 +414,7 @@ impl<T: Copy> Session<T> {
         }
         if command.name().is_none() {
             self.counters.unknown_commands += 1;
-            self.write_header_only(CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDID, sequence);
+            self.write_refusal(command, CommandStatus::ESME_RINVCMDID, sequence);
             return Event::Nothing;
         }
         if !self.peer_may(command) {
@@ -442,7 +424,7 @@ impl<T: Copy> Session<T> {
             Ok(pdu) => self.accept_request(frame, pdu),
             Err(error) => {
                 self.counters.undecodable += 1;
-                self.write_header_only(command.response(), error.status(), sequence);
+                self.write_refusal(command, error.status(), sequence);
                 Event::Nothing
             }
         }
@@ -474,7 +456,7 @@ impl<T: Copy> Session<T> {
             }
             _ => CommandStatus::ESME_RINVBNDSTS,
         };
-        self.write_header_only(command.response(), status, sequence);
+        self.write_refusal(command, status, sequence);
         Event::Nothing
     }
 
@@ -521,14 +503,6 @@ impl<T: Copy> Session<T> {
     fn write_header_only(&mut self, command: CommandId, status: CommandStatus, sequence: u32) {
         write_header_only(self.outbox.append(), command, status, sequence);
         self.outbox.seal();
-    }
-}
-
-/// What an answer says. A generic_nack is never a yes, whatever status a sloppy peer puts into it.
-fn verdict(frame: Frame<'_>) -> CommandStatus {
-    match (frame.command_id(), frame.command_status()) {
-        (CommandId::GENERIC_NACK, CommandStatus::ESME_ROK) => CommandStatus::ESME_RUNKNOWNERR,
-        (_, status) => status,
     }
 }
 

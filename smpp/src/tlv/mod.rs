@@ -7,4 +7,4 @@ mod value;
 
 pub use iter::{Tlv, TlvIter, Tlvs, write_tlv};
 pub use table::Tag;
-pub use value::Shape;
+pub use value::{Mended, Shape};

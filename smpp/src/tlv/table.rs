@@ -28,6 +28,14 @@ macro_rules! tags {
     };
 }
 
+impl Tag {
+    /// Whether vendors may give it a meaning of their own (SMPP 3.4 §5.3.1).
+    #[inline]
+    pub const fn is_vendor_specific(self) -> bool {
+        matches!(self.0, 0x1400..=0x3FFF)
+    }
+}
+
 use Shape::{Empty, U8, U16, U32};
 
 const fn text(min: u16, max: u16) -> Shape {

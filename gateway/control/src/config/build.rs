@@ -164,6 +164,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         throttle_pause: vendor.throttle_pause,
         id_rule: vendor.id_rule,
         encodings: vendor.encodings,
+        pdu_size_max: vendor.pdu_size_max,
+        strict_values: vendor.strict_values,
         error_map: error_rules(config, vendor),
         ..relay::Vendor::new(&vendor.name.value)
     };
@@ -291,6 +293,7 @@ fn customer_options(customer: &super::Customer) -> CustomerOptions {
         binds_max: customer.binds_max,
         window: customer.window,
         networks: customer.networks.clone(),
+        dialect: customer.dialect,
     }
 }
 

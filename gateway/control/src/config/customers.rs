@@ -1,5 +1,6 @@
 //! `[[customer]]`: who binds to us, and with which rights.
 
+use super::dialect::{DIALECT, dialect};
 use super::limits::{WHEN_AWAY, WHEN_AWAY_HELP, when_away};
 use super::mistake::{At, Place};
 use super::reader::Section;
@@ -8,6 +9,7 @@ use super::setting::{Fallback, Kind, SectionKind, Setting};
 use ipnet::IpNet;
 use relay::{Deduplicate, Mode, UnknownOutcome, WhenAway};
 use shard::BindKinds;
+use smpp::dialect::Dialect;
 use smpp::tlv::Tag;
 use std::net::IpAddr;
 use std::path::Path;
@@ -52,6 +54,8 @@ pub struct Customer {
     pub numbers: Vec<At<String>>,
     /// MO in parts come as one.
     pub reassemble: bool,
+    /// How it deviates from the standard.
+    pub dialect: Dialect,
     /// Where it is written.
     pub place: Place,
 }
@@ -187,6 +191,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             default: Fallback::Value("false"),
             help: "Messages from handsets that come in parts are delivered as one deliver_sm, the whole text in message_payload. The vendor waits for the answer until all parts are there, 10 s at most; then the parts go out one by one.",
         },
+        Setting {
+            key: "dialect",
+            kind: DIALECT,
+            default: Fallback::Absent,
+            help: "How it deviates from the standard: what is taken from it. Left out, `default` or `tolerant`: every tolerance that harms no standard peer; what was tolerated is written anew, or refused with the standard's status. `strict`: what is not to the letter is refused. In force from the bind on.",
+        },
     ],
 };
 
@@ -233,6 +243,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         deduplicate_window: section.time("deduplicate_window"),
         numbers: section.texts("numbers"),
         reassemble: section.flag("reassemble"),
+        dialect: dialect(section, directory),
         place: section.place.clone(),
     }
 }

@@ -16,6 +16,7 @@ mod cdr;
 mod check;
 mod cluster;
 mod customers;
+mod dialect;
 mod document;
 mod environment;
 mod error_maps;

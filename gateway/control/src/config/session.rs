@@ -61,8 +61,8 @@ pub(crate) static SECTION: SectionKind = SectionKind {
         Setting {
             key: "pdu_size_max",
             kind: Kind::Whole { min: 1024, max: 1_048_576 },
-            default: Fallback::Value("65536"),
-            help: "Longest PDU taken, bytes; a longer one ends the link. Bounds what one link can make us hold.",
+            default: Fallback::Value("69632"),
+            help: "Longest PDU taken, from customers and vendors, bytes; a longer one ends the link. The default takes a message_payload of 65,535 bytes. Bounds what one link can make us hold.",
         },
         Setting {
             key: "links_max",

@@ -1,6 +1,7 @@
 //! `[[vendor]]`: whom we bind to, and how.
 
 use super::customers::password;
+use super::dialect::{DIALECT, dialect};
 use super::limits::{WHEN_AWAY, WHEN_AWAY_HELP, when_away};
 use super::mistake::{At, Place};
 use super::reader::Section;
@@ -17,7 +18,6 @@ use smpp::pdu::BindKind;
 use smpp::text::message_id::IdRule;
 use std::path::Path;
 use std::time::Duration;
-use toml::de::{DeTable, DeValue};
 
 /// A vendor and our binds to it.
 #[derive(Clone, Debug)]
@@ -54,6 +54,10 @@ pub struct Vendor {
     pub when_away: WhenAway,
     /// How it deviates from the standard.
     pub dialect: Dialect,
+    /// Longest PDU that it takes, octets; 0 = any.
+    pub pdu_size_max: u32,
+    /// It takes no reserved values.
+    pub strict_values: bool,
     /// How its receipts write the ids that its answers gave.
     pub id_rule: IdRule,
     /// From a request to its answer.
@@ -202,11 +206,21 @@ pub(crate) static SECTION: SectionKind = SectionKind {
         },
         Setting {
             key: "dialect",
-            kind: Kind::Own(
-                "`\"default\"`, `\"strict\"`, `\"tolerant\"`, a table of tolerances, or the path of a preset file of them",
-            ),
+            kind: DIALECT,
             default: Fallback::Absent,
-            help: "How it deviates from the standard. Left out or `default`: every tolerance that harms no standard peer.",
+            help: "How it deviates from the standard: what is taken from it. Left out or `default`: every tolerance that harms no standard peer. None lets a malformed PDU out: what was tolerated is written anew.",
+        },
+        Setting {
+            key: "pdu_size_max",
+            kind: Kind::Whole { min: 512, max: 1_048_576 },
+            default: Fallback::Absent,
+            help: "Longest PDU that it takes, bytes: 16384 for node-smpp, 7424 for Kannel. Longer messages are not tried there; without another vendor they are refused with ESME_RINVMSGLEN. Left out: whatever we take.",
+        },
+        Setting {
+            key: "strict_values",
+            kind: Kind::Flag,
+            default: Fallback::Value("false"),
+            help: "It takes no values that SMPP 3.4 reserves in one-octet fields (types and plans of addresses, esm_class, priority_flag, registered_delivery, replace_if_present_flag, data_coding, sm_default_msg_id): messages with one are not tried there; without another vendor they are refused with the field's status. Vendors use such values, so that they pass where this is off.",
         },
         Setting {
             key: "id_rule",
@@ -292,6 +306,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         },
         when_away: when_away(&section.text("rate_when_away")),
         dialect: dialect(section, directory),
+        pdu_size_max: if section.has("pdu_size_max") { section.whole_u32("pdu_size_max") } else { 0 },
+        strict_values: section.flag("strict_values"),
         id_rule: match section.text("id_rule").as_str() {
             "hex_to_decimal" => IdRule::HexToDecimal,
             "decimal_to_hex" => IdRule::DecimalToHex,
@@ -316,68 +332,4 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         section.mistake("reconnect_first", "reconnect_first is longer than reconnect_max", "make it shorter");
     }
     vendor
-}
-
-fn dialect(section: &Section<'_>, directory: &Path) -> Dialect {
-    let Some(value) = section.own("dialect") else { return Dialect::tolerant() };
-    match value.get_ref() {
-        DeValue::String(name) if name == "default" || name == "tolerant" => Dialect::tolerant(),
-        DeValue::String(name) if name == "strict" => Dialect::strict(),
-        DeValue::String(name) => preset(section, &directory.join(name.as_ref())),
-        DeValue::Table(table) => fields(section, table, None),
-        _ => {
-            let remedy = "write \"default\", \"strict\", \"tolerant\", a table or the path of a preset file";
-            section.mistake("dialect", "dialect is neither a name nor a table", remedy);
-            Dialect::strict()
-        }
-    }
-}
-
-/// A preset file holds tolerances as `name = true`, and nothing else.
-fn preset(section: &Section<'_>, path: &Path) -> Dialect {
-    let text = std::fs::read_to_string(path)
-        .or_else(|error| std::fs::read_to_string(path.with_extension("toml")).map_err(|_| error));
-    let text = match text {
-        Ok(text) => text,
-        Err(error) => {
-            let what = format!("dialect file {} cannot be read: {error}", path.display());
-            section.mistake(
-                "dialect",
-                &what,
-                "write \"default\", \"strict\", \"tolerant\" or the path of a preset file",
-            );
-            return Dialect::strict();
-        }
-    };
-    match DeTable::parse(&text) {
-        Ok(table) => fields(section, table.get_ref(), Some(path)),
-        Err(error) => {
-            let what = format!("dialect file {} is no TOML: {}", path.display(), error.message());
-            section.mistake("dialect", &what, "write lines such as tlv_cut = true");
-            Dialect::strict()
-        }
-    }
-}
-
-fn fields(section: &Section<'_>, table: &DeTable<'_>, file: Option<&Path>) -> Dialect {
-    let mut dialect = Dialect::strict();
-    let within = file.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    for (key, value) in table.iter() {
-        // Spans of a preset file count in that file: the mistake is then placed at the vendor's setting.
-        let place =
-            |offset| if file.is_some() { section.place_of("dialect") } else { section.place_at(offset) };
-        match (dialect.field_mut(key.get_ref()), value.get_ref().as_bool()) {
-            (Some(field), Some(flag)) => *field = flag,
-            (Some(_), None) => {
-                let what = format!("dialect field {}{within} is no flag", key.get_ref());
-                section.mistake_at(&place(value.span().start), &what, "write true or false");
-            }
-            (None, _) => {
-                let what = format!("unknown dialect field \"{}\"{within}", key.get_ref());
-                let remedy = super::reader::remedy_for_unknown(key.get_ref(), Dialect::NAMES.iter().copied());
-                section.mistake_at(&place(key.span().start), &what, &remedy);
-            }
-        }
-    }
-    dialect
 }

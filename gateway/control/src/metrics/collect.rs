@@ -336,6 +336,7 @@ impl Totals {
             records_lost, node_forwards, node_unsent, node_served,
             limits_without_room,
             messages_open, deliveries_open, queue_length,
+            submits_rewritten, deliveries_rewritten, deliveries_malformed, kept_rewritten, kept_malformed,
             submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
         } = traffic;
@@ -351,6 +352,15 @@ impl Totals {
             ("duplicate", submits_duplicate),
         ] {
             self.count(&n::SUBMIT_RESULTS, &[result], *count);
+        }
+        for (from, result, count) in [
+            ("customer", "rewritten", submits_rewritten),
+            ("vendor", "rewritten", deliveries_rewritten),
+            ("vendor", "refused", deliveries_malformed),
+            ("kept", "rewritten", kept_rewritten),
+            ("kept", "refused", kept_malformed),
+        ] {
+            self.count(&n::FORMS, &[from, result], *count);
         }
         for (result, count) in [
             ("held", unknowns_held),

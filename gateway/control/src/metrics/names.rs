@@ -94,6 +94,7 @@ metrics! {
     REROUTED "rerouted" Counter [] "Messages given to another vendor after a temporary error.";
     UNSENT "unsent" Counter [] "Messages taken back from a lost link, provably unsent.";
     REWRITES_REFUSED "rewrites_refused" Counter [] "Messages sent with the customer's addresses although their route changes them: they are too long for it.";
+    FORMS "malformed" Counter ["from", "result"] "Messages that were not well-formed, by where they came from (customer, vendor, kept: by an earlier version in the spool or among the parked) and result: rewritten (written anew from what was understood), refused (with the standard's status; of customers see refusals).";
     UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's or route's policy allows them.";
     MAYBE_TWICE "maybe_twice" Counter [] "Messages accepted of which another copy may be with a vendor too: possible duplicates.";
     UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: held (the customer waits for a receipt), accepted (of those, a receipt came in time), resolved (a receipt told it, whether or not the customer still waited), forgotten (given up, the table was full).";
