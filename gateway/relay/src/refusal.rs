@@ -41,6 +41,8 @@ pub enum Refusal {
     RecordsFull,
     /// The customer may not send from this address.
     SourceNotAllowed,
+    /// The customer may not send from this address: it is another customer's number.
+    SourceOfOther,
     /// More messages per second than one session may send.
     BindRateOver,
     /// More segments per second than the source number may send.
@@ -55,7 +57,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -74,6 +76,7 @@ impl Refusal {
         Self::SpoolAway,
         Self::RecordsFull,
         Self::SourceNotAllowed,
+        Self::SourceOfOther,
         Self::BindRateOver,
         Self::NumberRateOver,
         Self::CampaignRateOver,
@@ -107,6 +110,7 @@ impl Refusal {
             Self::SpoolAway => "spool_away",
             Self::RecordsFull => "records_full",
             Self::SourceNotAllowed => "source_not_allowed",
+            Self::SourceOfOther => "source_of_other",
             Self::BindRateOver => "bind_rate_over",
             Self::NumberRateOver => "number_rate_over",
             Self::CampaignRateOver => "campaign_rate_over",
@@ -126,7 +130,7 @@ impl Refusal {
             | Self::CampaignRateOver
             | Self::BrandDayOver => CommandStatus::ESME_RTHROTTLED,
             Self::TooLong | Self::SegmentsOver => CommandStatus::ESME_RINVMSGLEN,
-            Self::SourceNotAllowed => CommandStatus::ESME_RINVSRCADR,
+            Self::SourceNotAllowed | Self::SourceOfOther => CommandStatus::ESME_RINVSRCADR,
             Self::NoDestination | Self::NoRoute => CommandStatus::ESME_RINVDSTADR,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
             Self::NoVendor | Self::SpoolAway => CommandStatus::ESME_RSYSERR,
