@@ -189,13 +189,7 @@ fn tell_submit(text: &mut String, record: &Line) {
         Some("admitted") => "kept in the spool",
         state => state.unwrap_or("?"),
     };
-    let told = if record.by_receipt == Some(true) {
-        let id = word(&record.vendor_id);
-        format!(" since a receipt told that {} has it, its id {id}", word(&record.vendor))
-    } else {
-        String::new()
-    };
-    let what = format!("{answered}, {state}{told}{refusal}{duplicate}");
+    let what = format!("{answered}, {state}{refusal}{duplicate}");
     step(text, &record.at, record.ended_us, &what);
 }
 

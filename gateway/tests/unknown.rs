@@ -32,7 +32,6 @@ fn configuration(sim: &sim_smsc::Running, shards: u32, customer: &str) -> Config
     let address = |site| sim.address(site).expect("a site");
     let quick = "response_timeout = \"1s\"";
     Configuration::new("auto", shards)
-        .with("[relay]\nhold_max = \"8s\"")
         .customer("bulk", customer)
         .vendor("Chicago", address("Chicago"), 2, quick)
         .vendor("Atlanta", address("Atlanta"), 2, quick)
@@ -52,7 +51,7 @@ fn judged(policy: &str) -> (loadgen::reconcile::Reconciliation, impl Fn(&str) ->
     gateway.wait_for_vendor_binds(4.0);
     let bulk = Bulk { window: 400, rate: 300, seconds: 4, quiet_seconds: 5, ..Bulk::default() };
     let mut outcome = load(directory.path(), gateway.smpp, &bulk.scenario());
-    let names = ["held", "accepted", "resolved", "forgotten"];
+    let names = ["resolved", "forgotten"];
     let mut figures: Vec<(String, f64)> = names
         .iter()
         .map(|name| (String::from(*name), gateway.metric("smppgw_unknowns_total", &[&format!("\"{name}\"")])))
@@ -79,32 +78,16 @@ fn fail_tells_the_customer_and_sends_nothing_twice() {
     assert_eq!(figure("vendor_unknown"), result.unknown as f64);
     // Every one of them had a receipt: it is known by now, though the customer was told before.
     assert!(figure("resolved") >= 0.9 * result.unknown as f64, "{}", result.text());
-    assert_eq!(figure("held") + figure("accepted"), 0.0);
 }
 
 #[test]
-fn hold_accepts_what_a_receipt_tells_and_sends_nothing_twice() {
-    let (result, figure) = judged("hold");
-    assert_eq!(result.ambiguous, 0, "{}", result.text());
-    assert!(figure("held") > 20.0);
-    assert_eq!(figure("held"), figure("vendor_unknown"));
-    assert!(figure("accepted") >= 0.9 * figure("held"), "{}", result.text());
-    assert_eq!(figure("accepted") + result.unknown as f64, figure("held"));
-    // The receipts of those accepted went to the customer; only the others' are orphans.
-    assert!(figure("orphans") <= result.unknown as f64, "{}", result.text());
-}
-
-#[test]
-fn retry_same_and_retry_other_send_a_second_copy_and_say_so() {
-    for policy in ["retry_same", "retry_other"] {
-        let (result, figure) = judged(policy);
-        assert!(result.ambiguous > 20, "{}", result.text());
-        assert!(figure("unknown_retries") >= result.ambiguous as f64, "{}", result.text());
-        assert!(figure("maybe_twice") >= 20.0, "{}", result.text());
-        // Four tries at most for each, and what was lost four times is told.
-        assert!(result.unknown < result.ambiguous, "{}", result.text());
-        assert_eq!(figure("held"), 0.0);
-    }
+fn retry_other_sends_a_second_copy_and_says_so() {
+    let (result, figure) = judged("retry_other");
+    assert!(result.ambiguous > 20, "{}", result.text());
+    assert!(figure("unknown_retries") >= result.ambiguous as f64, "{}", result.text());
+    assert!(figure("maybe_twice") >= 20.0, "{}", result.text());
+    // Four tries at most for each, and what was lost four times is told.
+    assert!(result.unknown < result.ambiguous, "{}", result.text());
 }
 
 /// A customer that submits again after it was told nothing certain gets one message, not two.

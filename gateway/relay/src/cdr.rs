@@ -140,8 +140,6 @@ pub struct SubmitRecord {
     pub refusal: Option<Refusal>,
     /// Vendors may have two copies: of two the outcome is unknown, or of one, and another was accepted.
     pub possible_duplicate: bool,
-    /// No vendor answered: a receipt told that one has it.
-    pub by_receipt: bool,
 }
 
 impl SubmitRecord {

@@ -248,7 +248,7 @@ impl Relay {
         message.returns = message.returns.saturating_add(1);
         if vendor.links.is_empty() || message.returns > attempts_max {
             message.remember_try(message.vendor);
-            if message.stays || message.attempts() >= attempts_max {
+            if message.attempts() >= attempts_max {
                 return self.refuse(key, Refusal::QueueFull);
             }
         } else {

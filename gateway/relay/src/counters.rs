@@ -74,11 +74,7 @@ counters! {
         vendor_unknown,
         /// Second copies sent because the policy allows them.
         unknown_retries,
-        /// Messages of unknown outcome whose customer waits for a receipt to tell it.
-        unknowns_held,
-        /// Of those, accepted because a receipt told it.
-        unknowns_accepted,
-        /// Unknown outcomes that a receipt ended, whether or not the customer still waited.
+        /// Unknown outcomes that a receipt ended, for the records.
         unknowns_resolved,
         /// Receipts that could be about an unknown outcome, but also about another message.
         unknowns_ambiguous,
@@ -154,8 +150,6 @@ counters! {
         deliveries_open,
         /// Gauge: messages in wait queues.
         queue_length,
-        /// Gauge: messages that wait for a receipt to tell their outcome.
-        held_open,
         /// Gauge: unknown outcomes of this shard and the others that a receipt may end.
         unresolved_open,
         /// Gauge: submits that are recognised when they come again.

@@ -106,8 +106,12 @@ impl Relay {
         if !account.known {
             return Err(Refusal::MayNotSubmit);
         }
-        if !self.snapshot.accounts()[account.snapshot_place as usize].sources.allow(submission.source) {
+        let account = &self.snapshot.accounts()[account.snapshot_place as usize];
+        if !account.sources.allow(submission.source) {
             return Err(Refusal::SourceNotAllowed);
+        }
+        if !self.snapshot.may_send_from(account, submission.source) && !mutated!(self, SourceOfAnyone) {
+            return Err(Refusal::SourceOfOther);
         }
         if !self.receipts_room && submission.wants_receipt() {
             return Err(Refusal::ReceiptsFull);
@@ -271,10 +275,6 @@ impl Relay {
             };
         }
         let roams = message.returns < snapshot.limits().attempts_max;
-        if message.stays {
-            let vendor = message.vendor;
-            return vendors[vendor].way_of(now, vendor_links, limiter, queue_max, vendor, roams).1;
-        }
         let plan = snapshot.routes().plan(message.plan);
         let (draw, encoding) = (message.draw, message.encoding);
         let mut here = Here { now, snapshot, vendors, links: vendor_links, limiter, health, message, roams };

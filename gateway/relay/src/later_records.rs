@@ -26,15 +26,6 @@ impl Records {
         }
     }
 
-    /// A receipt told that a vendor has a message whose customer still waits.
-    pub(crate) fn told_by_receipt(&mut self, key: Key, vendor: VendorId, id: VendorMessageId) {
-        if let Some(draft) = draft(&mut self.submits, key) {
-            draft.record.accepted_by = Some(vendor);
-            draft.record.vendor_message_id = Some(id);
-            draft.record.by_receipt = true;
-        }
-    }
-
     /// The draft of a message that goes back to the spool leaves nothing.
     #[inline]
     pub(crate) fn forget_submit(&mut self, key: Key) {

@@ -118,7 +118,7 @@ pub enum MessageState {
     Nacked,
     /// Nobody waits for it any more or its time ran out, and it was never sent.
     ExpiredUnsent,
-    /// Written, and no answer will come: the vendor may or may not have it. A policy may hold it here for a while.
+    /// Written, and no answer will come: the vendor may or may not have it.
     Unknown,
 }
 
@@ -145,8 +145,6 @@ pub enum MessageEvent {
     Lose,
     /// The customer's policy allows another copy after an unknown outcome.
     RetryUnknown,
-    /// A receipt shows that the vendor has it.
-    Resolve,
 }
 
 impl MessageState {
@@ -176,7 +174,6 @@ impl MessageState {
             (Self::Admitted | Self::Queued, E::Expire) => Self::ExpiredUnsent,
             (Self::Written, E::Lose) => Self::Unknown,
             (Self::Unknown, E::RetryUnknown) => Self::Admitted,
-            (Self::Unknown, E::Resolve) => Self::Acked,
             _ => return None,
         })
     }
@@ -189,7 +186,7 @@ impl MessageState {
 
 impl MessageEvent {
     /// All events, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Admit,
         Self::Wait,
         Self::Hand,
@@ -200,7 +197,6 @@ impl MessageEvent {
         Self::Expire,
         Self::Lose,
         Self::RetryUnknown,
-        Self::Resolve,
     ];
 }
 

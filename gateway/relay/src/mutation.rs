@@ -49,12 +49,14 @@ pub enum Mutation {
     UrgentLast,
     /// The word that no correlation can be kept is not heeded.
     IgnoreRoom,
+    /// Numbers of other customers are taken as sources.
+    SourceOfAnyone,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -77,6 +79,7 @@ impl Mutation {
         Self::PartToDefault,
         Self::UrgentLast,
         Self::IgnoreRoom,
+        Self::SourceOfAnyone,
     ];
 }
 

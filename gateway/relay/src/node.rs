@@ -97,7 +97,7 @@ impl Relay {
         let (vendor, is_served) = (open.vendor, open.origin.is_served());
         if open.returns > attempts_max {
             open.remember_try(vendor);
-            if is_served || open.stays || open.attempts() >= attempts_max {
+            if is_served || open.attempts() >= attempts_max {
                 self.forget_send(vendor);
                 return self.refuse(message.0, Refusal::QueueFull);
             }

@@ -38,6 +38,12 @@ impl NumberOwners {
         self.default
     }
 
+    /// Whether messages from this number may be an account's: it is nobody's, its own, or shared with it.
+    pub(crate) fn may_send(&self, account: AccountId) -> bool {
+        self.default.is_none_or(|owner| owner == account)
+            || self.keywords.iter().any(|(_, owner)| *owner == account)
+    }
+
     /// Whether the owner of a part may follow from another part, or all parts may become one: then they are gathered.
     pub fn gathers(&self) -> bool {
         self.gathers
@@ -152,6 +158,27 @@ mod tests {
         assert!(gathers(b"100") && gathers(b"200") && gathers(b"300"));
         let plain = Snapshot::compile(input(Vec::new())).unwrap();
         assert!(!plain.number(b"100").unwrap().gathers());
+    }
+
+    #[test]
+    fn refuses_the_number_of_another_customer_as_a_source() {
+        let rules = vec![rule("100", "win", "bank"), rule("200", "win", "bank")];
+        let mut input = input(rules);
+        input.accounts.push(Account { sources_of_others: true, ..Account::new("agency") });
+        input.accounts.push(Account::new("stranger"));
+        let snapshot = Snapshot::compile(input).unwrap();
+        let check = |account: &str, source: &[u8], expected: bool| {
+            let account = snapshot.account(AccountId::of_name(account.as_bytes())).unwrap();
+            let found = snapshot.may_send_from(account, source);
+            assert_eq!(found, expected, "{} from {}", account.name, source.escape_ascii());
+        };
+        check("shop", b"100", true);
+        check("bank", b"+100", true); // it has a keyword there
+        check("shop", b"+300", false);
+        check("stranger", b"100", false);
+        check("stranger", b"200", true); // it has no owner
+        check("stranger", b"400", true);
+        check("agency", b"300", true);
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub(crate) enum Place {
     Shard(ShardIndex),
     /// For the store; in the list of store waits.
     Store,
-    /// For a receipt that tells its outcome; in the list of held messages.
-    Held,
     /// For the spool to keep it; in the list of its waits.
     Spool,
 }
@@ -81,10 +79,6 @@ pub(crate) struct Message {
     /// Times it came back unsent from where it had been handed to; within the bound of attempts it roams and gets
     /// new deadlines.
     pub(crate) returns: u8,
-    /// Copies given to a vendor that had one already; with `tries` at most [`crate::Limits::attempts_max`].
-    pub(crate) again: u8,
-    /// Only its vendor may get it: the policy after an unknown outcome allows no other.
-    pub(crate) stays: bool,
     /// The policy when it was last handed to another shard. Its bytes went along, so that a new snapshot cannot say.
     pub(crate) policy: Option<UnknownOutcome>,
     pub(crate) account: u32,
@@ -92,8 +86,6 @@ pub(crate) struct Message {
     pub(crate) link: Key,
     /// Its source and destination as one number, where a receipt may tell of it; see [`crate::in_flight`].
     pub(crate) addresses: u64,
-    /// Its last unknown outcome. May be stale.
-    pub(crate) unresolved: Key,
     /// By what the customer's resubmit is recognised. May be stale.
     pub(crate) resubmit: Key,
     pub(crate) plan: PlanIndex,
@@ -151,7 +143,7 @@ impl Message {
 
     /// Tries that are over, as the bound of attempts counts them.
     pub(crate) fn attempts(&self) -> u8 {
-        self.tries.saturating_add(self.again)
+        self.tries
     }
 
     pub(crate) fn remember_try(&mut self, vendor: u16) {
@@ -176,14 +168,11 @@ impl Default for Message {
             tries: 0,
             tried: [0; TRIES_MAX],
             returns: 0,
-            again: 0,
-            stays: false,
             policy: None,
             account: 0,
             vendor: 0,
             link: Key::NONE,
             addresses: crate::in_flight::NO_ADDRESSES,
-            unresolved: Key::NONE,
             resubmit: Key::NONE,
             plan: PlanIndex::default(),
             epoch: 0,

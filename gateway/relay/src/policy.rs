@@ -43,10 +43,6 @@ pub enum UnknownOutcome {
     Fail,
     /// Send another copy to another vendor, within the bound of attempts.
     RetryOther,
-    /// Send another copy to the same vendor, on any bind of it, within the bound of attempts.
-    RetrySame,
-    /// Let the customer wait for a receipt that tells the outcome, [`crate::Limits::hold_max`] at most. Never a second copy.
-    Hold,
 }
 
 /// How a message that a customer submits again is recognised.

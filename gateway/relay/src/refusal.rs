@@ -42,6 +42,8 @@ pub enum Refusal {
     RecordsFull,
     /// The customer may not send from this address.
     SourceNotAllowed,
+    /// The customer may not send from this address: it is another customer's number.
+    SourceOfOther,
     /// More messages per second than one session may send.
     BindRateOver,
     /// More segments per second than the source number may send.
@@ -88,7 +90,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -107,6 +109,7 @@ impl Refusal {
         Self::SpoolAway,
         Self::RecordsFull,
         Self::SourceNotAllowed,
+        Self::SourceOfOther,
         Self::BindRateOver,
         Self::NumberRateOver,
         Self::CampaignRateOver,
@@ -156,6 +159,7 @@ impl Refusal {
             Self::SpoolAway => "spool_away",
             Self::RecordsFull => "records_full",
             Self::SourceNotAllowed => "source_not_allowed",
+            Self::SourceOfOther => "source_of_other",
             Self::BindRateOver => "bind_rate_over",
             Self::NumberRateOver => "number_rate_over",
             Self::CampaignRateOver => "campaign_rate_over",
@@ -191,7 +195,9 @@ impl Refusal {
             | Self::CampaignRateOver
             | Self::BrandDayOver => CommandStatus::ESME_RTHROTTLED,
             Self::TooLong | Self::SegmentsOver => CommandStatus::ESME_RINVMSGLEN,
-            Self::SourceNotAllowed | Self::SourceInvalid => CommandStatus::ESME_RINVSRCADR,
+            Self::SourceNotAllowed | Self::SourceOfOther | Self::SourceInvalid => {
+                CommandStatus::ESME_RINVSRCADR
+            }
             Self::NoDestination | Self::NoRoute | Self::DestinationInvalid => CommandStatus::ESME_RINVDSTADR,
             Self::ServiceTypeInvalid => CommandStatus::ESME_RINVSERTYP,
             Self::ScheduleInvalid => CommandStatus::ESME_RINVSCHED,

@@ -86,8 +86,6 @@ pub struct Relay {
     pub(crate) store_waits: List,
     /// Messages with other shards, by deadline.
     pub(crate) remote_waits: List,
-    /// Messages of unknown outcome that wait for a receipt, by deadline.
-    pub(crate) held: List,
     pub(crate) in_flight: InFlight,
     pub(crate) unresolved: UnresolvedTable,
     pub(crate) seen: SeenReceipts,
@@ -170,7 +168,6 @@ impl Relay {
             messages: Arena::new(limits.messages_max),
             store_waits: List::default(),
             remote_waits: List::default(),
-            held: List::default(),
             in_flight: InFlight::new(),
             unresolved: UnresolvedTable::new(options.seed),
             seen: SeenReceipts::new(options.seed),
@@ -432,7 +429,7 @@ impl Relay {
         self.expire_waits(now);
         self.expire_delivery_waits(now);
         self.retry_early(now);
-        self.expire_held(now);
+        self.expire_unresolved(now);
         self.resubmits.expire(now);
         self.expire_gathers(now);
         self.spool_tick(now);
@@ -532,7 +529,6 @@ impl Relay {
         let mut counters = self.counters;
         counters.traffic.messages_open = u64::from(self.messages.open());
         counters.traffic.deliveries_open = u64::from(self.deliveries.open());
-        counters.traffic.held_open = u64::from(self.held.len());
         counters.traffic.unresolved_open = u64::from(self.unresolved.len());
         counters.traffic.resubmits_open = u64::from(self.resubmits.len());
         counters.traffic.route_circuits = self.health.routes.len() as u64;

@@ -33,6 +33,8 @@ pub struct Account {
     pub when_away: WhenAway,
     /// From which addresses it may send.
     pub sources: Sources,
+    /// It may send from numbers of which another account is the owner.
+    pub sources_of_others: bool,
     /// When its messages are acknowledged.
     pub mode: Mode,
     /// What to do when nobody knows whether a vendor has the message.
@@ -61,6 +63,7 @@ impl Account {
             bind_rate: 0,
             when_away: WhenAway::default(),
             sources: Sources::any(),
+            sources_of_others: false,
             mode: Mode::Relay,
             unknown_outcome: UnknownOutcome::Fail,
             unknown_status: CommandStatus::ESME_RUNKNOWNERR,
@@ -146,8 +149,6 @@ pub struct Limits {
     pub pdu_size_max: u32,
     /// Tries of one message, the first included; 1..=8. Vendors, and copies to one of them that has one already.
     pub attempts_max: u8,
-    /// How long a message of unknown outcome waits for a receipt under [`UnknownOutcome::Hold`].
-    pub hold_max: Duration,
     /// How long a receipt may still end an unknown outcome; zero = never.
     pub unknown_window: Duration,
 }
@@ -187,7 +188,6 @@ impl Default for Limits {
             remote_wait_max: Duration::from_secs(25), // response 10 s, queue 5 s, delivery 5 s, and air
             pdu_size_max: smpp::limits::PDU_SIZE_MAX_DEFAULT,
             attempts_max: 4,
-            hold_max: Duration::from_secs(15), // after a vendor's 10 s, within the usual 30 s of customers
             unknown_window: Duration::from_secs(3600),
         }
     }
@@ -353,6 +353,15 @@ impl Snapshot {
         self.numbers.get(crate::route::without_plus(destination))
     }
 
+    /// Whether an account may send from this address: not from a number of another one, unless it shares that number or
+    /// is set to.
+    #[inline]
+    pub(crate) fn may_send_from(&self, account: &Account, source: &[u8]) -> bool {
+        account.sources_of_others
+            || self.numbers.is_empty()
+            || self.number(source).is_none_or(|number| number.may_send(account.id))
+    }
+
     /// The mobile networks of destinations, where known.
     pub fn networks(&self) -> &Networks {
         &self.networks
@@ -474,7 +483,6 @@ fn check_limits(limits: &Limits, mistakes: &mut Vec<Mistake>) {
         ("store_wait_max", limits.store_wait_max > zero),
         ("remote_wait_max", limits.remote_wait_max > zero),
         ("pdu_size_max", limits.pdu_size_max >= 64),
-        ("hold_max", limits.hold_max > zero),
         ("attempts_max", (1..=8).contains(&limits.attempts_max)),
     ];
     for (field, valid) in checks {

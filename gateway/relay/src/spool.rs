@@ -244,9 +244,7 @@ impl Relay {
         let reserved = view.reserved;
         // Its customer may be configured away: what was acknowledged is owed all the same.
         let account = self.accounts.place_any(&self.snapshot, entry.account);
-        let only = entry.only.and_then(|vendor| self.vendors.place_any(vendor));
-        let is_known = account.is_some() && only.is_some() == entry.only.is_some();
-        let has_room = is_known && !self.draining && self.spool.again < AGAIN_MAX;
+        let has_room = account.is_some() && !self.draining && self.spool.again < AGAIN_MAX;
         let slot = if has_room { self.messages.insert() } else { None };
         let (Some(account), Some((key, message))) = (account, slot) else { return self.put_back(entry) };
         self.drawn = self.drawn.wrapping_add(1);
@@ -259,9 +257,6 @@ impl Relay {
             message.addresses = addresses;
         }
         message.maybe_sent = entry.maybe_sent;
-        if let Some(vendor) = only {
-            (message.stays, message.vendor) = (true, vendor);
-        }
         message.account = account;
         message.plan = plan;
         message.encoding = encoding;
@@ -291,10 +286,10 @@ impl Relay {
 
     /// What was handed out finds no room: as it was, a little later.
     fn put_back(&mut self, entry: SpoolEntry) {
-        let SpoolEntry { gateway_id, tries, maybe_sent, only, pdu, .. } = entry;
+        let SpoolEntry { gateway_id, tries, maybe_sent, pdu, .. } = entry;
         self.spare.keep(pdu);
         let after = ASK_EVERY;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
     }
 
     /// True for a message whose customer has its answer already.
@@ -337,16 +332,7 @@ impl Relay {
 
     /// Nobody knows whether the vendor has a spooled message.
     pub(crate) fn spooled_lost(&mut self, now: Instant, key: Key) {
-        // Nobody waits for an answer that could be held back.
-        let may_copy = match self.policy(key) {
-            UnknownOutcome::RetryOther => true,
-            UnknownOutcome::RetrySame => {
-                self.messages[key].stays = true;
-                true
-            }
-            UnknownOutcome::Fail | UnknownOutcome::Hold => false,
-        };
-        if may_copy {
+        if self.policy(key) == UnknownOutcome::RetryOther {
             return self.defer(key, Pause::Failed);
         }
         let fate = Fate { state: FinalState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR };
@@ -358,7 +344,6 @@ impl Relay {
         let Origin::Spool { tries, .. } = self.messages[key].origin else { return };
         let message = &self.messages[key];
         let (maybe_sent, draw) = (message.maybe_sent, message.draw);
-        let only = message.stays.then(|| self.vendors[message.vendor].id);
         let (after, tries) = match pause {
             Pause::None => (Duration::ZERO, tries),
             pause => (self.pause_of(pause, tries, draw), tries.saturating_add(1)),
@@ -368,7 +353,7 @@ impl Relay {
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
         }
         self.counters.spool.deferred += 1;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
     }
 
     /// Doubles from the first to the longest, plus up to a quarter left to chance.
@@ -462,8 +447,7 @@ impl Relay {
     fn owe_receipt(&mut self, gateway_id: GatewayId, tries: u16, fate: Fate) {
         let after = self.pause_of(Pause::Failed, tries, gateway_id.0);
         let (tries, fate) = (tries.saturating_add(1), Some(fate));
-        let (maybe_sent, only) = (false, None);
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent: false, fate });
     }
 
     /// Closes a message that the spool has; its id.

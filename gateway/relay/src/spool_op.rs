@@ -10,7 +10,7 @@
 //!   last `Defer` said but for the number of tries; after a power cut maybe without the latter.
 //! * A message is never dropped but by `Settle`.
 
-use crate::message::{AccountId, MessageKey, VendorId};
+use crate::message::{AccountId, MessageKey};
 use core::time::Duration;
 use smpp::field::{CommandStatus, MessageState};
 use smpp::text::message_id::GatewayId;
@@ -57,8 +57,6 @@ pub enum SpoolOp {
         tries: u16,
         /// A vendor may have a copy.
         maybe_sent: bool,
-        /// The only vendor that may get another copy, where the policy says so.
-        only: Option<VendorId>,
         /// Decided, and only its receipt is owed: its validity does not count any more.
         fate: Option<Fate>,
     },
@@ -108,8 +106,6 @@ pub struct SpoolEntry {
     pub tries: u16,
     /// A vendor may have a copy.
     pub maybe_sent: bool,
-    /// The only vendor that may get another copy.
-    pub only: Option<VendorId>,
     /// Only its receipt is owed.
     pub fate: Option<Fate>,
     /// The whole PDU as the customer sent it.

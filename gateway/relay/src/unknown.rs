@@ -16,7 +16,7 @@ use crate::open::Place;
 use crate::relay::Relay;
 use crate::seen::receipt_number;
 use crate::shard_message::ShardMessage;
-use crate::snapshot::{Correlate, UnknownOutcome};
+use crate::snapshot::UnknownOutcome;
 use crate::store_op::{CorrelationKey, VendorMessageId};
 use crate::unresolved::{Fit, Owner};
 use smpp::text::message_id::GatewayId;
@@ -34,17 +34,15 @@ impl Relay {
         self.note_unresolved(now, key);
         match self.policy(key) {
             UnknownOutcome::Fail => self.answer_unknown(key),
-            UnknownOutcome::RetryOther => self.retry_unknown(now, key, false),
-            UnknownOutcome::RetrySame => self.retry_unknown(now, key, true),
-            UnknownOutcome::Hold => self.hold(now, key),
+            UnknownOutcome::RetryOther => self.retry_unknown(now, key),
         }
     }
 
     /// The customer has its answer already: another vendor at once where the policy allows one, else the spool decides.
     fn spooled_unknown(&mut self, now: Instant, key: Key) {
-        // Its receipt must not be taken for one about a message whose customer waits.
+        // Its receipt must not be taken for one about another message.
         self.note_unresolved(now, key);
-        if self.policy(key) != UnknownOutcome::RetryOther || !self.copy_unknown(now, key, false) {
+        if self.policy(key) != UnknownOutcome::RetryOther || !self.copy_unknown(now, key) {
             self.spooled_lost(now, key);
         }
     }
@@ -68,23 +66,21 @@ impl Relay {
     }
 
     /// Another copy, where there is room for one at once or after a wait.
-    fn retry_unknown(&mut self, now: Instant, key: Key, same_vendor: bool) {
-        if !self.copy_unknown(now, key, same_vendor) {
+    fn retry_unknown(&mut self, now: Instant, key: Key) {
+        if !self.copy_unknown(now, key) {
             self.answer_unknown(key);
         }
     }
 
     /// False when no further copy may or can be sent.
-    fn copy_unknown(&mut self, now: Instant, key: Key, same_vendor: bool) -> bool {
-        let message = &mut self.messages[key];
-        message.stays = same_vendor;
+    fn copy_unknown(&mut self, now: Instant, key: Key) -> bool {
+        let message = &self.messages[key];
         if !message.pdu.is_empty() && message.attempts() < self.snapshot.limits().attempts_max {
             let choice = self.choose(now, key);
             if !matches!(choice, Choice::Full | Choice::Down) {
                 let message = &mut self.messages[key];
                 message.step(MessageEvent::RetryUnknown);
                 message.deadline = Instant::default();
-                message.again += u8::from(same_vendor);
                 self.counters.traffic.unknown_retries += 1;
                 self.put(now, key, choice);
                 return true;
@@ -93,35 +89,11 @@ impl Relay {
         false
     }
 
-    /// Lets the customer wait, where a receipt can come.
-    fn hold(&mut self, now: Instant, key: Key) {
-        let hopeless = self.unresolved.get(self.messages[key].unresolved).is_none();
-        if hopeless || self.draining || self.is_abandoned(key) {
-            return self.answer_unknown(key);
-        }
-        let message = &mut self.messages[key];
-        message.place = Place::Held;
-        message.deadline = now + self.snapshot.limits().hold_max;
-        self.messages.push_back(&mut self.held, key);
-        self.counters.traffic.unknowns_held += 1;
-    }
-
-    /// Answers those that waited long enough for a receipt; in a drain, all of them: no receipt is taken any more.
-    pub(crate) fn expire_held(&mut self, now: Instant) {
-        while let Some(key) = self.messages.first(&self.held)
-            && (self.draining || self.messages[key].deadline <= now)
-        {
-            self.leave_hold(key);
-            self.answer_unknown(key);
-        }
+    /// Forgets outcomes whose window is over.
+    pub(crate) fn expire_unresolved(&mut self, now: Instant) {
         while let Some(entry) = self.unresolved.overdue(now) {
             self.unresolved.remove(entry);
         }
-    }
-
-    fn leave_hold(&mut self, key: Key) {
-        self.messages.remove(&mut self.held, key);
-        self.messages[key].place = Place::Hands;
     }
 
     /// Remembers that a vendor may have a message, here and on the other shards. Once for a message and vendor: which
@@ -131,32 +103,25 @@ impl Relay {
         let message = &self.messages[key];
         let (addresses, gateway_id) = (message.addresses, message.gateway_id);
         let account = self.accounts[message.account].id;
-        let owner = Owner::Here { message: key, resubmit: message.resubmit, account };
+        let owner = Owner::Here { resubmit: message.resubmit, account };
         let vendor = self.vendors[message.vendor].id;
         if addresses == NO_ADDRESSES || window.is_zero() {
             return;
         }
-        if let Some(entry) = self.unresolved.find(vendor, gateway_id) {
-            self.messages[key].unresolved = entry;
+        if self.unresolved.find(vendor, gateway_id).is_some() {
             return;
         }
         self.make_room_for_unresolved();
-        let entry = self.unresolved.insert(vendor, addresses, gateway_id, owner, now + window);
-        self.messages[key].unresolved = entry;
+        self.unresolved.insert(vendor, addresses, gateway_id, owner, now + window);
         self.announce(|| ShardMessage::Unresolved { vendor, addresses, gateway_id });
     }
 
-    /// The oldest goes; a customer that waits for it is told now, for nothing else will come.
+    /// The oldest goes.
     fn make_room_for_unresolved(&mut self) {
         let Some(oldest) = self.unresolved.surplus() else { return };
         let owner = self.unresolved.get(oldest).map(|entry| entry.owner);
         self.unresolved.remove(oldest);
-        let Some(Owner::Here { message, .. }) = owner else { return };
-        self.counters.traffic.unknowns_forgotten += 1;
-        if self.messages.get(message).is_some_and(|open| open.place == Place::Held) {
-            self.leave_hold(message);
-            self.answer_unknown(message);
-        }
+        self.counters.traffic.unknowns_forgotten += u64::from(matches!(owner, Some(Owner::Here { .. })));
     }
 
     /// A message is handed to a link, or leaves it: other messages with its addresses are contested, or no more.
@@ -347,7 +312,7 @@ impl Relay {
         }
     }
 
-    /// The vendor has the message. Whoever waits for it is told; else it is for our records.
+    /// The vendor has the message. Its customer was told that nobody knows: it is for our records.
     fn resolve(&mut self, now: Instant, by: (ShardIndex, DeliveryKey), entry: Key, id: VendorMessageId) {
         let Some(resolved) = self.unresolved.get(entry) else { return };
         let (vendor, gateway_id, owner) = (resolved.vendor, resolved.gateway_id, resolved.owner);
@@ -356,25 +321,9 @@ impl Relay {
         self.receipt_told(by, gateway_id);
         self.counters.traffic.unknowns_resolved += 1;
         self.seen.insert(receipt_number(vendor, &id));
-        let Owner::Here { message: key, resubmit, account } = owner else { return };
+        let Owner::Here { resubmit, account } = owner else { return };
         self.resubmits.resolve(resubmit);
-        if self.messages.get(key).is_some_and(|message| message.place == Place::Held) {
-            self.leave_hold(key);
-            let message = &mut self.messages[key];
-            message.step(MessageEvent::Resolve);
-            self.counters.traffic.unknowns_accepted += 1;
-            if message.maybe_twice {
-                self.counters.traffic.submits_maybe_twice += 1;
-                self.records.maybe_twice(key);
-            }
-            self.records.told_by_receipt(key, vendor, id);
-            match self.snapshot.correlate() {
-                Correlate::None => self.accept(key),
-                order => self.remember(now, key, CorrelationKey { vendor, id }, order),
-            }
-        } else {
-            self.record_resolved(now, gateway_id, account, vendor, id);
-        }
+        self.record_resolved(now, gateway_id, account, vendor, id);
     }
 
     /// The receipt that told of a message belongs to its records, though its customer may never see it.

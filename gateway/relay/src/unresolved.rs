@@ -36,8 +36,8 @@ pub(crate) struct Unresolved {
 /// Who can do something with the outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
-    /// This shard. Both keys may be stale: then nobody waits for it any more.
-    Here { message: Key, resubmit: Key, account: AccountId },
+    /// This shard. The key may be stale: then nobody submits it again.
+    Here { resubmit: Key, account: AccountId },
     /// Another shard.
     Shard(ShardIndex),
 }
@@ -173,7 +173,7 @@ impl Default for Unresolved {
             vendor: VendorId(0),
             addresses: 0,
             gateway_id: GatewayId(0),
-            owner: Owner::Here { message: Key::NONE, resubmit: Key::NONE, account: AccountId(0) },
+            owner: Owner::Here { resubmit: Key::NONE, account: AccountId(0) },
             contested: [0; 4],
             claim: 0,
             claimed_by: (ShardIndex(0), DeliveryKey(Key::NONE)),
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     const VENDOR: VendorId = VendorId(1);
-    const OWNER: Owner = Owner::Here { message: Key::NONE, resubmit: Key::NONE, account: AccountId(0) };
+    const OWNER: Owner = Owner::Here { resubmit: Key::NONE, account: AccountId(0) };
 
     fn insert(table: &mut UnresolvedTable, addresses: u64, id: u64, second: u64) -> Key {
         let deadline = Instant::from_nanos(second * 1_000_000_000);

@@ -628,7 +628,7 @@ fn a_receipt_that_tells_an_outcome_makes_a_record() {
     let mut world = World::new(|input| input.accounts[0].unknown_outcome = UnknownOutcome::Fail);
     lose(&mut world);
     let submit = world.submit_record();
-    assert_eq!((submit.state, submit.by_receipt), (MessageState::Unknown, false));
+    assert_eq!(submit.state, MessageState::Unknown);
     fitting_receipt(&mut world);
     let records = world.records();
     let [Record { kind: RecordKind::Resolved(resolved), .. }] = records[..] else { panic!("{records:?}") };
@@ -641,20 +641,6 @@ fn a_receipt_that_tells_an_outcome_makes_a_record() {
     }
     let orphan = world.delivery_record();
     assert_eq!((orphan.outcome, orphan.gateway_id), (DeliveryOutcome::Orphan, submit.gateway_id));
-}
-
-#[test]
-fn a_held_message_that_a_receipt_told_of_is_marked() {
-    let mut world = World::new(|input| input.accounts[0].unknown_outcome = UnknownOutcome::Hold);
-    lose(&mut world);
-    assert_eq!(world.records(), []);
-    fitting_receipt(&mut world);
-    world.store_answers(None);
-    let record = world.submit_record();
-    assert_eq!((record.state, record.customer_status), (MessageState::Acked, Some(OK)));
-    assert!(record.by_receipt && !record.possible_duplicate);
-    assert_eq!((record.vendor(), record.vendor_status), (Some(vendor("west")), None));
-    assert_eq!(record.vendor_message_id.as_ref().map(|id| id.as_bytes()), Some(&b"A7"[..]));
 }
 
 #[test]
@@ -694,17 +680,7 @@ fn spooled(world: &mut World) -> SpoolEntry {
     let accepted = SpoolAnswer::Accepted { message, gateway_id, outcome: Ok(()), pdu };
     world.relay.handle_spool_answer(world.now, accepted);
     let left = Duration::from_secs(60);
-    SpoolEntry {
-        gateway_id,
-        account,
-        accepted_at,
-        left,
-        tries: 0,
-        maybe_sent: false,
-        only: None,
-        fate: None,
-        pdu: kept,
-    }
+    SpoolEntry { gateway_id, account, accepted_at, left, tries: 0, maybe_sent: false, fate: None, pdu: kept }
 }
 
 fn hand_out(world: &mut World, entry: SpoolEntry) {

@@ -250,18 +250,9 @@ impl World {
                     let left = Duration::from_secs(u64::from(expires_at - accepted_at));
                     self.due.insert(gateway_id, self.now + left);
                     self.lent.insert(gateway_id);
-                    let (tries, maybe_sent, only, fate, pdu) = (0, false, None, None, pdu.clone());
-                    let entry = SpoolEntry {
-                        gateway_id,
-                        account,
-                        accepted_at,
-                        left,
-                        tries,
-                        maybe_sent,
-                        only,
-                        fate,
-                        pdu,
-                    };
+                    let (tries, maybe_sent, fate, pdu) = (0, false, None, pdu.clone());
+                    let entry =
+                        SpoolEntry { gateway_id, account, accepted_at, left, tries, maybe_sent, fate, pdu };
                     assert!(self.spool.insert(gateway_id, entry).is_none());
                 }
                 Some(SpoolAnswer::Accepted { message, gateway_id, outcome, pdu })
@@ -271,13 +262,12 @@ impl World {
                 assert!(self.spool.remove(&gateway_id).is_some());
                 None
             }
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
                 assert!(self.lent.remove(&gateway_id), "deferred only while it is lent");
                 self.deferred.push((after, tries));
                 let entry = self.spool.get_mut(&gateway_id).expect("it is there");
                 (entry.tries, entry.fate) = (tries, fate);
                 entry.maybe_sent |= maybe_sent;
-                entry.only = only;
                 let end = START + Duration::from_secs(u64::from(entry.accepted_at - UNIX)) + entry.left;
                 let due = if fate.is_some() { self.now + after } else { (self.now + after).min(end) };
                 self.due.insert(gateway_id, due);
@@ -314,7 +304,6 @@ impl World {
             left: end.saturating_since(self.now),
             tries: kept.tries,
             maybe_sent: kept.maybe_sent,
-            only: kept.only,
             fate: kept.fate,
             pdu: kept.pdu.clone(),
         }
@@ -585,30 +574,7 @@ fn an_unknown_outcome_is_tried_again_or_told_as_the_policy_says() {
     assert_eq!(world.relay.counters().spool.unknown, 1);
 }
 
-#[test]
-fn a_second_copy_to_the_same_vendor_stays_with_it_through_the_spool() {
-    let mut world = World::with(UnknownOutcome::RetrySame, Limits::default(), Correlate::Strict);
-    world.bind("west", BIND);
-    world.submit(1, b"", 1);
-    let (_, message) = world.sends.pop_front().unwrap();
-    world.relay.vendor_closed(world.now, BIND, &[message], &[]);
-    world.pump();
-    // The route's other vendor is there, and must not get a copy.
-    world.bind("east", OTHER_BIND);
-    world.pass(Duration::from_secs(30));
-    assert!(world.sends.is_empty() && world.spool.len() == 1);
-    let mut world = another_life(world, UnknownOutcome::RetrySame, Limits::default());
-    world.bind("east", OTHER_BIND);
-    world.pass(Duration::from_secs(30));
-    assert!(world.sends.is_empty(), "a restart does not make it another vendor's");
-    world.bind("west", BIND);
-    world.pass(Duration::from_secs(30));
-    assert_eq!(world.sends.front().map(|(link, _)| *link), Some(BIND));
-    world.answer(CommandStatus::ESME_ROK);
-    assert!(world.is_settled());
-}
-
-/// Else a receipt about it could tell a customer, who is held for another message of these addresses, a wrong yes.
+/// Else a receipt about it could be taken for one about another message of these addresses.
 #[test]
 fn an_unknown_outcome_of_a_spooled_message_is_remembered_on_every_way() {
     for policy in [UnknownOutcome::Fail, UnknownOutcome::RetryOther] {

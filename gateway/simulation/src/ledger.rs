@@ -33,6 +33,8 @@ pub(crate) struct Submit {
     pub(crate) wants_receipt: bool,
     /// Names its source address.
     pub(crate) source: u64,
+    /// Its source is the number of this customer instead.
+    pub(crate) source_of: Option<usize>,
     /// In the scene's table.
     pub(crate) destination: usize,
     pub(crate) command: CommandId,
@@ -72,12 +74,13 @@ impl Submit {
 
     /// More than one vendor may have it.
     pub(crate) fn may_repeat(&self) -> bool {
-        matches!(self.policy(), UnknownOutcome::RetryOther | UnknownOutcome::RetrySame)
+        self.policy() == UnknownOutcome::RetryOther
     }
 
     /// The digits of its source and destination.
     pub(crate) fn addresses(&self) -> (String, &'static [u8]) {
-        (format!("1202{:07}", self.source), DESTINATIONS[self.destination].0)
+        let own = self.source_of.map(|owner| CUSTOMERS[owner].number.to_string());
+        (own.unwrap_or_else(|| format!("1202{:07}", self.source)), DESTINATIONS[self.destination].0)
     }
 }
 

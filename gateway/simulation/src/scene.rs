@@ -46,8 +46,8 @@ pub(crate) const CUSTOMERS: [CustomerScene; 9] = [
         ..customer("umbrella", "18005550004", UnknownOutcome::Fail)
     },
     customer("hooli", "18005550005", UnknownOutcome::RetryOther),
-    CustomerScene { reassemble: true, ..customer("stark", "18005550006", UnknownOutcome::Hold) },
-    customer("wayne", "18005550007", UnknownOutcome::RetrySame),
+    CustomerScene { reassemble: true, ..customer("stark", "18005550006", UnknownOutcome::Fail) },
+    customer("wayne", "18005550007", UnknownOutcome::RetryOther),
     CustomerScene {
         mode: Mode::StoreAndForward,
         ..customer("tyrell", "18005550008", UnknownOutcome::RetryOther)
@@ -104,8 +104,8 @@ pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
     (b"2995550113", None),
     (b"3005", None),
     (b"9", None),
-    (b"4415550114", Some(UnknownOutcome::Hold)),
-    (b"5215550115", Some(UnknownOutcome::RetrySame)),
+    (b"4415550114", Some(UnknownOutcome::Fail)),
+    (b"5215550115", Some(UnknownOutcome::RetryOther)),
 ];
 
 /// Source addresses of a crowded story: some unknown outcomes and messages share both addresses.
@@ -140,14 +140,12 @@ pub(crate) const LEAVE_MAX_US: u64 = 100_000;
 pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
 /// How long the store may take.
 pub(crate) const STORE_WAIT_US: u64 = 300_000;
-/// How long a customer is held for a receipt.
-const HOLD_US: u64 = 600_000;
 /// How long another shard may take.
 pub(crate) const REMOTE_WAIT_US: u64 = 700_000;
 /// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
 pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
 /// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
-/// timer and another shard, and at last for a receipt and for the store.
+/// timer and another shard, and at last for the store.
 pub(crate) const ANSWER_DEADLINE_US: u64 = 8_000_000;
 /// The same for a vendor's deliver_sm: four looks into the store, three waits between, three sessions, another shard.
 pub(crate) const ACKNOWLEDGE_DEADLINE_US: u64 = 8_000_000;
@@ -226,7 +224,6 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
         delivery_wait_max: Duration::from_millis(100),
         store_wait_max: Duration::from_micros(STORE_WAIT_US),
         remote_wait_max: Duration::from_micros(REMOTE_WAIT_US),
-        hold_max: Duration::from_micros(HOLD_US),
         attempts_max: ATTEMPTS_MAX,
         ..Limits::default()
     }
@@ -296,10 +293,10 @@ fn snapshot(
             route("2", 10, vec![weighted(first, 1)]),
             route("2", 20, vec![weighted(second, 1)]),
             route("3", 10, vec![weighted("north", 1)]),
-            overridden("4", 10, first, UnknownOutcome::Hold),
-            overridden("4", 20, second, UnknownOutcome::Hold),
-            overridden("5", 10, first, UnknownOutcome::RetrySame),
-            overridden("5", 20, second, UnknownOutcome::RetrySame),
+            overridden("4", 10, first, UnknownOutcome::Fail),
+            overridden("4", 20, second, UnknownOutcome::Fail),
+            overridden("5", 10, first, UnknownOutcome::RetryOther),
+            overridden("5", 20, second, UnknownOutcome::RetryOther),
         ],
         limits,
         // On the scale of a story, so that circuits open, close and let shares shrink in it.

@@ -1,7 +1,7 @@
 //! A node's spool in memory, as `spool_op.rs` promises it: what it accepts is durable after the next sync, and a crash
 //! undoes some or all of what was not synced.
 
-use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, VendorId};
+use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -53,7 +53,6 @@ enum Undo {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Note {
     maybe_sent: bool,
-    only: Option<VendorId>,
     fate: Option<Fate>,
 }
 
@@ -109,14 +108,14 @@ impl Spool {
                 self.journal.push(Undo::Settle(gateway_id, entry));
                 (Deed::Settled(gateway_id), None)
             }
-            Ask::Op(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate }) => {
+            Ask::Op(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate }) => {
                 let entry = self.entries.get_mut(&gateway_id).expect("deferred what is not there");
                 assert!(entry.lent_to == Some(shard), "deferred what was not lent");
                 let mut after = after.as_micros() as u64;
                 if fate.is_none() {
                     after = after.min(u64::from(entry.expires_at.saturating_sub(unix)) * 1_000_000);
                 }
-                let note = Note { maybe_sent: maybe_sent || entry.note.maybe_sent, only, fate };
+                let note = Note { maybe_sent: maybe_sent || entry.note.maybe_sent, fate };
                 if note != entry.note {
                     self.journal.push(Undo::Note(gateway_id, entry.note));
                 }
@@ -164,7 +163,6 @@ impl Spool {
                 left,
                 tries: entry.tries,
                 maybe_sent: entry.note.maybe_sent,
-                only: entry.note.only,
                 fate: entry.note.fate,
                 pdu: entry.pdu.clone(),
             });

@@ -35,9 +35,7 @@ pub struct Story {
     pub retries: u64,
     /// Messages given to another vendor after an error.
     pub failovers: u64,
-    /// Messages of unknown outcome whose customers waited for a receipt.
-    pub held: u64,
-    /// Those that a receipt told.
+    /// Unknown outcomes that a receipt told.
     pub told_by_receipt: u64,
     /// Receipts that may have told one of several messages, and told none.
     pub ambiguous: u64,
@@ -75,7 +73,6 @@ impl Story {
         self.remote += other.remote;
         self.retries += other.retries;
         self.failovers += other.failovers;
-        self.held += other.held;
         self.told_by_receipt += other.told_by_receipt;
         self.ambiguous += other.ambiguous;
         self.records += other.records;

@@ -200,7 +200,7 @@ impl World {
         let open = |relay: &relay::Relay| {
             let traffic = relay.counters().traffic;
             let waits = relay.vendor_counters().map(|(_, vendor)| (vendor.queue_length, vendor.in_flight));
-            (traffic.messages_open, traffic.deliveries_open, traffic.held_open, waits.collect::<Vec<_>>())
+            (traffic.messages_open, traffic.deliveries_open, waits.collect::<Vec<_>>())
         };
         let open: Vec<_> = self.shards.iter().map(|shard| shard.relay.as_ref().map(open)).collect();
         format!("messages and deliveries {open:?}, next {:?}", self.events.peek())

@@ -25,7 +25,7 @@ fn every_story_ends_well_and_every_fault_happens_often() {
     assert!(total.receipts > 20 * STORIES && total.taken > 20 * STORIES, "{total:?}");
     assert!(total.parked > STORIES && total.orphans > STORIES / 2, "{total:?}");
     assert!(total.across_nodes > STORIES && total.remote > STORIES && total.failovers > STORIES, "{total:?}");
-    assert!(total.held > STORIES / 2 && total.told_by_receipt > STORIES / 50, "{total:?}");
+    assert!(total.told_by_receipt > STORIES / 2, "{total:?}");
     assert!(total.ambiguous > STORIES / 100, "{total:?}");
     assert!(total.records > 30 * STORIES, "{total:?}");
     assert!(total.spooled > 10 * STORIES && total.handed_out > STORIES, "{total:?}");

@@ -91,9 +91,6 @@ pub struct Line {
     /// A second copy may have arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub possible_duplicate: Option<bool>,
-    /// No vendor answered: a receipt told that one has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by_receipt: Option<bool>,
     /// Ways to a vendor that a message in the spool was on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tries: Option<u16>,
@@ -169,7 +166,6 @@ impl Line {
         self.vendor_status = submit.vendor_status.map(|status| status.0);
         self.copies = Some(submit.copies);
         self.possible_duplicate = Some(submit.possible_duplicate);
-        self.by_receipt = Some(submit.by_receipt);
         self.routed_us = submit.routed_after.map(micros);
         self.sent_us = submit.sent_after.map(micros);
         self.acknowledged_us = submit.acknowledged_after.map(micros);

@@ -33,7 +33,7 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(600);
 /// The columns in the order of [`row`].
 const COLUMNS: &str = "version, kind, at, node, shard, number, gateway_id, customer, vendor, vendors, vendor_id, source, \
     source_ton, destination, destination_ton, reference, sequence, command, data_coding, esm_class, part_reference, \
-    part_total, part_number, state, refusal, customer_status, vendor_status, copies, possible_duplicate, by_receipt, \
+    part_total, part_number, state, refusal, customer_status, vendor_status, copies, possible_duplicate, \
     tries, routed_us, sent_us, acknowledged_us, ended_us, receipt_state, receipt_error, receipt_final, outcome, was_parked";
 
 /// Which database, and for how long.
@@ -296,7 +296,6 @@ fn row(line: &Line, out: &mut BytesMut) {
     row.number(line.vendor_status);
     row.number(line.copies);
     row.number(line.possible_duplicate);
-    row.number(line.by_receipt);
     row.number(line.tries);
     row.number(line.routed_us);
     row.number(line.sent_us);

@@ -134,7 +134,6 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         queue_wait_max: config.relay.queue_wait_max,
         messages_max: config.relay.messages_max,
         deliveries_max: config.relay.deliveries_max,
-        hold_max: config.relay.hold_max,
         unknown_window: config.relay.unknown_window,
         remote_wait_max: defaults
             .remote_wait_max
@@ -147,6 +146,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         burst: customer.burst,
         bind_rate: customer.bind_rate,
         when_away: customer.when_away,
+        sources_of_others: customer.sources_of_others,
         sources: Sources::of(customer.sources.iter().map(|source| source.value.as_str())),
         mode: customer.mode,
         unknown_outcome: customer.unknown_outcome,

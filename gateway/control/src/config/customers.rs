@@ -42,6 +42,8 @@ pub struct Customer {
     pub when_away: WhenAway,
     /// Where it may send from.
     pub sources: Vec<At<String>>,
+    /// It may send from numbers of other customers.
+    pub sources_of_others: bool,
     /// When its messages are acknowledged.
     pub mode: Mode,
     /// What to do when nobody knows whether a vendor has a message.
@@ -150,6 +152,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Addresses that it may send from: exact, or what they begin with and a *, such as `1202*`. Others are refused with ESME_RINVSRCADR.",
         },
         Setting {
+            key: "sources_of_others",
+            kind: Kind::Flag,
+            default: Fallback::Value("false"),
+            help: "May send from numbers that belong to another customer. Else such a message is refused with ESME_RINVSRCADR, unless an `[[mo_route]]` gives this customer a keyword of that number.",
+        },
+        Setting {
             key: "mode",
             kind: Kind::Choice(&["relay", "store_and_forward"]),
             default: Fallback::Value("relay"),
@@ -159,7 +167,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "unknown_outcome",
             kind: Kind::Choice(UNKNOWN_OUTCOMES),
             default: Fallback::Value("fail"),
-            help: "When a vendor's link is lost before it answered, or it does not answer in time: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, `retry_same` to the same vendor on any bind of it, so that the recipient may get two; `hold` lets the customer wait, `hold_max` at most, for a receipt that tells the outcome. Left out in mode `store_and_forward`: `retry_other`, then all vendors again later; `fail` and `hold` there end the message with a receipt that says UNKNOWN.",
+            help: "When a vendor's link is lost before it answered, or it does not answer in time: `fail` tells the customer with a status of its own; `retry_other` sends another copy to another vendor, so that the recipient may get two. Left out in mode `store_and_forward`: `retry_other`, then all vendors again later; `fail` there ends the message with a receipt that says UNKNOWN.",
         },
         Setting {
             key: "deduplicate",
@@ -231,6 +239,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         bind_rate: section.whole_u32("bind_rate"),
         when_away: when_away(&section.text("rate_when_away")),
         sources: sources(section),
+        sources_of_others: section.flag("sources_of_others"),
         mode,
         unknown_outcome: match section.text("unknown_outcome").as_str() {
             // What was acknowledged is owed: rather twice than never, unless the operator says otherwise.
@@ -284,13 +293,11 @@ fn networks(section: &Section<'_>) -> Vec<IpNet> {
 }
 
 /// The policies, as they are written.
-pub(crate) const UNKNOWN_OUTCOMES: &[&str] = &["fail", "retry_other", "retry_same", "hold"];
+pub(crate) const UNKNOWN_OUTCOMES: &[&str] = &["fail", "retry_other"];
 
 pub(crate) fn unknown_outcome(text: &str) -> UnknownOutcome {
     match text {
         "retry_other" => UnknownOutcome::RetryOther,
-        "retry_same" => UnknownOutcome::RetrySame,
-        "hold" => UnknownOutcome::Hold,
         _ => UnknownOutcome::Fail,
     }
 }

@@ -31,6 +31,7 @@ mod numbers;
 mod reader;
 mod redis;
 mod relay;
+mod removed;
 mod routes;
 pub(crate) mod rows;
 mod runtime;

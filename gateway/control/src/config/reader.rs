@@ -4,6 +4,7 @@
 
 use super::environment::Overrides;
 use super::mistake::{At, Mistakes, Place, Places};
+use super::removed::{remedy_for_key, remedy_for_word};
 use super::secret::Secret;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use super::value::{self, HostPort, Raw, Value};
@@ -270,7 +271,12 @@ impl<'a> Section<'a> {
         let places = self.reader.places;
         match value::read(setting.kind, raw, &place, &|offset| places.place(offset)) {
             Ok(value) => drop(self.values.insert(setting.key, At::new(value, place))),
-            Err((what, remedy)) => {
+            Err((what, mut remedy)) => {
+                if let Raw::Toml(DeValue::String(text)) = raw
+                    && let Some(instead) = remedy_for_word(setting.key, text)
+                {
+                    remedy = instead.into();
+                }
                 let what = format!("{}: {} {what}", self.label, setting.key);
                 self.reader.mistakes.add(&place, what, remedy);
                 self.refused.push(setting.key);
@@ -293,7 +299,8 @@ impl<'a> Section<'a> {
     fn refuse_unknown(&self, key: &str, place: &Place) {
         let known = self.kind.settings.iter().map(|setting| setting.key);
         let what = format!("{}: unknown key \"{key}\"", self.label);
-        self.reader.mistakes.add(place, what, remedy_for_unknown(key, known));
+        let gone = remedy_for_key(self.kind.name, key).map(String::from);
+        self.reader.mistakes.add(place, what, gone.unwrap_or_else(|| remedy_for_unknown(key, known)));
     }
 }
 

@@ -16,8 +16,6 @@ pub struct Relay {
     pub messages_max: u32,
     /// Open deliveries, per shard.
     pub deliveries_max: u32,
-    /// Longest wait for a receipt that tells an unknown outcome.
-    pub hold_max: Duration,
     /// How long a receipt may end an unknown outcome.
     pub unknown_window: Duration,
     /// When a vendor is ill, and for how long it is left alone.
@@ -52,12 +50,6 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Whole { min: 1, max: 16_777_216 },
             default: Fallback::Value("131072"),
             help: "Receipts and MO on their way, per shard; the next one stays with the vendor. About 200 bytes and its PDU each.",
-        },
-        Setting {
-            key: "hold_max",
-            kind: Kind::Time { min: Duration::from_millis(1), max: Duration::from_secs(300) },
-            default: Fallback::Value("15s"),
-            help: "With `unknown_outcome = \"hold\"`: a message of unknown outcome is answered so long after its vendor failed to, if no receipt told the outcome. With the vendor's response_timeout together, keep it below the customers' response timer.",
         },
         Setting {
             key: "unknown_window",
@@ -110,7 +102,6 @@ pub(crate) fn read(section: &Section<'_>) -> Relay {
         queue_wait_max: section.time("queue_wait_max"),
         messages_max: section.whole_u32("messages_max"),
         deliveries_max: section.whole_u32("deliveries_max"),
-        hold_max: section.time("hold_max"),
         unknown_window: section.time("unknown_window"),
         circuits: CircuitRules {
             failures_percent: section.whole("circuit_failures_percent") as u8, // at most 100

@@ -155,7 +155,11 @@ fn mistakes_of_each_kind() {
             "inactivity = \"10s\"",
             "gw.toml:2:14: [session]: inactivity closes a link before enquire_link can ask; make inactivity longer than enquire_link, or 0s",
         ),
-        ("relay", "hold_max = \"0s\"", "gw.toml:2:12: [relay]: hold_max is \"0s\"; use duration, 1ms to 5m"),
+        (
+            "relay",
+            "hold_max = \"15s\"",
+            "gw.toml:2:1: [relay]: unknown key \"hold_max\"; leave it out: the policy \"hold\" is no more, and \"fail\" answers at once",
+        ),
         (
             "relay",
             "unknown_window = \"2d\"",
@@ -212,24 +216,23 @@ fn policies_for_unknown_outcomes_and_resubmits() {
     };
     assert_eq!(of("", ""), (UnknownOutcome::Fail, None, Deduplicate::Off, 60));
     assert_eq!(
-        of("unknown_outcome = \"hold\"\ndeduplicate = \"content\"", "unknown_outcome = \"retry_same\""),
-        (UnknownOutcome::Hold, Some(UnknownOutcome::RetrySame), Deduplicate::Content, 60)
+        of("unknown_outcome = \"fail\"\ndeduplicate = \"content\"", "unknown_outcome = \"retry_other\""),
+        (UnknownOutcome::Fail, Some(UnknownOutcome::RetryOther), Deduplicate::Content, 60)
     );
     assert_eq!(
         of(
-            "unknown_outcome = \"retry_same\"\ndeduplicate = \"tlv\"\ndeduplicate_tlv = 516\ndeduplicate_window = \"5s\"",
+            "unknown_outcome = \"retry_other\"\ndeduplicate = \"tlv\"\ndeduplicate_tlv = 516\ndeduplicate_window = \"5s\"",
             "unknown_outcome = \"fail\""
         ),
         (
-            UnknownOutcome::RetrySame,
+            UnknownOutcome::RetryOther,
             Some(UnknownOutcome::Fail),
             Deduplicate::Tlv(smpp::tlv::Tag::USER_MESSAGE_REFERENCE),
             5
         )
     );
-    let config = parse_with("[relay]\nhold_max = \"7s\"\nunknown_window = \"5m\"\n", &[]).unwrap();
-    let limits = *build(&config).unwrap().plan.snapshot.limits();
-    assert_eq!((limits.hold_max.as_secs(), limits.unknown_window.as_secs()), (7, 300));
+    let config = parse_with("[relay]\nunknown_window = \"5m\"\n", &[]).unwrap();
+    assert_eq!(build(&config).unwrap().plan.snapshot.limits().unknown_window.as_secs(), 300);
 }
 
 #[test]
@@ -252,9 +255,24 @@ fn a_tag_and_its_use_belong_together() {
     check(
         &customer("unknown_outcome = \"retry\""),
         &[
-            "gw.toml:4:19: customer \"a\": unknown_outcome is \"retry\"; use one of \"fail\", \"retry_other\", \"retry_same\" or \"hold\"",
+            "gw.toml:4:19: customer \"a\": unknown_outcome is \"retry\"; use one of \"fail\" or \"retry_other\"",
         ],
     );
+}
+
+#[test]
+fn refuses_a_removed_policy_and_names_the_alternative() {
+    let customer = "[[customer]]\nsystem_id = \"a\"\npassword = \"x\"\nunknown_outcome = \"hold\"\n";
+    let route = "[[route]]\nprefix = \"1\"\nvendors = []\nunknown_outcome = \"retry_same\"\n";
+    let found = mistakes(parse_with(&format!("{customer}{route}"), &[]));
+    for word in ["hold", "retry_same"] {
+        let is_named = |mistake: &String| {
+            mistake.contains(&format!("unknown_outcome is \"{word}\"; this policy is no more"))
+                && mistake.contains("\"fail\"")
+                && mistake.contains("\"retry_other\"")
+        };
+        assert!(found.iter().any(is_named), "{word}: {found:?}");
+    }
 }
 
 #[test]

@@ -337,8 +337,8 @@ impl Totals {
             limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_rewritten, deliveries_rewritten, deliveries_malformed, kept_rewritten, kept_malformed,
-            submits_duplicate, submits_maybe_twice, unknowns_held, unknowns_accepted, unknowns_resolved,
-            unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, held_open, unresolved_open, resubmits_open,
+            submits_duplicate, submits_maybe_twice, unknowns_resolved,
+            unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, unresolved_open, resubmits_open,
         } = traffic;
         self.count(&n::SUBMITS, &[], *submits);
         self.count(&n::CDR_DROPPED, &["relay"], *records_lost);
@@ -362,12 +362,7 @@ impl Totals {
         ] {
             self.count(&n::FORMS, &[from, result], *count);
         }
-        for (result, count) in [
-            ("held", unknowns_held),
-            ("accepted", unknowns_accepted),
-            ("resolved", unknowns_resolved),
-            ("forgotten", unknowns_forgotten),
-        ] {
+        for (result, count) in [("resolved", unknowns_resolved), ("forgotten", unknowns_forgotten)] {
             self.count(&n::UNKNOWNS, &[result], *count);
         }
         for (result, count) in [
@@ -402,7 +397,6 @@ impl Totals {
             (&n::UNKNOWN_RETRIES, unknown_retries),
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
-            (&n::HELD_OPEN, held_open),
             (&n::UNRESOLVED_OPEN, unresolved_open),
             (&n::RESUBMITS_OPEN, resubmits_open),
             (&n::RESUBMITS_FORGOTTEN, resubmits_forgotten),

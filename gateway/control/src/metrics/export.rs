@@ -187,8 +187,6 @@ mod tests {
                 route_circuits: 1,
                 vendor_unknown: 1,
                 unknown_retries: 1,
-                unknowns_held: 1,
-                unknowns_accepted: 1,
                 unknowns_resolved: 1,
                 unknowns_ambiguous: 1,
                 unknowns_forgotten: 1,
@@ -222,7 +220,6 @@ mod tests {
                 messages_open: 1,
                 deliveries_open: 1,
                 queue_length: 1,
-                held_open: 1,
                 unresolved_open: 1,
                 resubmits_open: 1,
             });

@@ -97,9 +97,8 @@ metrics! {
     FORMS "malformed" Counter ["from", "result"] "Messages that were not well-formed, by where they came from (customer, vendor, kept: by an earlier version in the spool or among the parked) and result: rewritten (written anew from what was understood), refused (with the standard's status; of customers see refusals).";
     UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's or route's policy allows them.";
     MAYBE_TWICE "maybe_twice" Counter [] "Messages accepted of which another copy may be with a vendor too: possible duplicates.";
-    UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: held (the customer waits for a receipt), accepted (of those, a receipt came in time), resolved (a receipt told it, whether or not the customer still waited), forgotten (given up, the table was full).";
+    UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: resolved (a receipt told it, for the records), forgotten (given up, the table was full).";
     UNKNOWNS_AMBIGUOUS "unknowns_ambiguous" Counter [] "Looks at a receipt that may be about an unknown outcome, but also about another message: not used.";
-    HELD_OPEN "held_open" Gauge [] "Messages that wait for a receipt to tell their outcome.";
     UNRESOLVED_OPEN "unresolved_open" Gauge [] "Unknown outcomes that a receipt may end, as each shard knows them: one counts once for each shard.";
     RESUBMITS_OPEN "resubmits_open" Gauge [] "Submits that are recognised when they come again.";
     RESUBMITS_FORGOTTEN "resubmits_forgotten" Counter [] "Submits that will not be recognised any more: the table was full.";

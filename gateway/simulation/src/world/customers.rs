@@ -38,6 +38,7 @@ impl World {
         let (shard, session_lost) = (self.link(link).shard, !self.link(link).ours);
         let wants_receipt = self.random.percent(60);
         let source = if self.plan.crowded { self.random.below(SOURCES_CROWDED) } else { number.into() };
+        let source_of = self.random.percent(2).then(|| self.random.below(CUSTOMERS.len() as u64) as usize);
         let destination = self.random.below(DESTINATIONS.len() as u64) as usize;
         self.ledger.submits.push(Submit {
             account,
@@ -47,6 +48,7 @@ impl World {
             records: 0,
             wants_receipt,
             source,
+            source_of,
             destination,
             command: CommandId::SUBMIT_SM,
             arrived: None,

@@ -57,7 +57,7 @@ impl World {
         self.story.remote += traffic.remote_submits;
         self.story.retries += traffic.unknown_retries;
         self.story.failovers += traffic.vendor_failovers;
-        self.story.held += traffic.unknowns_held;
+        self.story.told_by_receipt += traffic.unknowns_resolved;
         self.story.ambiguous += traffic.unknowns_ambiguous;
         let refused = traffic.submits_rejected + traffic.submits_refused;
         let told = traffic.submits_accepted + traffic.submits_unknown + refused;

@@ -9,7 +9,7 @@ use crate::ledger::*;
 use crate::scene::*;
 use crate::spool::Ask;
 use crate::wire;
-use relay::{DeliveryKey, LinkKey, MessageKey, Mode, Output, UnknownOutcome};
+use relay::{DeliveryKey, LinkKey, MessageKey, Mode, Output};
 use smpp::field::{CommandId, CommandStatus};
 use smpp::text::message_id::GatewayId;
 use smpp::wire::Frame;
@@ -81,6 +81,8 @@ impl World {
         let number = wire::content(frame.bytes()).and_then(|(text, _)| wire::number_in(text, b'm'));
         let number = number.expect("a message of ours");
         let submit = &self.ledger.submits[number as usize];
+        let may_send = submit.source_of.is_none_or(|owner| owner == submit.account);
+        must!(may_send, Owner, "message {number} goes out with the number of another customer");
         must!(frame.command_id() == submit.command, OneAnswer, "message {number} is sent as another PDU");
         must!((link.flights.len() as u32) < link.window, Bounded, "the window of link {} is exceeded", key.0);
         let super::link::Party::Vendor(vendor) = self.links[key.0 as usize].party else { return };
@@ -126,11 +128,10 @@ impl World {
     /// Another copy only where no earlier one may arrive, or where the policy allows it after an unknown outcome.
     fn check_copy(&mut self, shard: usize, number: u32, vendor: usize) {
         let submit = &self.ledger.submits[number as usize];
-        let same_only = submit.policy() == UnknownOutcome::RetrySame;
         let age = self.now - submit.arrived.unwrap_or(self.now);
         let is_spooled = submit.mode() == Mode::StoreAndForward;
         for copy in self.ledger.copies_of(number) {
-            let may_repeat = submit.may_repeat() && (!same_only || copy.vendor == vendor);
+            let may_repeat = submit.may_repeat();
             let allowed = match copy.state {
                 // What a process did last is not known to the next one.
                 _ if is_spooled && self.may_be_sent_again(copy) => true,
@@ -235,20 +236,10 @@ impl World {
         self.ledger.submits[number as usize].verdict = Some(verdict);
     }
 
-    /// A vendor said yes to this message, or its customer was held and a receipt of this very message has come.
+    /// A vendor said yes to this message.
     fn check_told(&mut self, number: u32) {
-        if self.ledger.copies_of(number).any(|copy| copy.state == CopyState::Accepted) {
-            return;
-        }
-        let is_held = self.ledger.submits[number as usize].policy() == UnknownOutcome::Hold;
-        must!(is_held, AcceptedMeansTaken, "message {number} is accepted, and nobody said so");
-        let came = self.ledger.upwards.iter().any(|upward| {
-            let is_of = |copy: u32| self.ledger.copies[copy as usize].submit == number;
-            upward.first_seen.is_some()
-                && matches!(upward.content, Content::Receipt { copy, .. } if is_of(copy))
-        });
-        must!(came, AcceptedMeansTaken, "message {number} is accepted by the receipt of another one");
-        self.story.told_by_receipt += 1;
+        let is_taken = self.ledger.copies_of(number).any(|copy| copy.state == CopyState::Accepted);
+        must!(is_taken, AcceptedMeansTaken, "message {number} is accepted, and nobody said so");
     }
 
     /// A strict gateway says yes after the store has the correlation, where the store is well.

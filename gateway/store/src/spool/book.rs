@@ -157,7 +157,7 @@ impl Book {
 mod tests {
     use super::*;
 
-    const MAYBE_SENT: Note = Note { maybe_sent: true, only: None, fate: None };
+    const MAYBE_SENT: Note = Note { maybe_sent: true, fate: None };
 
     fn due(book: &mut Book, now: Millis) -> Vec<u64> {
         std::iter::from_fn(|| book.lend_due(now, 1)).map(|(id, _)| id).collect()

@@ -201,12 +201,12 @@ impl Log {
                     self.counters.settled += 1;
                 }
             }
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, only, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
                 let left = self.left(unix, gateway_id.0);
                 // Its end is told when it comes; a receipt that is owed has no end of that kind.
                 let after = if fate.is_some() { after } else { after.min(left) };
                 let due = now + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.defer(gateway_id, due, tries, Note { maybe_sent, only, fate });
+                self.defer(gateway_id, due, tries, Note { maybe_sent, fate });
             }
             SpoolOp::Due { count_max } => {
                 let entries = self.hand_out(now, unix, desk, count_max);
@@ -276,7 +276,6 @@ impl Log {
                 left: self.left(unix, id),
                 tries: row.tries,
                 maybe_sent: row.note.maybe_sent,
-                only: row.note.only,
                 fate: row.note.fate,
                 pdu: stored.pdu.to_vec(),
             });

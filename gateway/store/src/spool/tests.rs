@@ -3,7 +3,7 @@
 
 use super::log::{Batch, Log};
 use super::{SpoolOptions, start};
-use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, VendorId};
+use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use smpp::field::{CommandStatus, MessageState};
 use smpp::text::message_id::GatewayId;
 use std::io::{BufRead, BufReader, Write};
@@ -37,7 +37,7 @@ fn settle(id: u64) -> SpoolOp {
 
 fn defer(id: u64, after_ms: u64, tries: u16) -> SpoolOp {
     let after = Duration::from_millis(after_ms);
-    SpoolOp::Defer { gateway_id: GatewayId(id), after, tries, maybe_sent: false, only: None, fate: None }
+    SpoolOp::Defer { gateway_id: GatewayId(id), after, tries, maybe_sent: false, fate: None }
 }
 
 fn due(count_max: u32) -> SpoolOp {
@@ -100,7 +100,6 @@ fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
         left,
         tries: 4,
         maybe_sent: false,
-        only: None,
         fate: None,
         pdu: pdu(2),
     };
@@ -118,32 +117,25 @@ fn what_was_said_of_a_message_outlives_the_process() {
     let mut log = open(directory.path());
     turn(&mut log, vec![accept(1), accept(2), accept(3), accept(4)]);
     let fate = Some(Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR });
-    let said = |id, maybe_sent, only, fate| {
+    let said = |id, maybe_sent, fate| {
         let (gateway_id, after) = (GatewayId(id), Duration::from_secs(9));
-        SpoolOp::Defer { gateway_id, after, tries: 3, maybe_sent, only, fate }
+        SpoolOp::Defer { gateway_id, after, tries: 3, maybe_sent, fate }
     };
-    let west = Some(VendorId(77));
-    turn(&mut log, vec![said(1, true, west, None), said(2, false, None, fate), said(3, true, None, None)]);
+    turn(&mut log, vec![said(2, false, fate), said(3, true, None)]);
     drop(log);
     let mut log = open(directory.path());
     let (out, _) = entries(turn(&mut log, vec![due(9)]));
-    let noted =
-        |entry: &SpoolEntry| (entry.gateway_id.0, entry.tries, entry.maybe_sent, entry.only, entry.fate);
-    let expected = [
-        (1, 0, true, west, None),
-        (2, 0, false, None, fate),
-        (3, 0, true, None, None),
-        (4, 0, false, None, None),
-    ];
+    let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.tries, entry.maybe_sent, entry.fate);
+    let expected = [(1, 0, false, None), (2, 0, false, fate), (3, 0, true, None), (4, 0, false, None)];
     assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), expected);
     // A later word does not make a copy unsent, and what is settled leaves nothing behind.
     turn(&mut log, vec![settle(1), settle(2), settle(4), defer(3, 0, 4)]);
     let (out, _) = entries(turn(&mut log, vec![due(9)]));
-    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, true, None, None)]);
+    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, true, None)]);
     turn(&mut log, vec![settle(3), accept(5)]);
     drop(log);
     let (out, _) = entries(turn(&mut open(directory.path()), vec![due(9)]));
-    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(5, 0, false, None, None)]);
+    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(5, 0, false, None)]);
 }
 
 #[test]
@@ -153,8 +145,7 @@ fn the_end_of_validity_comes_before_a_long_pause() {
     turn(&mut log, vec![accept(1), accept(2)]);
     let fate = Some(Fate { state: MessageState::Expired, status: CommandStatus::ESME_ROK });
     let after = Duration::from_secs(3600);
-    let owed =
-        SpoolOp::Defer { gateway_id: GatewayId(2), after, tries: 1, maybe_sent: true, only: None, fate };
+    let owed = SpoolOp::Defer { gateway_id: GatewayId(2), after, tries: 1, maybe_sent: true, fate };
     turn(&mut log, vec![defer(1, 3_600_000, 1), owed]);
     let (out, _) = entries(turn_at(&mut log, u64::from(VALID) * 1000, NOW + VALID, vec![due(9)]));
     assert_eq!((out.len(), out[0].gateway_id.0, out[0].left), (1, 1, Duration::ZERO));

@@ -78,7 +78,7 @@ rewrite_source = "12025550199"
 rewrite_source_ton = 1
 destination_strip = "1"
 destination_add = "+1"
-unknown_outcome = "hold"
+unknown_outcome = "retry_other"
 vendors = [{ name = "east", weight = 1, price = "0.0042" }]
 [[mo_route]]
 number = "+12025550100"
