@@ -152,7 +152,6 @@ fn rewrites_and_rejects_what_an_earlier_version_spooled() {
         left: Duration::from_secs(60),
         tries: 1,
         maybe_sent: false,
-        only: None,
         fate: None,
         pdu,
     };

@@ -13,6 +13,10 @@ use test_needs::WITHOUT_VARIABLE;
 
 /// Names the Python with the packages to the tests; without it they look for `python3`.
 const PYTHON_VARIABLE: &str = "SMPPLIB_PYTHON";
+/// The same for `smpp.twisted`.
+const TWISTED_VARIABLE: &str = "SMPPTWISTED_PYTHON";
+/// Names the `node_modules` that has `smpp`.
+const NODE_VARIABLE: &str = "SMPP_NODE_MODULES";
 
 /// One need.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ enum Source {
     Debian { package: &'static str, check: &'static [&'static str] },
     /// Debian's PostgreSQL, which keeps its programs apart by version.
     PostgreSql,
-    /// A package of PyPI, in a virtual environment in the target folder.
+    /// Packages of PyPI, apart by blanks, in a virtual environment in the target folder.
     Python { package: &'static str, module: &'static str },
     /// A package of npm, in a folder in the target folder.
     Npm { package: &'static str },
@@ -88,15 +92,18 @@ static TABLE: [Need; 12] = [
     },
     Need {
         name: "smpp.twisted3",
-        wanted: Wanted::OnDemand,
-        source: Source::Python { package: "smpp.twisted3", module: "smpp.twisted" },
+        wanted: Wanted::ByTests,
+        source: Source::Python {
+            package: "smpp.twisted3 pyOpenSSL service_identity",
+            module: "smpp.twisted.client",
+        },
     },
     Need {
         name: "aiosmpplib",
         wanted: Wanted::OnDemand,
         source: Source::Python { package: "aiosmpplib", module: "aiosmpplib" },
     },
-    Need { name: "node-smpp", wanted: Wanted::OnDemand, source: Source::Npm { package: "smpp" } },
+    Need { name: "node-smpp", wanted: Wanted::ByTests, source: Source::Npm { package: "smpp" } },
     Need { name: "rusmpp", wanted: Wanted::OnDemand, source: Source::Crate { name: "rusmpp" } },
     Need { name: "rusmppc", wanted: Wanted::OnDemand, source: Source::Crate { name: "rusmppc" } },
 ];
@@ -182,6 +189,8 @@ pub(crate) fn prepare(target: &Path, without: &[String], quick: bool) -> anyhow:
     }
     let environment = vec![
         (PYTHON_VARIABLE, python::program(target).into_os_string()),
+        (TWISTED_VARIABLE, python::program(target).into_os_string()),
+        (NODE_VARIABLE, npm::modules(target).into_os_string()),
         (WITHOUT_VARIABLE, without.join(",").into()),
     ];
     Ok(Prepared { environment, without })

@@ -10,6 +10,11 @@ fn folder(target: &Path) -> PathBuf {
     target.join("npm")
 }
 
+/// Where the packages are, whether there are any or not.
+pub(super) fn modules(target: &Path) -> PathBuf {
+    folder(target).join("node_modules")
+}
+
 pub(super) fn requires(target: &Path, package: &str) -> bool {
     let folder = folder(target);
     let script = format!("require('{package}')");

@@ -24,8 +24,8 @@ pub(super) fn install(target: &Path, package: &str) -> anyhow::Result<()> {
         debian::install(&["python3", "python3-venv"])?;
         make(target)?;
     }
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
-    run(Command::new(&python).args(pip))
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(Command::new(&python).args(pip).args(package.split(' ')))
 }
 
 fn make(target: &Path) -> anyhow::Result<()> {

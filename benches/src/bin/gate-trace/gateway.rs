@@ -249,6 +249,7 @@ fn timers() -> Timers {
         response: PATIENCE,
         enquire_link: Duration::ZERO,
         inactivity: Duration::ZERO,
+        finish: Duration::ZERO,
         unbind: Duration::from_millis(100),
     }
 }
@@ -299,6 +300,7 @@ fn plan(vendor: SocketAddr, throttled: bool) -> Plan {
         binds_max: 1,
         window: WINDOW,
         networks: Vec::new(),
+        dialect: Dialect::tolerant(),
     };
     let vendor = VendorOptions {
         id: VendorId::of_name(VENDOR.as_bytes()),
