@@ -24,7 +24,7 @@ fn idle_connections_cost_customers_alone(backend: &str) {
     let configuration = Configuration::new(backend, 2)
         .with("[session]\nbind_timeout = \"120s\"")
         .customer("bulk", "mode = \"store_and_forward\"")
-        .vendor("Chicago", address, 1, "reconnect_max = \"1s\"")
+        .vendor("Chicago", address, 1, "")
         .route("", &["Chicago"]);
     let gateway = Gateway::start_with_descriptors(directory.path(), &configuration, DESCRIPTORS);
     let vendor = Client::accepted(&listener);

@@ -147,7 +147,7 @@ fn sends_nothing_again_after_a_vendors_unbind() {
 }
 
 fn vendor_unbinds_under_load(backend: &str) {
-    let mut world = world(backend, "", "", "reconnect_max = \"1s\"");
+    let mut world = world(backend, "", "", "");
     let mut customer = Client::bound(world.gateway.smpp, BindKind::Transceiver, "bulk");
     let first_sequence = customer.submit("12025550123", "first", false);
     let first = hear_submits(&mut world.vendor, 1);
