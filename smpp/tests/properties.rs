@@ -292,7 +292,7 @@ fn write_strict(pdu: &Pdu<'_>, out: &mut BytesMut) {
 fn is_strict(bytes: &[u8]) -> bool {
     let frame = Frame::whole(bytes).expect("one PDU");
     let time_fits = |time: &[u8]| {
-        time.is_empty() || Time::parse(time).is_some_and(|read| &read.write()[..15] == &time[..15])
+        time.is_empty() || Time::parse(time).is_some_and(|read| read.write()[..15] == time[..15])
     };
     let times_fit = match Pdu::decode(frame, &Dialect::strict()) {
         Ok(Pdu::SubmitSm(view)) => time_fits(view.schedule_delivery_time) && time_fits(view.validity_period),

@@ -53,10 +53,12 @@ impl Condition {
                 self.shards = record.extra;
             }
             Kind::Accepted | Kind::Refused if record.key.run == run => self.of_run += 1,
-            Kind::Accepted if record.detail & Record::UNKEYED == 0 => {
-                if self.runs.len() < RUNS_NAMED_MAX && !self.runs.contains(&record.key.run) {
-                    self.runs.push(record.key.run);
-                }
+            Kind::Accepted
+                if record.detail & Record::UNKEYED == 0
+                    && self.runs.len() < RUNS_NAMED_MAX
+                    && !self.runs.contains(&record.key.run) =>
+            {
+                self.runs.push(record.key.run);
             }
             _ => {}
         }

@@ -138,9 +138,9 @@ impl<'a> Strays<'a> {
                 }
             }
         }
-        let left = unkeyed.iter().filter(|record| {
-            by_addresses.get(&record.extra).is_some_and(|left| left.iter().any(|left| *left == *record))
-        });
+        let left = unkeyed
+            .iter()
+            .filter(|record| by_addresses.get(&record.extra).is_some_and(|left| left.contains(record)));
         for record in left {
             let text = "a message without a key was accepted".into();
             findings.add(Finding {

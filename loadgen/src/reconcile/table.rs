@@ -107,7 +107,8 @@ impl Entry {
             && self.receipts_acknowledged == self.receipts_sent
             && self.receipts_received == self.receipts_sent
             && self.said == self.heard;
-        !as_told && !(self.status == unknown_status && self.accepted <= 1) || !receipts
+        let nobody_knows = self.status == unknown_status && self.accepted <= 1;
+        !(as_told || nobody_knows) || !receipts
     }
 }
 
