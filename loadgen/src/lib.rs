@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod by_id;
 pub mod corpus;
 mod machine;
 pub mod measure;

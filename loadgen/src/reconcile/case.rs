@@ -16,8 +16,6 @@ pub(super) struct Ends {
     pub(super) of_load: HashMap<u32, u64>,
     /// Sessions of sites, however they ended.
     pub(super) of_sites: HashMap<(u16, u32), u64>,
-    /// Some session of loadgen broke.
-    pub(super) some_broke: bool,
 }
 
 impl Ends {
@@ -143,9 +141,8 @@ impl Court<'_> {
         let answered = case.first(Kind::Answered);
         let status = answered.map(|record| record.status);
         if accepted.is_empty() {
-            if let (Some(0), Some(answered)) = (status, answered) {
+            if status == Some(0) {
                 open.lost = Some(sent.extra);
-                let _ = answered;
             }
             return;
         }
@@ -300,11 +297,12 @@ impl Court<'_> {
                 findings.add(case.finding(Class::MisroutedReceipt, receipt.time_ns, None, text));
             }
         }
+        let lost_ack = case.receipts.iter().any(|receipt| self.ends.may_have_lost(receipt));
         let mut by_state: HashMap<u8, u64> = HashMap::new();
         for receipt in case.receipts.iter().filter(|receipt| receipt.party == case.key.account) {
             let count = by_state.entry(receipt.digest.message_state()).or_default();
             *count += 1;
-            if *count > 1 && self.ends.some_broke {
+            if *count > 1 && lost_ack {
                 excused.receipts += 1;
             } else if *count > 1 {
                 let text = format!("received {count} times");

@@ -86,7 +86,8 @@ impl Story<'_> {
         if self.lines.is_empty() {
             return format!("No ledger knows {}.\n", self.key);
         }
-        self.lines.sort();
+        // Stable: what happened in one turn stays in the order in which it was written down.
+        self.lines.sort_by_key(|(time, ..)| *time);
         let (first, last) = (self.lines[0].0, self.lines[self.lines.len() - 1].0);
         let near = (first.saturating_sub(AROUND_NS), last + AROUND_NS);
         let table = &self.joined.table;
@@ -100,7 +101,7 @@ impl Story<'_> {
             })
             .collect();
         self.lines.extend(events);
-        self.lines.sort();
+        self.lines.sort_by_key(|(time, ..)| *time);
         let mut out = format!("{}\n", self.key);
         for (time, who, what) in &self.lines {
             out += &format!("{:>+12.6} s  {who:<32} {what}\n", (*time as f64 - first as f64) / 1e9);

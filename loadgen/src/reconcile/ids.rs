@@ -1,9 +1,10 @@
 //! Whose a receipt is: by account, message id and handset.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use ledger::{MessageKey, ReceiptDigest, ReceiptField, Record};
+
+use crate::by_id::ById;
 
 /// A receipt as an account got it.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ impl Received {
 /// Message ids as answers gave them.
 #[derive(Default)]
 pub(super) struct Ids {
-    first: HashMap<u64, MessageKey, BuildHasherDefault<IdHasher>>,
+    first: HashMap<u64, MessageKey, ById>,
     /// Further messages of an id: of another account, or of a site that numbers like another.
     more: HashMap<u64, Vec<MessageKey>>,
 }
@@ -98,22 +99,4 @@ fn best(
         }
     }
     best.map(|(_, key)| key)
-}
-
-/// Ids are hashed already.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only u64 keys are hashed")
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
 }

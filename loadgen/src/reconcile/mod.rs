@@ -362,7 +362,6 @@ impl Joined {
                 ends.of_sites.insert((event.party - SITE, event.link), event.time_ns);
             } else if event.state == 0 {
                 ends.of_load.insert(event.link, event.time_ns);
-                ends.some_broke = true;
             }
         }
         ends

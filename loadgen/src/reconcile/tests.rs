@@ -125,6 +125,10 @@ impl Hand {
     }
 
     fn reconcile(self) -> Reconciliation {
+        self.with_inputs(|inputs| reconcile(inputs).unwrap())
+    }
+
+    fn with_inputs<T>(self, ask: impl Fn(&Inputs) -> T) -> T {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, parties: &[&str], records: &[Record], end: Option<Record>| {
             let path = directory.path().join(name);
@@ -142,7 +146,7 @@ impl Hand {
         let loadgen = write("loadgen.ledger", &["otp", "bulk"], &self.loadgen, self.load_ends.then_some(end));
         let sim = write("sim.ledger", &["East", "West"], &self.sim, self.sim_ends);
         let sims = if self.with_sim { vec![sim] } else { Vec::new() };
-        reconcile(&Inputs { loadgen: vec![loadgen], sims, unknown_status: None }).unwrap()
+        ask(&Inputs { loadgen: vec![loadgen], sims, unknown_status: None })
     }
 }
 
@@ -520,4 +524,19 @@ fn offenders_are_named_up_to_a_limit() {
 fn wild_sequences_cost_nothing() {
     let result = Hand::new().good(0).sent(u32::MAX).answered(u32::MAX, 0).reconcile();
     assert_eq!(result.lost, 1);
+}
+
+#[test]
+fn the_story_of_a_message_is_told_from_all_ledgers() {
+    let story = |hand: Hand, sequence| hand.with_inputs(|inputs| explain(inputs, key(sequence)).unwrap());
+    let hand = || Hand::new().with_receipt(0, 2).receipt_received(1000, 1, digest(0, 5)).good(1);
+    let told = story(hand(), 0);
+    let order =
+        ["submit_sm 0 sent", "accepted", "receipt sent: DELIVRD", "answered ESME_ROK", "AT ANOTHER ACCOUNT"];
+    let places: Vec<_> =
+        order.iter().map(|part| told.find(part).unwrap_or_else(|| panic!("{part}: {told}"))).collect();
+    assert!(places.is_sorted(), "{told}");
+    assert!(told.contains("differs from the site's in message_state TLV, stat"), "{told}");
+    assert!(!told.contains("/0/1.0"), "{told}");
+    assert!(story(hand(), 9).starts_with("No ledger knows"));
 }

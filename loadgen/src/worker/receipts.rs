@@ -1,9 +1,9 @@
 //! Which receipts are still expected, by account and message id.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use super::generator::Token;
+use crate::by_id::ById;
 
 /// Joins answers and receipts as they come, in either order.
 #[derive(Default)]
@@ -80,26 +80,6 @@ impl ReceiptBook {
 fn of_account(account: u16, id: u64) -> u64 {
     id.wrapping_add(u64::from(account).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
-
-/// Ids are hashed already.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only u64 keys are hashed")
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-}
-
-type ById = BuildHasherDefault<IdHasher>;
 
 /// Receipts of unknown ids remembered; 40 octets each. A target that sends more is counted up to here only; the
 /// ledger has them all.
