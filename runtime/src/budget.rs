@@ -43,7 +43,7 @@ impl Budget {
 /// Half a millisecond keeps a quiet session well under 5 ms beside several busy ones; a look costs about 1 µs.
 pub(crate) const TURN_NANOS: u64 = 500_000;
 
-/// Calls of [`Turn::is_over_by_count`] for each reading of the clock (some 25 ns). The steps between two calls take up
+/// Calls of [`Turn::is_over_by_count`] for each reading of the clock (some 25 ns, not measured here). The steps between two calls take up
 /// to about 100 µs, so that a turn ends 0.3 ms late at most for this reason.
 const CALLS_PER_READING: u32 = 4;
 
