@@ -2,7 +2,7 @@
 
 use crate::circuit::Outcome;
 use crate::forward::Choice;
-use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
+use crate::message::{HandOver, Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::node::NodeAnswer;
 use crate::open::{Origin, Place, trim};
@@ -208,12 +208,12 @@ impl Relay {
         &mut self,
         now: Instant,
         from: ShardIndex,
-        key: Key,
+        hand_over: HandOver,
         outcome: SubmitOutcome,
         pdu: Vec<u8>,
     ) {
-        let is_there = self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_)));
-        if !is_there {
+        let key = hand_over.message.0;
+        if !self.is_handed_over(hand_over) {
             self.counters.traffic.stale_events += 1;
             return self.spare.keep(pdu);
         }
@@ -258,12 +258,30 @@ impl Relay {
     }
 
     /// A submit for another shard found no room in the mailbox.
-    pub(crate) fn submit_undelivered(&mut self, now: Instant, to: ShardIndex, key: Key, pdu: Vec<u8>) {
-        if self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_))) {
-            self.leave_shard(key);
-            self.take_bytes_back(key, pdu);
-            self.unsent_elsewhere(now, to, key);
+    pub(crate) fn submit_undelivered(
+        &mut self,
+        now: Instant,
+        to: ShardIndex,
+        hand_over: HandOver,
+        pdu: Vec<u8>,
+    ) {
+        let key = hand_over.message.0;
+        if !self.is_handed_over(hand_over) {
+            self.counters.traffic.stale_events += 1;
+            return self.spare.keep(pdu);
         }
+        self.leave_shard(key);
+        self.take_bytes_back(key, pdu);
+        self.unsent_elsewhere(now, to, key);
+    }
+
+    /// True while the message is with another shard by this hand-over: not by a later one, of which a late answer to
+    /// this one says nothing.
+    fn is_handed_over(&self, hand_over: HandOver) -> bool {
+        self.messages.get(hand_over.message.0).is_some_and(|open| {
+            let is_this = open.hand_overs == hand_over.number || mutated!(self, MatchByMessage);
+            matches!(open.place, Place::Shard(_)) && is_this
+        })
     }
 
     /// Takes a message out of the list of those with other shards.
@@ -354,9 +372,10 @@ impl Relay {
     fn finish_served(&mut self, key: Key, outcome: SubmitOutcome) {
         let open = &mut self.messages[key];
         match open.origin {
-            Origin::Shard { shard, message } => {
+            Origin::Shard { shard, hand_over } => {
                 let pdu = core::mem::take(&mut open.pdu);
-                self.shard_messages.push_back((shard, ShardMessage::SubmitDone { message, outcome, pdu }));
+                let done = ShardMessage::SubmitDone { hand_over, outcome, pdu };
+                self.shard_messages.push_back((shard, done));
             }
             Origin::Node { link, sequence } => {
                 let command = open.command.response();

@@ -82,7 +82,7 @@ counters! {
         unknowns_forgotten,
         /// Submits that will not be recognised when they come again: the table was full.
         resubmits_forgotten,
-        /// Events for messages that were closed already.
+        /// Events for messages that were closed already, or had gone on to elsewhere.
         stale_events,
         /// Messages that waited for a window slot.
         queued,

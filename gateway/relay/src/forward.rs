@@ -6,7 +6,7 @@ use crate::circuit::Outcome;
 use crate::in_flight::{addresses, addresses_in};
 use crate::input::Arrival;
 use crate::limit::{Charges, segments};
-use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
+use crate::message::{HandOver, Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
 use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
 use crate::output::Output;
@@ -222,7 +222,7 @@ impl Relay {
         &mut self,
         now: Instant,
         from: ShardIndex,
-        asked: MessageKey,
+        hand_over: HandOver,
         vendor: crate::message::VendorId,
         addresses: u64,
         pdu: Vec<u8>,
@@ -231,12 +231,12 @@ impl Relay {
         let place = self.vendors.place(&self.snapshot, vendor);
         let slot = if place.is_some() { self.messages.insert() } else { None };
         let (Some(vendor), Some((key, message))) = (place, slot) else {
-            let done = ShardMessage::SubmitDone { message: asked, outcome: SubmitOutcome::Unsent, pdu };
+            let done = ShardMessage::SubmitDone { hand_over, outcome: SubmitOutcome::Unsent, pdu };
             self.shard_messages.push_back((from, done));
             return;
         };
         message.reset();
-        message.origin = Origin::Shard { shard: from, message: asked };
+        message.origin = Origin::Shard { shard: from, hand_over };
         message.vendor = vendor;
         message.addresses = addresses;
         self.spare.swap(&mut message.pdu, pdu);
@@ -379,12 +379,12 @@ impl Relay {
         let policy = self.policy(key);
         let message = &mut self.messages[key];
         message.policy = Some(policy);
-        let addresses = message.addresses;
+        let (addresses, hand_over) = (message.addresses, message.hand_over(key));
         let is_rewritten = !message.wire.is_empty();
         let pdu = core::mem::take(if is_rewritten { &mut message.wire } else { &mut message.pdu });
         self.messages.push_back(&mut self.remote_waits, key);
         self.counters.traffic.remote_submits += 1;
-        let submit = ShardMessage::Submit { message: MessageKey(key), vendor: id, addresses, pdu };
+        let submit = ShardMessage::Submit { hand_over, vendor: id, addresses, pdu };
         self.shard_messages.push_back((shard, submit));
     }
 

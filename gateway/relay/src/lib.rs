@@ -103,7 +103,7 @@ pub use limit::{
     tmobile_cap,
 };
 pub use message::{
-    AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
+    AccountId, DeliveryKey, HandOver, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;

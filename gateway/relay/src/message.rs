@@ -61,6 +61,16 @@ impl Key {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct LinkKey(pub u64);
 
+/// One hand-over of an open submit to another shard. An answer names the hand-over it is about: one that comes after
+/// [`crate::Limits::remote_wait_max`] may find the message on its way to another vendor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HandOver {
+    /// The asking shard's key.
+    pub message: MessageKey,
+    /// Counts the hand-overs of this message.
+    pub number: u16,
+}
+
 /// A shard of this node, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
 pub struct ShardIndex(pub u8);

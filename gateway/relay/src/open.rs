@@ -2,7 +2,7 @@
 //! arena whose buffers are used again.
 
 use crate::form::Form;
-use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::message::{HandOver, Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::{Encoding, PlanIndex};
 use crate::snapshot::UnknownOutcome;
 use crate::spool_op::Fate;
@@ -25,8 +25,8 @@ pub(crate) const DELIVERY_TRIES_MAX: usize = 3;
 pub(crate) enum Origin {
     /// A customer's session, by this sequence number.
     Customer { session: Key, link: LinkKey, sequence: u32 },
-    /// Another shard, by its key.
-    Shard { shard: ShardIndex, message: MessageKey },
+    /// Another shard, by its hand-over.
+    Shard { shard: ShardIndex, hand_over: HandOver },
     /// Nobody: the customer has its answer, and the spool the message. `tries` is how often it was deferred, `again`
     /// whether the spool handed it out.
     Spool { tries: u16, again: bool },
@@ -79,6 +79,8 @@ pub(crate) struct Message {
     /// Times it came back unsent from where it had been handed to; within the bound of attempts it roams and gets
     /// new deadlines.
     pub(crate) returns: u8,
+    /// Times it was handed to another shard; attempts and returns bound them, far below where the number wraps.
+    pub(crate) hand_overs: u16,
     /// The policy when it was last handed to another shard. Its bytes went along, so that a new snapshot cannot say.
     pub(crate) policy: Option<UnknownOutcome>,
     pub(crate) account: u32,
@@ -137,6 +139,12 @@ impl Message {
         Form { length: self.pdu.len(), reserved: self.reserved }
     }
 
+    /// Numbers one more hand-over to another shard of this message, which stands in slot `key`.
+    pub(crate) fn hand_over(&mut self, key: Key) -> HandOver {
+        self.hand_overs = self.hand_overs.wrapping_add(1);
+        HandOver { message: MessageKey(key), number: self.hand_overs }
+    }
+
     pub(crate) fn tried(&self) -> &[u16] {
         &self.tried[..usize::from(self.tries)]
     }
@@ -168,6 +176,7 @@ impl Default for Message {
             tries: 0,
             tried: [0; TRIES_MAX],
             returns: 0,
+            hand_overs: 0,
             policy: None,
             account: 0,
             vendor: 0,

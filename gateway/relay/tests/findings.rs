@@ -2,10 +2,10 @@
 
 use gateway_relay as relay;
 use relay::{
-    Account, AccountId, Arrival, Correlate, Correlation, Counters, Limits, LinkKey, MessageKey, Mode, Output,
-    ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot,
-    SnapshotInput, SpoolAnswer, SpoolOp, SpoolRules, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome,
-    UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Correlation, Counters, HandOver, Limits, LinkKey, MessageKey,
+    Mode, Output, ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage,
+    Snapshot, SnapshotInput, SpoolAnswer, SpoolOp, SpoolRules, StoreAnswer, StoreOp, StoreOutage,
+    SubmitOutcome, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -237,10 +237,11 @@ fn without_room_for_correlations_only_submits_without_receipt_enter() {
 #[test]
 fn a_submit_for_a_vendor_that_is_gone_goes_back_and_leaves_nothing() {
     let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
-    let (vendor, message, pdu) = (VendorId::of_name(b"gone"), MessageKey::from_u64(7), vec![0; 16]);
-    let submit = ShardMessage::Submit { message, vendor, addresses: 0, pdu: pdu.clone() };
+    let (vendor, pdu) = (VendorId::of_name(b"gone"), vec![0; 16]);
+    let hand_over = HandOver { message: MessageKey::from_u64(7), number: 1 };
+    let submit = ShardMessage::Submit { hand_over, vendor, addresses: 0, pdu: pdu.clone() };
     relay.handle_shard_message(START, ShardIndex(1), submit);
-    let done = ShardMessage::SubmitDone { message, outcome: SubmitOutcome::Unsent, pdu };
+    let done = ShardMessage::SubmitDone { hand_over, outcome: SubmitOutcome::Unsent, pdu };
     assert_eq!(relay.poll_shard(), Some((ShardIndex(1), done)));
     assert_eq!(relay.counters().traffic.messages_open, 0);
 }
@@ -256,9 +257,9 @@ fn give_back(relay: &mut Relay, delivered: bool) -> u32 {
     let mut count = 0;
     while let Some((to, word)) = relay.poll_shard() {
         match word {
-            ShardMessage::Submit { message, pdu, .. } if delivered => {
+            ShardMessage::Submit { hand_over, pdu, .. } if delivered => {
                 let outcome = SubmitOutcome::Unsent;
-                relay.handle_shard_message(START, to, ShardMessage::SubmitDone { message, outcome, pdu });
+                relay.handle_shard_message(START, to, ShardMessage::SubmitDone { hand_over, outcome, pdu });
             }
             submit @ ShardMessage::Submit { .. } => relay.handle_undelivered(START, to, submit),
             _ => continue,

@@ -433,7 +433,7 @@ fn only_the_shard_that_has_the_customer_makes_the_record() {
     world.relay.handle_shard_message(world.now, far, state);
     world.clear();
     world.submit();
-    let Some((_, ShardMessage::Submit { message, pdu, addresses, vendor: chosen })) =
+    let Some((_, ShardMessage::Submit { hand_over, pdu, addresses, vendor: chosen })) =
         world.relay.poll_shard()
     else {
         panic!("another shard has the bind")
@@ -441,7 +441,7 @@ fn only_the_shard_that_has_the_customer_makes_the_record() {
     world.pass(5);
     // The far shard serves it and makes no record.
     let mut served = World::new(|_| {});
-    let submit = ShardMessage::Submit { message, pdu: pdu.clone(), addresses, vendor: chosen };
+    let submit = ShardMessage::Submit { hand_over, pdu: pdu.clone(), addresses, vendor: chosen };
     served.relay.handle_shard_message(served.now, ShardIndex(1), submit);
     let sent = served.sent();
     served.answer(sent, OK, b"C9");

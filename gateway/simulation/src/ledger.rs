@@ -103,6 +103,8 @@ pub(crate) struct Copy {
     /// The copy before it of the same submit.
     pub(crate) previous: u32,
     pub(crate) vendor: usize,
+    /// Where it went, as the vendor saw it.
+    pub(crate) destination: Box<[u8]>,
     pub(crate) shard: usize,
     pub(crate) state: CopyState,
     /// It was refused for good.

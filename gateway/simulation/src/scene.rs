@@ -4,8 +4,8 @@ use crate::fault::{Fault, Proneness};
 use crate::ids::Spelling;
 use crate::random::Random;
 use relay::{
-    Account, AccountId, CircuitRules, Correlate, KeywordRule, Limits, Mode, Route, Snapshot, SnapshotInput,
-    SpoolRules, UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, CircuitRules, Correlate, KeywordRule, Limits, Mode, Rewrite, Route, Snapshot,
+    SnapshotInput, SpoolRules, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::CommandStatus;
 use std::sync::Arc;
@@ -95,8 +95,8 @@ const NO_KEYWORDS: [&str; 2] = ["stop", "hello"];
 /// The vendors, in the order of the world's tables.
 pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
 
-/// Destinations of submits: by weight, by priority, one vendor only, nowhere; and two whose routes have a policy of
-/// their own.
+/// Destinations of submits: by weight, two of them with another destination on the way to their vendors, by priority, one
+/// vendor only, nowhere; and two whose routes have a policy of their own, the second one's changing destinations.
 pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
     (b"12025550111", None),
     (b"+12025550112", None),
@@ -140,8 +140,9 @@ pub(crate) const LEAVE_MAX_US: u64 = 100_000;
 pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
 /// How long the store may take.
 pub(crate) const STORE_WAIT_US: u64 = 300_000;
-/// How long another shard may take.
-pub(crate) const REMOTE_WAIT_US: u64 = 700_000;
+/// How long another shard may take, where that covers a wait for a slot, for the kernel and for an answer; and where the
+/// vendors' timers are longer than anybody waits for a shard, so that answers come late.
+pub(crate) const REMOTE_WAIT_US: [u64; 2] = [700_000, 40_000];
 /// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
 pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
 /// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
@@ -215,6 +216,7 @@ impl Plan {
 
 fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
     let tight = !faultless && random.percent(30);
+    let impatient = usize::from(!faultless && random.percent(40));
     Limits {
         messages_max: if tight { random.between(8, 30) as u32 } else { 300 },
         deliveries_max: if tight { random.between(6, 20) as u32 } else { 300 },
@@ -223,7 +225,7 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
         delivery_queue_max: random.between(1, 8) as u32,
         delivery_wait_max: Duration::from_millis(100),
         store_wait_max: Duration::from_micros(STORE_WAIT_US),
-        remote_wait_max: Duration::from_micros(REMOTE_WAIT_US),
+        remote_wait_max: Duration::from_micros(REMOTE_WAIT_US[impatient]),
         attempts_max: ATTEMPTS_MAX,
         ..Limits::default()
     }
@@ -258,6 +260,10 @@ fn snapshot(
         vendors,
         ..Route::default()
     };
+    let renamed = |route: Route, strip: &str, add: &str| {
+        let (destination_strip, destination_add) = (strip.into(), add.into());
+        Route { rewrite: Rewrite { source: None, destination_strip, destination_add }, ..route }
+    };
     let overridden = |prefix, priority, vendor, policy| Route {
         unknown_outcome: Some(policy),
         ..route(prefix, priority, vec![weighted(vendor, 1)])
@@ -283,19 +289,20 @@ fn snapshot(
         });
     let all = [("north", 40), ("south", 40), ("east", 20)];
     let all = all.into_iter().filter(|(name, _)| is_there(name));
-    let all = all.map(|(name, weight)| weighted(name, weight)).collect();
+    let all: Vec<_> = all.map(|(name, weight)| weighted(name, weight)).collect();
     let input = SnapshotInput {
         version: variant as u64,
         accounts: accounts.collect(),
         vendors: vendors.collect(),
         routes: vec![
-            route("1", 10, all),
+            renamed(route("1", 10, all.clone()), "1", "001"),
+            route("12025550113", 10, all),
             route("2", 10, vec![weighted(first, 1)]),
             route("2", 20, vec![weighted(second, 1)]),
             route("3", 10, vec![weighted("north", 1)]),
             overridden("4", 10, first, UnknownOutcome::Fail),
             overridden("4", 20, second, UnknownOutcome::Fail),
-            overridden("5", 10, first, UnknownOutcome::RetryOther),
+            renamed(overridden("5", 10, first, UnknownOutcome::RetryOther), "5", ""),
             overridden("5", 20, second, UnknownOutcome::RetryOther),
         ],
         limits,

@@ -169,6 +169,16 @@ pub(crate) fn content(bytes: &[u8]) -> Option<(&[u8], Option<ReceiptView<'_>>)> 
     }
 }
 
+/// The digits of source and destination.
+pub(crate) fn addresses(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match Pdu::decode(Frame::whole(bytes)?, &Dialect::strict()).ok()? {
+        Pdu::SubmitSm(pdu) => Some((pdu.source.digits, pdu.destination.digits)),
+        Pdu::DeliverSm(pdu) => Some((pdu.source.digits, pdu.destination.digits)),
+        Pdu::DataSm(pdu) => Some((pdu.source.digits, pdu.destination.digits)),
+        _ => None,
+    }
+}
+
 /// The number behind the last `mark` in a text.
 pub(crate) fn number_in(text: &[u8], mark: u8) -> Option<u32> {
     let at = text.iter().rposition(|octet| *octet == mark)?;

@@ -102,7 +102,7 @@ metrics! {
     UNRESOLVED_OPEN "unresolved_open" Gauge [] "Unknown outcomes that a receipt may end, as each shard knows them: one counts once for each shard.";
     RESUBMITS_OPEN "resubmits_open" Gauge [] "Submits that are recognised when they come again.";
     RESUBMITS_FORGOTTEN "resubmits_forgotten" Counter [] "Submits that will not be recognised any more: the table was full.";
-    STALE_EVENTS "stale_events" Counter [] "Answers for messages that were closed already.";
+    STALE_EVENTS "stale_events" Counter [] "Answers for messages that were closed already, or that had gone on to another vendor.";
     REMOTE "remote" Counter ["kind"] "Messages and deliveries that crossed shards, by kind.";
     MESSAGES_OPEN "messages_open" Gauge [] "Submits not answered yet.";
     DELIVERIES_OPEN "deliveries_open" Gauge [] "Receipts and MO on their way.";

@@ -78,6 +78,7 @@ impl World {
         }
         must!(link.shard == shard, Bounded, "a link of another shard");
         let frame = Frame::whole(relay.bytes(message)).expect("a whole PDU");
+        let destination = wire::addresses(frame.bytes()).expect("a message").1.into();
         let number = wire::content(frame.bytes()).and_then(|(text, _)| wire::number_in(text, b'm'));
         let number = number.expect("a message of ours");
         let submit = &self.ledger.submits[number as usize];
@@ -95,6 +96,7 @@ impl World {
             submit: number,
             previous,
             vendor,
+            destination,
             shard,
             state: CopyState::InFlight,
             for_good: false,
@@ -129,17 +131,23 @@ impl World {
     fn check_copy(&mut self, shard: usize, number: u32, vendor: usize) {
         let submit = &self.ledger.submits[number as usize];
         let age = self.now - submit.arrived.unwrap_or(self.now);
+        let remote_wait = self.plan.limits.remote_wait_max.as_micros() as u64;
         let is_spooled = submit.mode() == Mode::StoreAndForward;
+        // Another shard still sends what it was given, when nobody waits for it any more.
+        let is_late = shard != submit.shard && age >= remote_wait;
+        // Which shard a spool handed it to is not kept.
+        let is_elsewhere = |copy: &Copy| copy.shard != submit.shard || is_spooled;
+        let was_given_up = |copy: &Copy| is_late || is_elsewhere(copy) && age >= remote_wait;
         for copy in self.ledger.copies_of(number) {
             let may_repeat = submit.may_repeat();
             let allowed = match copy.state {
                 // What a process did last is not known to the next one.
                 _ if is_spooled && self.may_be_sent_again(copy) => true,
                 CopyState::Unsent | CopyState::Refused => true,
-                CopyState::Accepted => copy.shard != submit.shard && age >= REMOTE_WAIT_US && may_repeat,
+                CopyState::Accepted => was_given_up(copy) && may_repeat,
                 CopyState::Unknown => may_repeat,
                 // Another shard has it, and does not say in time what became of it.
-                CopyState::InFlight => copy.shard != shard && age >= REMOTE_WAIT_US && may_repeat,
+                CopyState::InFlight => was_given_up(copy) && may_repeat,
             };
             must!(
                 allowed,
@@ -152,7 +160,12 @@ impl World {
             );
         }
         let may_be_sent = match submit.mode() {
-            Mode::Relay => submit.verdict.is_none() || submit.session_lost,
+            Mode::Relay => match submit.verdict {
+                None => true,
+                Some(Verdict::Unknown) => is_late || submit.session_lost,
+                Some(Verdict::Accepted) => is_late && submit.may_repeat() || submit.session_lost,
+                Some(Verdict::No) => submit.session_lost,
+            },
             Mode::StoreAndForward => submit.verdict == Some(Verdict::Accepted) || submit.came_back,
         };
         must!(
@@ -289,6 +302,7 @@ impl World {
             return self.leave_page(shard, &pdu);
         }
         let (text, receipt) = wire::content(relay.delivery_bytes(delivery)).expect("a whole PDU");
+        let from: Box<[u8]> = wire::addresses(relay.delivery_bytes(delivery)).expect("a delivery").0.into();
         let upwards = wire::numbers_in(text, b'u');
         let id = receipt.map(|view| (view.ids_differ(), view.id.and_then(|id| GatewayId::parse(id.value))));
         let state = receipt.and_then(|view| view.state).map(|state| state.value);
@@ -315,6 +329,11 @@ impl World {
             let submit = self.ledger.copies[copy as usize].submit;
             let id = id.filter(|(differ, _)| !differ).and_then(|(_, id)| id);
             must!(id.is_some(), Owner, "the receipt of message {submit} does not carry an id of ours");
+            must!(
+                *from == *self.ledger.submits[submit as usize].addresses().1,
+                Owner,
+                "the receipt of message {submit} comes from another number than it was sent to"
+            );
             self.see_id(submit, id.unwrap_or(GatewayId(0)));
         }
         self.later(DELIVER_TIMER_US, Event::DeliverExpires { link: key, delivery });

@@ -303,8 +303,8 @@ impl World {
                 self.shards[shard].tally.receipts += counts;
                 let copy = &self.ledger.copies[copy as usize];
                 let id = self.plan.spellings[copy.vendor].in_receipt(copy.id);
-                let (source, destination) = self.ledger.submits[copy.submit as usize].addresses();
-                let (numbers, addresses) = ((copy.submit, number), (source.as_bytes(), destination));
+                let (source, _) = self.ledger.submits[copy.submit as usize].addresses();
+                let (numbers, addresses) = ((copy.submit, number), (source.as_bytes(), &*copy.destination));
                 wire::receipt(numbers, addresses, id.as_bytes(), is_final, with_tlv, sending + 1)
             }
             Content::Mo(owner) => {
