@@ -68,7 +68,8 @@ impl Relay {
     #[inline]
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
         self.record_verdict(now, key, status, id);
-        match self.class_of(self.messages[key].vendor, status) {
+        let class = self.class_of(self.messages[key].vendor, status);
+        match class {
             StatusClass::Ok => {
                 let message = &mut self.messages[key];
                 message.step(MessageEvent::Accept);
@@ -79,6 +80,9 @@ impl Relay {
                 return self.correlate(now, key, id);
             }
             StatusClass::Temporary | StatusClass::Throttled => {
+                if self.wait_together(now, key, class) {
+                    return;
+                }
                 let message = &mut self.messages[key];
                 let vendor = message.vendor;
                 message.remember_try(vendor);

@@ -3,7 +3,7 @@
 use crate::admit::{Submission, admit};
 use crate::choice::{Here, first_choice};
 use crate::circuit::Outcome;
-use crate::in_flight::{addresses, addresses_in};
+use crate::in_flight::addresses_in;
 use crate::input::Arrival;
 use crate::limit::{Charges, segments};
 use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
@@ -16,6 +16,7 @@ use crate::resubmit::Novelty;
 use crate::route::{CampaignId, Encoding, RouteQuestion, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
 use crate::snapshot::{Correlate, Mode};
+use crate::together::PartOf;
 use crate::vendor::Way;
 use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
@@ -35,6 +36,16 @@ pub(crate) enum Choice {
     Full,
     /// No vendor that was not tried is up.
     Down,
+}
+
+impl Choice {
+    /// The vendor that gets it, by its place here.
+    pub(crate) const fn vendor(self) -> Option<u16> {
+        match self {
+            Self::Link { vendor, .. } | Self::Queue { vendor } | Self::Shard { vendor, .. } => Some(vendor),
+            Self::Full | Self::Down => None,
+        }
+    }
 }
 
 /// What became of a request that was let in.
@@ -199,8 +210,9 @@ impl Relay {
         message.urgent = submission.urgent;
         message.account = place;
         if message.wants_receipt && self.snapshot.correlate() != Correlate::None {
-            message.addresses = addresses(submission.source, submission.destination);
+            message.addresses = submission.addresses();
         }
+        message.part_of = submission.part().map(|part| PartOf::new(account, submission.addresses(), &part));
         message.plan = plan;
         message.encoding = encoding;
         message.reserved = submission.reserved;
@@ -273,6 +285,9 @@ impl Relay {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
+        }
+        if let Some(part) = message.part_of {
+            return self.choose_together(now, key, part);
         }
         let roams = message.returns < snapshot.limits().attempts_max;
         let plan = snapshot.routes().plan(message.plan);
@@ -414,9 +429,11 @@ impl Relay {
         }
     }
 
-    /// Waiting messages of a vendor without binds here look for another place, in order.
+    /// Waiting messages of a vendor without binds here look for another place, in order. Parts whose message is with this
+    /// vendor wait on: each is looked at once.
     pub(crate) fn evacuate(&mut self, now: Instant, vendor: u16) {
-        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
+        for _ in 0..self.vendors[vendor].queue.len() {
+            let Some(key) = self.messages.first(&self.vendors[vendor].queue) else { return };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
             self.messages[key].step(MessageEvent::ProveUnsent);
             self.messages[key].place = Place::Hands;

@@ -128,6 +128,8 @@ const WITHOUT_EAST: usize = 2;
 
 /// Vendors tried for one message.
 pub(crate) const ATTEMPTS_MAX: u8 = 3;
+/// How long a relay knows where the parts of a message went.
+pub(crate) const PARTS_KNOWN_US: u64 = 60_000_000;
 /// Until when customers send and misfortunes happen, microseconds.
 pub(crate) const STORY_US: u64 = 1_200_000;
 /// After that everything heals, and must have come to its end so much later.

@@ -263,11 +263,7 @@ pub fn load(directory: &Path, target: SocketAddr, scenario: &str) -> Outcome {
 }
 
 /// Ends the simulator and joins its ledger with the load's.
-pub fn reconciled(
-    directory: &Path,
-    sites: Running,
-    outcome: &mut Outcome,
-) -> Reconciliation {
+pub fn reconciled(directory: &Path, sites: Running, outcome: &mut Outcome) -> Reconciliation {
     sites.stop().expect("the ledger is written");
     let ledger = directory.join(sim_smsc::LEDGER_FILE);
     let result = outcome.reconcile(std::slice::from_ref(&ledger)).expect("readable ledgers").clone();

@@ -87,6 +87,7 @@ impl World {
         must!((link.flights.len() as u32) < link.window, Bounded, "the window of link {} is exceeded", key.0);
         let super::link::Party::Vendor(vendor) = self.links[key.0 as usize].party else { return };
         self.check_copy(shard, number, vendor);
+        self.check_parts(number, vendor);
         let copy = self.ledger.copies.len() as u32;
         let submit = &mut self.ledger.submits[number as usize];
         let (previous, session) = (submit.last_copy, submit.link);
@@ -123,6 +124,30 @@ impl World {
         } else {
             self.written(key, message);
         }
+    }
+
+    /// Parts of one message are at one vendor, while the relay that got them knows of the first.
+    fn check_parts(&mut self, number: u32, vendor: usize) {
+        let submit = &self.ledger.submits[number as usize];
+        let Some(place) = submit.long else { return };
+        let long = self.ledger.longs[place as usize].clone();
+        let knows = long.before == Some(self.lived(submit.shard))
+            && (long.sent_at == 0 || self.now - long.sent_at < PARTS_KNOWN_US);
+        for other in long.parts.filter(|other| *other != number) {
+            let last = self.ledger.copies_of(other).next();
+            let may_have = |copy: &&Copy| !matches!(copy.state, CopyState::Unsent | CopyState::Refused);
+            if let Some(copy) = last.filter(may_have) {
+                must!(
+                    copy.vendor == vendor || !knows,
+                    Together,
+                    "message {number} goes to {}, message {other} of the same went to {}",
+                    VENDORS[vendor],
+                    VENDORS[copy.vendor]
+                );
+                self.story.together += u64::from(copy.vendor == vendor);
+            }
+        }
+        self.ledger.longs[place as usize].sent_at = self.now;
     }
 
     /// Another copy only where no earlier one may arrive, or where the policy allows it after an unknown outcome.
