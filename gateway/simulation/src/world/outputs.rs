@@ -135,7 +135,13 @@ impl World {
             && (long.sent_at == 0 || self.now - long.sent_at < PARTS_KNOWN_US);
         for other in long.parts.filter(|other| *other != number) {
             let last = self.ledger.copies_of(other).next();
-            let may_have = |copy: &&Copy| !matches!(copy.state, CopyState::Unsent | CopyState::Refused);
+            let other_submit = &self.ledger.submits[other as usize];
+            let repeats = other_submit.may_repeat() || other_submit.mode() == Mode::StoreAndForward;
+            let may_have = |copy: &&Copy| match copy.state {
+                CopyState::Unsent | CopyState::Refused => false,
+                CopyState::Unknown => !repeats, // its next copy leads the way
+                CopyState::InFlight | CopyState::Accepted => true,
+            };
             if let Some(copy) = last.filter(may_have) {
                 must!(
                     copy.vendor == vendor || !knows,
