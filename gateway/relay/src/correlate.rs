@@ -1,7 +1,7 @@
 //! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
 
+use crate::choice::Choice;
 use crate::circuit::Outcome;
-use crate::forward::Choice;
 use crate::message::{HandOver, Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::node::NodeAnswer;
@@ -68,7 +68,8 @@ impl Relay {
     #[inline]
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
         self.record_verdict(now, key, status, id);
-        match self.class_of(self.messages[key].vendor, status) {
+        let class = self.class_of(self.messages[key].vendor, status);
+        match class {
             StatusClass::Ok => {
                 let message = &mut self.messages[key];
                 message.step(MessageEvent::Accept);
@@ -79,6 +80,9 @@ impl Relay {
                 return self.correlate(now, key, id);
             }
             StatusClass::Temporary | StatusClass::Throttled => {
+                if self.wait_together(now, key, class) {
+                    return;
+                }
                 let message = &mut self.messages[key];
                 let vendor = message.vendor;
                 message.remember_try(vendor);

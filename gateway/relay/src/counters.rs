@@ -52,6 +52,10 @@ counters! {
         vendor_throttled,
         /// Messages given to another vendor after a temporary error.
         vendor_failovers,
+        /// Parts that waited for a vendor that throttled, since it has other parts of their message.
+        parts_waited,
+        /// Messages with parts whose vendor was forgotten before its time: the table was full.
+        parts_forgotten,
         /// Copies sent with the customer's addresses although their route changes them: they were too long for it.
         rewrites_refused,
         /// Times a circuit of one vendor of one plan opened.

@@ -1,9 +1,9 @@
 //! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
 
 use crate::admit::{Submission, admit};
-use crate::choice::{Here, first_choice};
+use crate::choice::{Choice, Here, first_choice};
 use crate::circuit::Outcome;
-use crate::in_flight::{addresses, addresses_in};
+use crate::in_flight::addresses_in;
 use crate::input::Arrival;
 use crate::limit::{Charges, segments};
 use crate::message::{HandOver, Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
@@ -16,26 +16,12 @@ use crate::resubmit::Novelty;
 use crate::route::{CampaignId, Encoding, RouteQuestion, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
 use crate::snapshot::{Correlate, Mode};
+use crate::together::PartOf;
 use crate::vendor::Way;
 use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
-
-/// Where one more try can go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Choice {
-    /// On this bind, now; its pace has been paid.
-    Link { vendor: u16, link: Key },
-    /// Into the vendor's wait queue.
-    Queue { vendor: u16 },
-    /// To another shard's bind.
-    Shard { vendor: u16, shard: ShardIndex },
-    /// Vendors are up, none has room.
-    Full,
-    /// No vendor that was not tried is up.
-    Down,
-}
 
 /// What became of a request that was let in.
 enum Entered {
@@ -199,8 +185,9 @@ impl Relay {
         message.urgent = submission.urgent;
         message.account = place;
         if message.wants_receipt && self.snapshot.correlate() != Correlate::None {
-            message.addresses = addresses(submission.source, submission.destination);
+            message.addresses = submission.addresses();
         }
+        message.part_of = submission.part().map(|part| PartOf::new(account, submission.addresses(), &part));
         message.plan = plan;
         message.encoding = encoding;
         message.reserved = submission.reserved;
@@ -273,6 +260,9 @@ impl Relay {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
+        }
+        if let Some(part) = message.part_of {
+            return self.choose_together(now, key, part);
         }
         let roams = message.returns < snapshot.limits().attempts_max;
         let plan = snapshot.routes().plan(message.plan);
@@ -414,9 +404,11 @@ impl Relay {
         }
     }
 
-    /// Waiting messages of a vendor without binds here look for another place, in order.
+    /// Waiting messages of a vendor without binds here look for another place, in order. Parts whose message is with this
+    /// vendor wait on: each is looked at once.
     pub(crate) fn evacuate(&mut self, now: Instant, vendor: u16) {
-        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
+        for _ in 0..self.vendors[vendor].queue.len() {
+            let Some(key) = self.messages.first(&self.vendors[vendor].queue) else { return };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
             self.messages[key].step(MessageEvent::ProveUnsent);
             self.messages[key].place = Place::Hands;

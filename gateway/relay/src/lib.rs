@@ -76,6 +76,7 @@ mod spool;
 mod spool_op;
 mod spool_pdu;
 mod store_op;
+mod together;
 mod unknown;
 mod unpark;
 mod unresolved;

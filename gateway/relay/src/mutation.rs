@@ -53,12 +53,14 @@ pub enum Mutation {
     SourceOfAnyone,
     /// A late answer of another shard is taken for the message wherever it has gone since.
     MatchByMessage,
+    /// Parts of one message go each its own way.
+    PartsApart,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -83,6 +85,7 @@ impl Mutation {
         Self::IgnoreRoom,
         Self::SourceOfAnyone,
         Self::MatchByMessage,
+        Self::PartsApart,
     ];
 }
 

@@ -7,6 +7,7 @@ use crate::route::{Encoding, PlanIndex};
 use crate::snapshot::UnknownOutcome;
 use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
+use crate::together::PartOf;
 use smpp::error::Field;
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
@@ -88,6 +89,8 @@ pub(crate) struct Message {
     pub(crate) link: Key,
     /// Its source and destination as one number, where a receipt may tell of it; see [`crate::in_flight`].
     pub(crate) addresses: u64,
+    /// Of which long message it is a part.
+    pub(crate) part_of: Option<PartOf>,
     /// By what the customer's resubmit is recognised. May be stale.
     pub(crate) resubmit: Key,
     pub(crate) plan: PlanIndex,
@@ -182,6 +185,7 @@ impl Default for Message {
             vendor: 0,
             link: Key::NONE,
             addresses: crate::in_flight::NO_ADDRESSES,
+            part_of: None,
             resubmit: Key::NONE,
             plan: PlanIndex::default(),
             epoch: 0,

@@ -22,6 +22,7 @@ use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
+use crate::together::Together;
 use crate::unresolved::UnresolvedTable;
 use crate::vendor::{VendorLink, Vendors, pace, set_pace};
 use bytes::BytesMut;
@@ -92,6 +93,7 @@ pub struct Relay {
     /// Until then a receipt without a correlation may be about an accepted message of ours.
     pub(crate) distrust_until: Instant,
     pub(crate) resubmits: Resubmits,
+    pub(crate) together: Together,
 
     pub(crate) deliveries: Arena<Delivery>,
     /// Deliveries that wait for the store, by deadline.
@@ -173,6 +175,7 @@ impl Relay {
             seen: SeenReceipts::new(options.seed),
             distrust_until: Instant::default(),
             resubmits: Resubmits::new(options.seed),
+            together: Together::new(options.seed),
             deliveries: Arena::new(limits.deliveries_max),
             delivery_store_waits: List::default(),
             remote_deliveries: List::default(),

@@ -169,6 +169,8 @@ impl Limits {
     /// What a shard keeps of unknown outcomes at most, octets.
     pub const UNKNOWN_OCTETS_MAX: u64 =
         crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS + crate::seen::SEEN_OCTETS;
+    /// What a shard keeps of where parts of long messages went at most, octets.
+    pub const TOGETHER_OCTETS_MAX: u64 = crate::together::TOGETHER_OCTETS;
     /// What the circuits of routes take on one shard at most, octets.
     pub const ROUTE_CIRCUIT_OCTETS_MAX: u64 = crate::circuit::ROUTE_CIRCUITS_OCTETS;
     /// What a shard remembers of submits that may come again at most, octets.

@@ -8,7 +8,7 @@
 //! correlation of late. Between the two looks the answer of a message that was on a link at the first has come and its correlation is kept, or it is an unknown
 //! outcome itself.
 
-use crate::forward::Choice;
+use crate::choice::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
 use crate::message::{DeliveryKey, Key, MessageEvent, ShardIndex, VendorId};
 use crate::mutation::mutated;

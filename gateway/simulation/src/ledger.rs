@@ -38,6 +38,8 @@ pub(crate) struct Submit {
     /// In the scene's table.
     pub(crate) destination: usize,
     pub(crate) command: CommandId,
+    /// The long message that it is a part of, in its table.
+    pub(crate) long: Option<u32>,
     /// When the gateway got it.
     pub(crate) arrived: Option<u64>,
     pub(crate) session_lost: bool,
@@ -60,6 +62,19 @@ pub(crate) struct Submit {
     pub(crate) settled: bool,
     /// The gateway's own receipt about it.
     pub(crate) own_receipt: u32,
+}
+
+/// A long message of a customer: its parts follow one another among the submits.
+#[derive(Clone, Debug)]
+pub(crate) struct Long {
+    pub(crate) parts: core::ops::Range<u32>,
+    pub(crate) reference: u8,
+    /// Marked by TLVs, else by a header.
+    pub(crate) in_tlvs: bool,
+    /// What its relay had gone through when its first part came: its life, crashes of its node, configurations.
+    pub(crate) before: Option<(u32, u32, u32)>,
+    /// When one of its parts was last sent.
+    pub(crate) sent_at: u64,
 }
 
 impl Submit {
@@ -200,6 +215,7 @@ pub(crate) struct Sending {
 pub(crate) struct Ledger {
     pub(crate) submits: Vec<Submit>,
     pub(crate) copies: Vec<Copy>,
+    pub(crate) longs: Vec<Long>,
     pub(crate) upwards: Vec<Upward>,
     pub(crate) sendings: Vec<Sending>,
     pub(crate) messages: Vec<MoMessage>,

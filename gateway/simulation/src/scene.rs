@@ -111,7 +111,7 @@ pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
 /// Source addresses of a crowded story: some unknown outcomes and messages share both addresses.
 pub(crate) const SOURCES_CROWDED: u64 = 20;
 /// What takes the memory of unknown outcomes or of correlations from a node: then a receipt of a forgotten message may
-/// fit another one with the same addresses, and nobody can tell. Not in crowded stories.
+/// fit another one with the same addresses, and nobody can tell. Not where messages share addresses.
 const FORGETFUL: [Fault; 6] = [
     Fault::NodeCrash,
     Fault::ShardGone,
@@ -128,6 +128,8 @@ const WITHOUT_EAST: usize = 2;
 
 /// Vendors tried for one message.
 pub(crate) const ATTEMPTS_MAX: u8 = 3;
+/// How long a relay knows where the parts of a message went.
+pub(crate) const PARTS_KNOWN_US: u64 = 60_000_000;
 /// Until when customers send and misfortunes happen, microseconds.
 pub(crate) const STORY_US: u64 = 1_200_000;
 /// After that everything heals, and must have come to its end so much later.
@@ -168,6 +170,8 @@ pub(crate) struct Plan {
     pub(crate) spellings: [Spelling; VENDORS.len()],
     /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
     pub(crate) crowded: bool,
+    /// Customers send messages of several parts, which share addresses.
+    pub(crate) longs: bool,
     /// A record is made of every submit.
     pub(crate) records: bool,
     /// Requests of the story, about.
@@ -184,7 +188,8 @@ impl Plan {
         let strict = random.percent(80);
         let mut prone = if faultless { 0 } else { random.next() | random.next() & random.next() };
         let crowded = nodes.len() == 1 && random.percent(40);
-        if crowded {
+        let longs = crowded || random.percent(25);
+        if longs {
             FORGETFUL.iter().for_each(|fault| prone &= !(1 << *fault as u32));
         }
         let limits = draw_limits(random, faultless);
@@ -204,6 +209,7 @@ impl Plan {
             limits,
             spellings,
             crowded,
+            longs,
             records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),

@@ -49,6 +49,8 @@ pub struct Story {
     pub own_receipts: u64,
     /// MO that customers got as one made of their parts.
     pub wholes: u64,
+    /// Parts that followed others of their message to their vendor.
+    pub together: u64,
     /// Submits refused because no receipt could be kept.
     pub no_room: u64,
     /// Misfortunes by kind.
@@ -80,6 +82,7 @@ impl Story {
         self.handed_out += other.handed_out;
         self.own_receipts += other.own_receipts;
         self.wholes += other.wholes;
+        self.together += other.together;
         self.no_room += other.no_room;
         self.faults.add(&other.faults);
     }

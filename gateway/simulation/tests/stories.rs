@@ -29,7 +29,10 @@ fn every_story_ends_well_and_every_fault_happens_often() {
     assert!(total.ambiguous > STORIES / 100, "{total:?}");
     assert!(total.records > 30 * STORIES, "{total:?}");
     assert!(total.spooled > 10 * STORIES && total.handed_out > STORIES, "{total:?}");
-    assert!(total.own_receipts > STORIES / 2 && total.wholes > STORIES, "{total:?}");
+    assert!(
+        total.own_receipts > STORIES / 2 && total.wholes > STORIES && total.together > STORIES,
+        "{total:?}"
+    );
     assert!(total.no_room > STORIES, "{total:?}");
     // Most correlations are understood, or what is said of them says nothing.
     assert!(total.correlations * 10 > total.receipts * 7, "{total:?}");

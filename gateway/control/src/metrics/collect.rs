@@ -327,7 +327,7 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries,
+            vendor_failovers, vendor_unsent, parts_waited, parts_forgotten, rewrites_refused, unknown_retries,
             route_circuits, route_circuit_openings, route_circuits_full, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
@@ -390,6 +390,8 @@ impl Totals {
             (&n::QUEUE_FULL, queue_full),
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
+            (&n::PARTS_WAITED, parts_waited),
+            (&n::PARTS_FORGOTTEN, parts_forgotten),
             (&n::REWRITES_REFUSED, rewrites_refused),
             (&n::ROUTE_CIRCUITS, route_circuits),
             (&n::ROUTE_CIRCUIT_OPENINGS, route_circuit_openings),

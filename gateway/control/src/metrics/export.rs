@@ -165,6 +165,8 @@ mod tests {
                 submits_rejected: 1,
                 submits_refused: 1,
                 submits_unknown: 1,
+                parts_waited: 1,
+                parts_forgotten: 1,
                 rewrites_refused: 1,
                 node_forwards: 1,
                 node_served: 1,

@@ -93,6 +93,8 @@ metrics! {
     QUEUE_FULL "queue_full" Counter [] "Times a vendor's wait queue was full.";
     REROUTED "rerouted" Counter [] "Messages given to another vendor after a temporary error.";
     UNSENT "unsent" Counter [] "Messages taken back from a lost link, provably unsent.";
+    PARTS_WAITED "parts_waited" Counter [] "Parts of long messages that waited for a vendor that throttles, since it has other parts of their message.";
+    PARTS_FORGOTTEN "parts_forgotten" Counter [] "Long messages whose vendor was forgotten before its time: the table of a shard was full.";
     REWRITES_REFUSED "rewrites_refused" Counter [] "Messages sent with the customer's addresses although their route changes them: they are too long for it.";
     FORMS "malformed" Counter ["from", "result"] "Messages that were not well-formed, by where they came from (customer, vendor, kept: by an earlier version in the spool or among the parked) and result: rewritten (written anew from what was understood), refused (with the standard's status; of customers see refusals).";
     UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's or route's policy allows them.";

@@ -63,6 +63,31 @@ pub struct Candidate {
     pub(super) rewrite: u16,
 }
 
+impl Candidate {
+    /// Candidates of its priority (and price), itself among them.
+    pub(crate) const fn members(&self) -> usize {
+        self.level_length as usize
+    }
+}
+
+/// Levels of vendors with their weights.
+#[cfg(test)]
+pub(crate) fn test_plan(levels: &[&[(u16, u32)]]) -> Vec<Candidate> {
+    let level = |level: &&[(u16, u32)]| {
+        let level_length = level.len() as u16;
+        let candidate = move |(vendor, weight)| Candidate {
+            vendor,
+            level_length,
+            weight,
+            unknown_outcome: None,
+            encodings: Encodings::ALL,
+            rewrite: 0,
+        };
+        level.iter().copied().map(candidate).collect::<Vec<_>>()
+    };
+    levels.iter().flat_map(level).collect()
+}
+
 /// Where a candidate comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CandidateOrigin {

@@ -88,6 +88,7 @@ impl World {
         must!((link.flights.len() as u32) < link.window, Bounded, "the window of link {} is exceeded", key.0);
         let super::link::Party::Vendor(vendor) = self.links[key.0 as usize].party else { return };
         self.check_copy(shard, number, vendor);
+        self.check_parts(number, vendor);
         let copy = self.ledger.copies.len() as u32;
         let submit = &mut self.ledger.submits[number as usize];
         let (previous, session) = (submit.last_copy, submit.link);
@@ -125,6 +126,40 @@ impl World {
         } else {
             self.written(key, message);
         }
+    }
+
+    /// Parts of one message are at one vendor, while the relay that got them knows of the first.
+    fn check_parts(&mut self, number: u32, vendor: usize) {
+        let submit = &self.ledger.submits[number as usize];
+        let Some(place) = submit.long else { return };
+        let long = self.ledger.longs[place as usize].clone();
+        // A spool hands out to any shard of its node; one that was not there goes by the hash alone.
+        let node = self.shards[submit.shard].node;
+        let is_home = submit.mode() == Mode::Relay || self.shards_of(node).len() == 1;
+        let knows = is_home
+            && long.before == Some(self.lived(submit.shard))
+            && (long.sent_at == 0 || self.now - long.sent_at < PARTS_KNOWN_US);
+        for other in long.parts.filter(|other| *other != number) {
+            let last = self.ledger.copies_of(other).next();
+            let other_submit = &self.ledger.submits[other as usize];
+            let repeats = other_submit.may_repeat() || other_submit.mode() == Mode::StoreAndForward;
+            let may_have = |copy: &&Copy| match copy.state {
+                CopyState::Unsent | CopyState::Refused => false,
+                CopyState::Unknown => !repeats, // its next copy leads the way
+                CopyState::InFlight | CopyState::Accepted => true,
+            };
+            if let Some(copy) = last.filter(may_have) {
+                must!(
+                    copy.vendor == vendor || !knows,
+                    Together,
+                    "message {number} goes to {}, message {other} of the same went to {}",
+                    VENDORS[vendor],
+                    VENDORS[copy.vendor]
+                );
+                self.story.together += u64::from(copy.vendor == vendor);
+            }
+        }
+        self.ledger.longs[place as usize].sent_at = self.now;
     }
 
     /// Another copy only where no earlier one may arrive, or where the policy allows it after an unknown outcome.
