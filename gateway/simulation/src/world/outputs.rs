@@ -172,7 +172,10 @@ impl World {
         let is_late = shard != submit.shard && age >= remote_wait;
         // Which shard a spool handed it to is not kept.
         let is_elsewhere = |copy: &Copy| copy.shard != submit.shard || is_spooled;
-        let was_given_up = |copy: &Copy| is_late || is_elsewhere(copy) && age >= remote_wait;
+        // A shard that is gone took its word with it.
+        let is_gone = |copy: &Copy| copy.crashes != self.nodes[self.shards[copy.shard].node].crashes;
+        let was_given_up =
+            |copy: &Copy| is_late || is_elsewhere(copy) && (age >= remote_wait || is_gone(copy));
         for copy in self.ledger.copies_of(number) {
             let may_repeat = submit.may_repeat();
             let allowed = match copy.state {
