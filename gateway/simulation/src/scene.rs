@@ -253,6 +253,55 @@ fn snapshot(
     (limits, spool): (Limits, SpoolRules),
     spellings: &[Spelling],
 ) -> Arc<Snapshot> {
+    let accounts = CUSTOMERS.iter().map(|scene| Account {
+        unknown_outcome: scene.policy,
+        unknown_status: scene.unknown_status,
+        numbers: numbers_of(scene),
+        mode: scene.mode,
+        reassemble: scene.reassemble,
+        rate: scene.rate,
+        burst: 10,
+        ..Account::new(scene.name)
+    });
+    let vendors =
+        VENDORS.iter().zip(spellings).filter(|(name, _)| is_there(variant, name)).map(|(name, spelling)| {
+            Vendor {
+                rate_per_bind: if *name == "south" { 200 } else { 0 },
+                throttle_pause: Duration::from_millis(30),
+                id_rule: spelling.rule(),
+                ..Vendor::new(name)
+            }
+        });
+    let input = SnapshotInput {
+        version: variant as u64,
+        accounts: accounts.collect(),
+        vendors: vendors.collect(),
+        routes: routes(variant),
+        limits,
+        // On the scale of a story, so that circuits open, close and let shares shrink in it.
+        circuits: CircuitRules {
+            window: Duration::from_millis(80),
+            open_for: Duration::from_millis(40),
+            probes: 3,
+            slow_after: Duration::from_millis(60),
+            ramp_up: Duration::from_millis(100),
+            ..CircuitRules::default()
+        },
+        correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
+        records,
+        keywords: keywords(),
+        spool: Some(spool),
+        ..SnapshotInput::default()
+    };
+    Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))
+}
+
+/// Whether a configuration holds this vendor.
+fn is_there(variant: usize, vendor: &str) -> bool {
+    variant != WITHOUT_EAST || vendor != "east"
+}
+
+fn routes(variant: usize) -> Vec<Route> {
     let weighted = |name: &str, weight| WeightedVendor {
         vendor: VendorId::of_name(name.as_bytes()),
         weight,
@@ -275,59 +324,20 @@ fn snapshot(
         ..route(prefix, priority, vec![weighted(vendor, 1)])
     };
     let (first, second) = if variant == 1 { ("south", "north") } else { ("north", "south") };
-    let accounts = CUSTOMERS.iter().map(|scene| Account {
-        unknown_outcome: scene.policy,
-        unknown_status: scene.unknown_status,
-        numbers: numbers_of(scene),
-        mode: scene.mode,
-        reassemble: scene.reassemble,
-        rate: scene.rate,
-        burst: 10,
-        ..Account::new(scene.name)
-    });
-    let is_there = |name: &str| variant != WITHOUT_EAST || name != "east";
-    let vendors =
-        VENDORS.iter().zip(spellings).filter(|(name, _)| is_there(name)).map(|(name, spelling)| Vendor {
-            rate_per_bind: if *name == "south" { 200 } else { 0 },
-            throttle_pause: Duration::from_millis(30),
-            id_rule: spelling.rule(),
-            ..Vendor::new(name)
-        });
     let all = [("north", 40), ("south", 40), ("east", 20)];
-    let all = all.into_iter().filter(|(name, _)| is_there(name));
+    let all = all.into_iter().filter(|(name, _)| is_there(variant, name));
     let all: Vec<_> = all.map(|(name, weight)| weighted(name, weight)).collect();
-    let input = SnapshotInput {
-        version: variant as u64,
-        accounts: accounts.collect(),
-        vendors: vendors.collect(),
-        routes: vec![
-            renamed(route("1", 10, all.clone()), "1", "001"),
-            route("12025550113", 10, all),
-            route("2", 10, vec![weighted(first, 1)]),
-            route("2", 20, vec![weighted(second, 1)]),
-            route("3", 10, vec![weighted("north", 1)]),
-            overridden("4", 10, first, UnknownOutcome::Fail),
-            overridden("4", 20, second, UnknownOutcome::Fail),
-            renamed(overridden("5", 10, first, UnknownOutcome::RetryOther), "5", ""),
-            overridden("5", 20, second, UnknownOutcome::RetryOther),
-        ],
-        limits,
-        // On the scale of a story, so that circuits open, close and let shares shrink in it.
-        circuits: CircuitRules {
-            window: Duration::from_millis(80),
-            open_for: Duration::from_millis(40),
-            probes: 3,
-            slow_after: Duration::from_millis(60),
-            ramp_up: Duration::from_millis(100),
-            ..CircuitRules::default()
-        },
-        correlate: if strict { Correlate::Strict } else { Correlate::Relaxed },
-        records,
-        keywords: keywords(),
-        spool: Some(spool),
-        ..SnapshotInput::default()
-    };
-    Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))
+    vec![
+        renamed(route("1", 10, all.clone()), "1", "001"),
+        route("12025550113", 10, all),
+        route("2", 10, vec![weighted(first, 1)]),
+        route("2", 20, vec![weighted(second, 1)]),
+        route("3", 10, vec![weighted("north", 1)]),
+        overridden("4", 10, first, UnknownOutcome::Fail),
+        overridden("4", 20, second, UnknownOutcome::Fail),
+        renamed(overridden("5", 10, first, UnknownOutcome::RetryOther), "5", ""),
+        overridden("5", 20, second, UnknownOutcome::RetryOther),
+    ]
 }
 
 fn numbers_of(scene: &CustomerScene) -> Vec<Box<str>> {
