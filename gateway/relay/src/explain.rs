@@ -1,8 +1,7 @@
 //! Why a message would go where: the look-up and the choice of [`crate::Relay`] themselves, watched. Nothing is sent, and
 //! nothing of it is on the message path.
 
-use crate::choice::Choice;
-use crate::choice::{Surroundings, first_choice};
+use crate::choice::{Choice, Surroundings, first_choice};
 use crate::circuit::CircuitState;
 use crate::limit::{LimitShown, limits_of};
 use crate::message::{Key, VendorId};

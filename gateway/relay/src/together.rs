@@ -127,8 +127,8 @@ impl Relay {
         choice
     }
 
-    /// To the vendor that the other parts went to; nothing where no part but this one did, or where the configuration
-    /// does not lead there any more, and another may be taken.
+    /// To the vendor that the other parts went to. Nothing where another vendor may be taken: no other part was placed yet,
+    /// or the configuration does not name this vendor any more.
     fn way_to_others(&mut self, now: Instant, key: Key, part: PartOf, pin: Pin) -> Option<Choice> {
         let is_only = pin.is_only(part);
         let queue_max = self.snapshot.limits().queue_max;

@@ -168,7 +168,7 @@ impl World {
         let age = self.now - submit.arrived.unwrap_or(self.now);
         let remote_wait = self.plan.limits.remote_wait_max.as_micros() as u64;
         let is_spooled = submit.mode() == Mode::StoreAndForward;
-        // Another shard still sends what it was given, when nobody waits for it any more.
+        // The first shard has ceased to wait; the other one sends what it was given all the same.
         let is_late = shard != submit.shard && age >= remote_wait;
         // Which shard a spool handed it to is not kept.
         let is_elsewhere = |copy: &Copy| copy.shard != submit.shard || is_spooled;
