@@ -216,13 +216,7 @@ impl Relay {
         outcome: SubmitOutcome,
         pdu: Vec<u8>,
     ) {
-        let key = hand_over.message.0;
-        if !self.is_handed_over(hand_over) {
-            self.counters.traffic.stale_events += 1;
-            return self.spare.keep(pdu);
-        }
-        self.leave_shard(key);
-        self.take_bytes_back(key, pdu);
+        let Some(key) = self.take_hand_over_back(hand_over, pdu) else { return };
         match outcome {
             SubmitOutcome::Answered { status, vendor_message_id } => {
                 let vendor = self.messages[key].vendor;
@@ -269,14 +263,21 @@ impl Relay {
         hand_over: HandOver,
         pdu: Vec<u8>,
     ) {
+        let Some(key) = self.take_hand_over_back(hand_over, pdu) else { return };
+        self.unsent_elsewhere(now, to, key);
+    }
+
+    /// The message of a hand-over that is over, with its bytes; nothing where it is not with that shard any more.
+    fn take_hand_over_back(&mut self, hand_over: HandOver, pdu: Vec<u8>) -> Option<Key> {
         let key = hand_over.message.0;
         if !self.is_handed_over(hand_over) {
             self.counters.traffic.stale_events += 1;
-            return self.spare.keep(pdu);
+            self.spare.keep(pdu);
+            return None;
         }
         self.leave_shard(key);
         self.take_bytes_back(key, pdu);
-        self.unsent_elsewhere(now, to, key);
+        Some(key)
     }
 
     /// True while the message is with another shard by this hand-over: not by a later one, of which a late answer to

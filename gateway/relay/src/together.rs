@@ -81,7 +81,7 @@ pub(crate) struct Together {
 
 impl Together {
     pub(crate) fn new(seed: u64) -> Self {
-        let generation = || HashMap::with_hasher(FixedState::with_seed(seed));
+        let generation = || HashMap::with_capacity_and_hasher(GENERATION_MAX, FixedState::with_seed(seed));
         Self { young: generation(), old: generation(), young_until: Instant::default() }
     }
 
