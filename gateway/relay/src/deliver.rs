@@ -239,9 +239,9 @@ impl Relay {
         if delivery.is_final
             && let Some(kept_under) = delivery.key
         {
-            let submitted_at = delivery.submitted_at;
+            let (gateway_id, submitted_at) = (delivery.gateway_id, delivery.submitted_at);
             self.seen.insert(receipt_number(kept_under.vendor, &kept_under.id));
-            self.store_ops.push_back(StoreOp::Forget { key: kept_under, submitted_at });
+            self.store_ops.push_back(StoreOp::Forget { key: kept_under, gateway_id, submitted_at });
         }
     }
 

@@ -45,6 +45,7 @@ mod form;
 mod forward;
 mod gather;
 mod gather_table;
+mod handset;
 mod health;
 mod in_flight;
 mod input;
@@ -56,6 +57,7 @@ mod message;
 mod mistake;
 mod mo;
 mod mutation;
+mod name;
 mod network;
 mod node;
 mod numbers;
@@ -91,6 +93,7 @@ pub use explain::{
     ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
 };
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
+pub use handset::{Finding, Handset, ReceiptNumbers, choose};
 pub use health::{CircuitNotice, VendorHealth};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
@@ -107,6 +110,7 @@ pub use message::{
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
+pub use name::older_number;
 pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
 pub use node::NodeAnswer;
 pub use numbers::{KeywordRule, NumberOwners};
@@ -126,5 +130,6 @@ pub use snapshot::{
 };
 pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 pub use store_op::{
-    Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage, VendorMessageId,
+    Correlation, CorrelationKey, ParkedEntry, ParkedId, SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage,
+    VendorMessageId,
 };

@@ -51,12 +51,14 @@ pub enum Mutation {
     IgnoreRoom,
     /// Numbers of other customers are taken as sources.
     SourceOfAnyone,
+    /// The newest message of an id gets its receipts, whatever number they speak of.
+    IdIsProof,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -80,6 +82,7 @@ impl Mutation {
         Self::UrgentLast,
         Self::IgnoreRoom,
         Self::SourceOfAnyone,
+        Self::IdIsProof,
     ];
 }
 

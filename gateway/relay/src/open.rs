@@ -263,6 +263,8 @@ pub(crate) struct Delivery {
     pub(crate) key: Option<CorrelationKey>,
     /// The `submitted_at` of its correlation, once that is found.
     pub(crate) submitted_at: u32,
+    /// The message of its correlation, once that is found.
+    pub(crate) gateway_id: GatewayId,
     /// The last receipt of its message.
     pub(crate) is_final: bool,
     /// Goes before others where it must wait.
@@ -295,6 +297,7 @@ impl Default for Delivery {
             account: 0,
             key: None,
             submitted_at: 0,
+            gateway_id: GatewayId(0),
             is_final: false,
             urgent: false,
             shape: crate::receipt::Shape::default(),

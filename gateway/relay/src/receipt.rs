@@ -1,6 +1,8 @@
 //! From a vendor's deliver_sm to its owner: receipts by correlation, MO by number, never by guess.
 
 use crate::account::NO_ACCOUNT;
+use crate::handset::{Finding, ReceiptNumbers};
+use crate::in_flight::addresses_in;
 use crate::input::Arrival;
 use crate::message::{DeliveryKey, Key};
 use crate::mo::Mo;
@@ -11,7 +13,7 @@ use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
 use crate::seen::receipt_number;
 use crate::snapshot::Correlate;
-use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
+use crate::store_op::{CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
 use bytes::BytesMut;
 use core::time::Duration;
 use smpp::field::{Address, CommandId, CommandStatus};
@@ -191,24 +193,35 @@ impl Relay {
     fn ask_store(&mut self, now: Instant, key: Key) {
         let Some(kept_under) = self.deliveries[key].key else { return self.orphan(now, key) };
         self.wait_for_store(now, key, DeliveryPlace::Finding);
-        self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: kept_under });
+        let numbers = self.numbers_in(key);
+        self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: kept_under, numbers });
+    }
+
+    /// What a receipt says about its handset, as far as its vendor's receipts can be believed.
+    fn numbers_in(&self, key: Key) -> ReceiptNumbers {
+        #[cfg(feature = "mutations")]
+        if mutated!(self, IdIsProof) {
+            return ReceiptNumbers::newest();
+        }
+        let delivery = &self.deliveries[key];
+        if self.vendor_rules(delivery.vendor).is_some_and(|rules| rules.receipts_without_number) {
+            return ReceiptNumbers::none();
+        }
+        let (source, destination) = addresses_in(&delivery.pdu);
+        ReceiptNumbers::new(source, destination)
     }
 
     /// The store knows, does not know yet, or is away.
-    pub(crate) fn found(
-        &mut self,
-        now: Instant,
-        key: Key,
-        outcome: Result<Option<Correlation>, StoreOutage>,
-    ) {
+    pub(crate) fn found(&mut self, now: Instant, key: Key, outcome: Result<Finding, StoreOutage>) {
         if self.deliveries.get(key).is_none_or(|delivery| delivery.place != DeliveryPlace::Finding) {
             self.counters.traffic.stale_events += 1;
             return;
         }
         self.leave_store(key);
         match outcome {
-            Ok(Some(correlation)) => {
+            Ok(Finding::Fits(correlation)) => {
                 let delivery = &mut self.deliveries[key];
+                delivery.gateway_id = correlation.gateway_id;
                 delivery.submitted_at = correlation.submitted_at;
                 delivery.urgent = correlation.urgent;
                 self.records.found(key, correlation.gateway_id);
@@ -221,7 +234,17 @@ impl Relay {
                 }
                 self.give_to(now, key, correlation.account);
             }
-            Ok(None) => self.wait_early(now, key),
+            Ok(Finding::Nothing) => self.wait_early(now, key),
+            // The vendor gave its id again, and the answer that says so may still come.
+            Ok(Finding::Contradicted) => {
+                self.counters.traffic.receipts_contradicted +=
+                    u64::from(self.deliveries[key].early_round == 0);
+                self.wait_early(now, key);
+            }
+            Ok(Finding::Several) => {
+                self.counters.traffic.receipts_of_several += 1;
+                self.orphan(now, key);
+            }
             Err(_) => {
                 self.counters.traffic.store_outages += 1;
                 self.refuse_delivery(key, DeliveryRefusal::StoreAway);

@@ -45,7 +45,7 @@ impl SeenReceipts {
 pub(crate) fn receipt_number(vendor: VendorId, id: &VendorMessageId) -> u64 {
     const SEED: u64 = 0x5eed_0f2e_1a7e_0004;
     let mut hasher = FixedState::with_seed(SEED).build_hasher();
-    hasher.write_u32(vendor.0);
+    hasher.write_u128(vendor.0);
     hasher.write(id.as_bytes());
     hasher.finish().max(1)
 }

@@ -180,7 +180,7 @@ impl World {
         for op in self.store_ops() {
             let answer = match op {
                 StoreOp::Remember { message, .. } => StoreAnswer::Remembered { message, outcome: Ok(()) },
-                StoreOp::Find { delivery, .. } => StoreAnswer::Found { delivery, outcome: Ok(found) },
+                StoreOp::Find { delivery, .. } => StoreAnswer::Found { delivery, outcome: Ok(found.into()) },
                 StoreOp::Park { delivery, account, pdu, .. } => {
                     StoreAnswer::Parked { delivery, account, outcome: Ok(()), pdu }
                 }
@@ -214,13 +214,7 @@ const RECEIPT: &[u8] =
     b"id:A7 sub:001 dlvrd:000 submit date:2601010000 done date:2601010000 stat:UNDELIV err:013 text:x";
 
 fn ours() -> Correlation {
-    Correlation {
-        account: account(),
-        gateway_id: GatewayId(0xABCD),
-        submitted_at: 0,
-        urgent: false,
-        addresses: None,
-    }
+    Correlation::new(account(), GatewayId(0xABCD), 0)
 }
 
 #[test]

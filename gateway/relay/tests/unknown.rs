@@ -191,8 +191,9 @@ impl Node {
                 self.correlations.insert(key, correlation);
                 StoreAnswer::Remembered { message, outcome: Ok(()) }
             }
-            StoreOp::Find { delivery, key } => {
-                StoreAnswer::Found { delivery, outcome: Ok(self.correlations.get(&key).copied()) }
+            StoreOp::Find { delivery, key, numbers } => {
+                let outcome = Ok(relay::choose(self.correlations.get(&key).copied(), &numbers));
+                StoreAnswer::Found { delivery, outcome }
             }
             StoreOp::ParkOrphan { delivery, pdu, .. } => {
                 self.orphans += 1;

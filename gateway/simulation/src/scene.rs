@@ -95,17 +95,17 @@ const NO_KEYWORDS: [&str; 2] = ["stop", "hello"];
 /// The vendors, in the order of the world's tables.
 pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
 
-/// Destinations of submits: by weight, by priority, one vendor only, nowhere; and two whose routes have a policy of
+/// Where handsets of submits are: by weight, by priority, one vendor only, nowhere; and two whose routes have a policy of
 /// their own.
-pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
-    (b"12025550111", None),
-    (b"+12025550112", None),
-    (b"12025550113", None),
-    (b"2995550113", None),
-    (b"3005", None),
-    (b"9", None),
-    (b"4415550114", Some(UnknownOutcome::Fail)),
-    (b"5215550115", Some(UnknownOutcome::RetryOther)),
+pub(crate) const DESTINATIONS: [(&str, Option<UnknownOutcome>); 8] = [
+    ("1202555", None),
+    ("+1202556", None),
+    ("1202557", None),
+    ("299555", None),
+    ("3005", None),
+    ("9", None),
+    ("441555", Some(UnknownOutcome::Fail)),
+    ("521555", Some(UnknownOutcome::RetryOther)),
 ];
 
 /// Source addresses of a crowded story: some unknown outcomes and messages share both addresses.
@@ -165,6 +165,8 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
     pub(crate) spellings: [Spelling; VENDORS.len()],
+    /// The receipts of a vendor carry no number of the handset.
+    pub(crate) numberless: [bool; VENDORS.len()],
     /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
     pub(crate) crowded: bool,
     /// A record is made of every submit.
@@ -194,6 +196,7 @@ impl Plan {
             if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
         };
         let spellings = [spelling(), spelling(), spelling()];
+        let numberless = [false, random.percent(15), random.percent(30)].map(|is| is && !crowded);
         Self {
             faultless,
             prone: Proneness(prone),
@@ -202,12 +205,13 @@ impl Plan {
             strict,
             limits,
             spellings,
+            numberless,
             crowded,
             records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),
             snapshots: core::array::from_fn(|variant| {
-                snapshot(variant, (strict, records), (limits, spool), &spellings)
+                snapshot(variant, (strict, records), (limits, spool), (&spellings, &numberless))
             }),
         }
     }
@@ -243,7 +247,7 @@ fn snapshot(
     variant: usize,
     (strict, records): (bool, bool),
     (limits, spool): (Limits, SpoolRules),
-    spellings: &[Spelling],
+    (spellings, numberless): (&[Spelling], &[bool]),
 ) -> Arc<Snapshot> {
     let weighted = |name: &str, weight| WeightedVendor {
         vendor: VendorId::of_name(name.as_bytes()),
@@ -275,12 +279,15 @@ fn snapshot(
     });
     let is_there = |name: &str| variant != WITHOUT_EAST || name != "east";
     let vendors =
-        VENDORS.iter().zip(spellings).filter(|(name, _)| is_there(name)).map(|(name, spelling)| Vendor {
-            rate_per_bind: if *name == "south" { 200 } else { 0 },
-            throttle_pause: Duration::from_millis(30),
-            id_rule: spelling.rule(),
-            ..Vendor::new(name)
-        });
+        VENDORS.iter().zip(spellings.iter().zip(numberless)).filter(|(name, _)| is_there(name)).map(
+            |(name, (spelling, numberless))| Vendor {
+                rate_per_bind: if *name == "south" { 200 } else { 0 },
+                throttle_pause: Duration::from_millis(30),
+                id_rule: spelling.rule(),
+                receipts_without_number: *numberless,
+                ..Vendor::new(name)
+            },
+        );
     let all = [("north", 40), ("south", 40), ("east", 20)];
     let all = all.into_iter().filter(|(name, _)| is_there(name));
     let all = all.map(|(name, weight)| weighted(name, weight)).collect();

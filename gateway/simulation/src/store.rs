@@ -3,8 +3,9 @@
 
 use relay::{
     AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, ParkedEntry, ParkedId, StoreAnswer,
-    StoreOp, StoreOutage,
+    StoreOp, StoreOutage, choose,
 };
+use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Entries of one page, whatever was asked for: small, so that pages end in the middle of everything.
@@ -18,7 +19,7 @@ const BULK: u64 = 1 << 63;
 pub(crate) enum Deed {
     Nothing,
     Remembered(CorrelationKey, Correlation),
-    Forgot(CorrelationKey),
+    Forgot(CorrelationKey, GatewayId),
     Parked(AccountId, ParkedId),
     Orphaned(Vec<u8>),
     Released(Vec<u8>),
@@ -27,10 +28,10 @@ pub(crate) enum Deed {
 /// What a store lost.
 #[derive(Debug, Default)]
 pub(crate) struct Loss {
-    pub(crate) correlations: Vec<CorrelationKey>,
+    pub(crate) correlations: Vec<(CorrelationKey, GatewayId)>,
     pub(crate) parked: Vec<Vec<u8>>,
     /// Correlations and parked messages that are back, because their removal was lost.
-    pub(crate) back: Vec<CorrelationKey>,
+    pub(crate) back: Vec<(CorrelationKey, GatewayId)>,
     pub(crate) parked_back: Vec<Vec<u8>>,
 }
 
@@ -43,7 +44,7 @@ struct Parked {
 
 #[derive(Debug)]
 enum Undo {
-    Remember(CorrelationKey),
+    Remember(CorrelationKey, GatewayId),
     Forget(CorrelationKey, Correlation),
     Park((AccountId, ParkedId)),
     Release((AccountId, ParkedId), Vec<u8>),
@@ -51,7 +52,7 @@ enum Undo {
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    correlations: BTreeMap<CorrelationKey, Correlation>,
+    correlations: BTreeMap<CorrelationKey, Vec<Correlation>>,
     parked: BTreeMap<(AccountId, ParkedId), Parked>,
     last: u64,
     pub(crate) away: bool,
@@ -71,18 +72,19 @@ impl Store {
             StoreOp::Remember { message, key, correlation } => {
                 self.remember(now, message, key, correlation, up)
             }
-            StoreOp::Find { delivery, key } => {
-                let outcome = up.map(|()| self.correlations.get(&key).copied());
+            StoreOp::Find { delivery, key, numbers } => {
+                let open = self.correlations.get(&key).into_iter().flatten().copied();
+                let outcome = up.map(|()| choose(open, &numbers));
                 (Deed::Nothing, Some(StoreAnswer::Found { delivery, outcome }))
             }
             // What has no answer is lost while it is away.
             StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } if self.away => {
                 (Deed::Nothing, None)
             }
-            StoreOp::Forget { key, .. } => match self.correlations.remove(&key) {
+            StoreOp::Forget { key, gateway_id, .. } => match self.drop_one(key, gateway_id) {
                 Some(correlation) => {
                     self.journal.push_back((now, Undo::Forget(key, correlation)));
-                    (Deed::Forgot(key), None)
+                    (Deed::Forgot(key, gateway_id), None)
                 }
                 None => (Deed::Nothing, None),
             },
@@ -127,8 +129,12 @@ impl Store {
         if outcome.is_err() {
             return (Deed::Nothing, answer);
         }
-        self.correlations.insert(key, correlation);
-        self.journal.push_back((now, Undo::Remember(key)));
+        self.drop_one(key, correlation.gateway_id);
+        let open = self.correlations.entry(key).or_default();
+        open.push(correlation);
+        let shared = open.len() > 1 || open[0].shared;
+        open.iter_mut().for_each(|one| one.shared = shared);
+        self.journal.push_back((now, Undo::Remember(key, correlation.gateway_id)));
         (Deed::Remembered(key, correlation), answer)
     }
 
@@ -193,13 +199,13 @@ impl Store {
         let mut loss = Loss::default();
         while let Some((_, undo)) = self.journal.pop_back_if(|(at, _)| *at >= moment) {
             match undo {
-                Undo::Remember(key) => {
-                    self.correlations.remove(&key);
-                    loss.correlations.push(key);
+                Undo::Remember(key, gateway_id) => {
+                    self.drop_one(key, gateway_id);
+                    loss.correlations.push((key, gateway_id));
                 }
                 Undo::Forget(key, correlation) => {
-                    self.correlations.insert(key, correlation);
-                    loss.back.push(key);
+                    self.correlations.entry(key).or_default().push(correlation);
+                    loss.back.push((key, correlation.gateway_id));
                 }
                 Undo::Park(place) => loss.parked.extend(self.parked.remove(&place).map(|entry| entry.pdu)),
                 Undo::Release(place, pdu) => {
@@ -216,7 +222,9 @@ impl Store {
         self.was_in_trouble = true;
         self.journal.clear();
         let parked = core::mem::take(&mut self.parked).into_values().map(|entry| entry.pdu).collect();
-        let correlations = core::mem::take(&mut self.correlations).into_keys().collect();
+        let all = core::mem::take(&mut self.correlations).into_iter();
+        let correlations = all.flat_map(|(key, open)| open.into_iter().map(move |one| (key, one.gateway_id)));
+        let correlations = correlations.collect();
         Loss { correlations, parked, ..Loss::default() }
     }
 
@@ -231,7 +239,17 @@ impl Store {
     }
 
     /// All correlations that are kept.
-    pub(crate) fn correlations(&self) -> impl Iterator<Item = &CorrelationKey> + '_ {
-        self.correlations.keys()
+    pub(crate) fn correlations(&self) -> impl Iterator<Item = (&CorrelationKey, GatewayId)> + '_ {
+        self.correlations.iter().flat_map(|(key, open)| open.iter().map(move |one| (key, one.gateway_id)))
+    }
+
+    fn drop_one(&mut self, key: CorrelationKey, gateway_id: GatewayId) -> Option<Correlation> {
+        let open = self.correlations.get_mut(&key)?;
+        let at = open.iter().position(|one| one.gateway_id == gateway_id)?;
+        let dropped = open.remove(at);
+        if open.is_empty() {
+            self.correlations.remove(&key);
+        }
+        Some(dropped)
     }
 }

@@ -22,6 +22,7 @@ mod embedded;
 mod housekeeping;
 pub mod lease;
 mod memory;
+mod older;
 mod pace;
 mod recent;
 mod redis;
@@ -43,6 +44,7 @@ pub const STORE_FILES_MAX: u64 = FILES_CACHED as u64 + 32;
 /// Connections to Redis that a node has at most.
 pub const REDIS_CONNECTIONS: u64 = 8;
 
+pub use older::OlderNames;
 pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
@@ -53,7 +55,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A correlation held in memory with its places in the tables, octets.
-const RECENT_ENTRY_OCTETS: u64 = 200;
+const RECENT_ENTRY_OCTETS: u64 = 214;
 
 /// What an entry survives once it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -85,6 +87,8 @@ pub struct StoreOptions {
     pub release_rate: u32,
     /// Orphans; one more is refused with `Full`.
     pub orphans_max: u64,
+    /// What an older version of the program called customers and vendors.
+    pub older: OlderNames,
     /// Redis instead of the directory. The bounds of parked deliveries and orphans are then those of all nodes.
     pub redis: Option<RedisOptions>,
 }
@@ -101,6 +105,7 @@ impl StoreOptions {
             parked_account_max: 1_000_000,
             release_rate: 60_000,
             orphans_max: 100_000,
+            older: OlderNames::default(),
             redis: None,
         }
     }
@@ -123,6 +128,8 @@ pub enum OpenError {
     InUse(PathBuf),
     /// The address of Redis is none.
     Address(String),
+    /// Redis holds entries of a version that knew customers by a hash: host and port, prefix.
+    OlderRedis(String, String),
     /// The entries were written by a version of the program that this one does not know.
     Version {
         /// The directory.
@@ -155,6 +162,9 @@ impl std::fmt::Display for OpenError {
                 "state directory {} holds entries of version {found}, this program knows version {VERSION}; use the program that wrote them",
                 directory.display()
             ),
+            OpenError::OlderRedis(place, prefix) => {
+                write!(f, "Redis at {place}: {}", redis::older_advice(prefix))
+            }
             OpenError::Broken { directory, reason } => {
                 write!(f, "state directory {} cannot be opened: {reason}", directory.display())
             }
@@ -234,6 +244,17 @@ pub struct StoreCounters {
     pub cleared: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
+    /// Correlations whose vendor gave their id to another open message.
+    pub given_again: u64,
+    /// Of those, the oldest of their id that gave way: more than [`relay::SAME_ID_MAX`] were open.
+    pub displaced: u64,
+}
+
+impl StoreCounters {
+    fn count_finding(&mut self, found: &relay::Finding) {
+        let count = if found.fits().is_some() { &mut self.found } else { &mut self.missed };
+        *count += 1;
+    }
 }
 
 /// Operations of one shard, and room for their answers.
@@ -335,9 +356,10 @@ impl Store {
     }
 }
 
-/// First byte of every stored value. Those of earlier versions are read too: correlations of version 1 have no flags, those
-/// of version 2 no addresses.
-const VERSION: u8 = 3;
+/// First byte of every stored value. What earlier versions wrote is written anew when the store is opened
+/// (`embedded/older.rs`): correlations of version 1 have no flags, those of version 2 no addresses, and up to version 3
+/// customers and vendors are hashes of 32 bits.
+const VERSION: u8 = 4;
 
 /// What a commit would have made true, is not.
 fn spoil(answer: &mut StoreAnswer) {

@@ -2,15 +2,19 @@
 
 use super::shelf::{BULK, CLASSES, Shelf, Shelves, class_of, count_of, shelf_of};
 use super::{StoreCounters, StoreOptions};
-use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
+use relay::{
+    Correlation, CorrelationKey, ParkedEntry, ParkedId, SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage,
+    choose,
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// See the module.
 pub struct Memory {
     limits: StoreOptions,
-    correlations: BTreeMap<CorrelationKey, Correlation>,
+    /// By id, those of one id in the order of coming.
+    correlations: BTreeMap<CorrelationKey, Vec<Correlation>>,
     shelves: Shelves,
-    parked: BTreeMap<(u32, u64), (u32, Vec<u8>)>,
+    parked: BTreeMap<(u128, u64), (u32, Vec<u8>)>,
     orphans: VecDeque<u32>,
     /// Numbers of a shelf go on where those of an earlier shelf of the account ended.
     next_id: u64,
@@ -33,18 +37,25 @@ impl Memory {
     pub(super) fn apply(&mut self, now: u32, op: StoreOp, answers: &mut Vec<StoreAnswer>) {
         match op {
             StoreOp::Remember { message, key, correlation } => {
-                self.correlations.insert(key, correlation);
+                self.remember(key, correlation);
                 self.counters.remembered += 1;
                 answers.push(StoreAnswer::Remembered { message, outcome: Ok(()) });
             }
-            StoreOp::Find { delivery, key } => {
-                let found = self.correlations.get(&key).copied();
-                self.counters.found += u64::from(found.is_some());
-                self.counters.missed += u64::from(found.is_none());
+            StoreOp::Find { delivery, key, numbers } => {
+                let candidates = self.correlations.get(&key).into_iter().flatten().copied();
+                let found = choose(candidates, &numbers);
+                self.counters.count_finding(&found);
                 answers.push(StoreAnswer::Found { delivery, outcome: Ok(found) });
             }
-            StoreOp::Forget { key, .. } => {
-                self.counters.forgotten += u64::from(self.correlations.remove(&key).is_some());
+            StoreOp::Forget { key, gateway_id, .. } => {
+                if let Some(open) = self.correlations.get_mut(&key) {
+                    let before = open.len();
+                    open.retain(|one| one.gateway_id != gateway_id);
+                    self.counters.forgotten += (before - open.len()) as u64;
+                    if open.is_empty() {
+                        self.correlations.remove(&key);
+                    }
+                }
             }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 let outcome = self.park(now, account.0, urgent, &pdu);
@@ -80,9 +91,12 @@ impl Memory {
 
     pub(super) fn sweep(&mut self, now: u32, _budget: usize) {
         let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
-        let before = self.correlations.len() + self.orphans.len();
-        self.correlations.retain(|_, found| found.submitted_at >= oldest);
-        self.counters.correlations_expired += (before - self.correlations.len() - self.orphans.len()) as u64;
+        for open in self.correlations.values_mut() {
+            let before = open.len();
+            open.retain(|one| one.submitted_at >= oldest);
+            self.counters.correlations_expired += (before - open.len()) as u64;
+        }
+        self.correlations.retain(|_, open| !open.is_empty());
         let orphans = self.orphans.len();
         self.orphans.retain(|parked_at| *parked_at >= oldest);
         self.counters.orphans_expired += (orphans - self.orphans.len()) as u64;
@@ -105,14 +119,27 @@ impl Memory {
 
     pub(super) fn counters(&self) -> StoreCounters {
         StoreCounters {
-            open_recent: self.correlations.len() as u64,
+            open_recent: self.correlations.values().map(Vec::len).sum::<usize>() as u64,
             parked_now: self.parked.len() as u64,
             orphans_now: self.orphans.len() as u64,
             ..self.counters
         }
     }
 
-    fn park(&mut self, now: u32, account: u32, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
+    fn remember(&mut self, key: CorrelationKey, correlation: Correlation) {
+        let open = self.correlations.entry(key).or_default();
+        open.retain(|one| one.gateway_id != correlation.gateway_id);
+        let shared = !open.is_empty();
+        if open.len() >= SAME_ID_MAX {
+            open.remove(0);
+            self.counters.displaced += 1;
+        }
+        self.counters.given_again += u64::from(shared);
+        open.iter_mut().for_each(|one| one.shared = true);
+        open.push(Correlation { shared, ..correlation });
+    }
+
+    fn park(&mut self, now: u32, account: u128, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
         let parked_here = count_of(&self.shelves, account);
         if self.parked.len() as u64 >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
         {
@@ -130,7 +157,7 @@ impl Memory {
         Ok(())
     }
 
-    fn unpark(&mut self, account: u32, count_max: usize) -> (Vec<ParkedEntry>, bool) {
+    fn unpark(&mut self, account: u128, count_max: usize) -> (Vec<ParkedEntry>, bool) {
         let mut entries = Vec::new();
         let mut more = false;
         for class in CLASSES {
@@ -142,7 +169,7 @@ impl Memory {
 
     fn unpark_from(
         &mut self,
-        account: u32,
+        account: u128,
         class: u64,
         count_max: usize,
         entries: &mut Vec<ParkedEntry>,
@@ -165,7 +192,7 @@ impl Memory {
         shelf.waiting() > 0
     }
 
-    fn release(&mut self, account: u32, id: u64) {
+    fn release(&mut self, account: u128, id: u64) {
         let name = shelf_of(account, id);
         let Some(shelf) = self.shelves.get_mut(&name) else { return };
         if shelf.release(id) {

@@ -337,6 +337,7 @@ impl Totals {
             limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_rewritten, deliveries_rewritten, deliveries_malformed, kept_rewritten, kept_malformed,
+            receipts_contradicted, receipts_of_several,
             submits_duplicate, submits_maybe_twice, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, unresolved_open, resubmits_open,
         } = traffic;
@@ -398,6 +399,8 @@ impl Totals {
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
             (&n::UNRESOLVED_OPEN, unresolved_open),
+            (&n::RECEIPTS_CONTRADICTED, receipts_contradicted),
+            (&n::RECEIPTS_OF_SEVERAL, receipts_of_several),
             (&n::RESUBMITS_OPEN, resubmits_open),
             (&n::RESUBMITS_FORGOTTEN, resubmits_forgotten),
             (&n::STALE_EVENTS, stale_events),
@@ -500,7 +503,7 @@ impl Totals {
         let StoreCounters {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
-            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared,
+            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared, given_again, displaced,
             reconnects, hints, round_trips_micros, ring, lent,
         } = counters;
         for (operation, count) in [
@@ -537,6 +540,8 @@ impl Totals {
         self.count(&n::STORE_RING, &["flushed"], *ring_flushed);
         self.count(&n::STORE_RING, &["lost"], *ring_full);
         self.count(&n::STORE_RING, &["forget_lost"], *forgets_lost);
+        self.count(&n::IDS_GIVEN_AGAIN, &["kept"], given_again - displaced);
+        self.count(&n::IDS_GIVEN_AGAIN, &["displaced"], *displaced);
         self.count(&n::STORE_UNPACED, &[], *unpaced);
         self.count(&n::STORE_CONNECTS, &[], *reconnects);
         self.count(&n::STORE_HINTS, &[], *hints);

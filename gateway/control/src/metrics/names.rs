@@ -99,6 +99,9 @@ metrics! {
     MAYBE_TWICE "maybe_twice" Counter [] "Messages accepted of which another copy may be with a vendor too: possible duplicates.";
     UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: resolved (a receipt told it, for the records), forgotten (given up, the table was full).";
     UNKNOWNS_AMBIGUOUS "unknowns_ambiguous" Counter [] "Looks at a receipt that may be about an unknown outcome, but also about another message: not used.";
+    RECEIPTS_CONTRADICTED "receipts_contradicted" Counter [] "Receipts whose id is that of an open message and whose numbers are not: the vendor gave an id twice, or its receipts carry no usable number (`receipt_addresses`).";
+    IDS_GIVEN_AGAIN "ids_given_again" Counter ["result"] "Ids that a vendor gave to a message while another open message had them: kept (the handset's number tells them apart), displaced (of those, the oldest of an id gave way).";
+    RECEIPTS_OF_SEVERAL "receipts_of_several" Counter [] "Receipts that may be about messages of two customers, since the vendor gave them one id: orphans.";
     UNRESOLVED_OPEN "unresolved_open" Gauge [] "Unknown outcomes that a receipt may end, as each shard knows them: one counts once for each shard.";
     RESUBMITS_OPEN "resubmits_open" Gauge [] "Submits that are recognised when they come again.";
     RESUBMITS_FORGOTTEN "resubmits_forgotten" Counter [] "Submits that will not be recognised any more: the table was full.";

@@ -40,6 +40,7 @@ impl World {
         let source = if self.plan.crowded { self.random.below(SOURCES_CROWDED) } else { number.into() };
         let source_of = self.random.percent(2).then(|| self.random.below(CUSTOMERS.len() as u64) as usize);
         let destination = self.random.below(DESTINATIONS.len() as u64) as usize;
+        let handset = if self.plan.crowded { 0 } else { number.into() };
         self.ledger.submits.push(Submit {
             account,
             link,
@@ -50,6 +51,7 @@ impl World {
             source,
             source_of,
             destination,
+            handset,
             command: CommandId::SUBMIT_SM,
             arrived: None,
             session_lost,
@@ -86,7 +88,7 @@ impl World {
         };
         let as_data = validity.is_empty() && self.random.percent(20);
         let urgent = !as_data && self.random.percent(20); // data_sm has no priority
-        let addresses = (source.as_bytes(), destination);
+        let addresses = (source.as_bytes(), destination.as_bytes());
         wire::submit(number, addresses, (wants_receipt, urgent), validity, &mut bytes);
         if as_data {
             bytes = wire::as_data(&bytes);

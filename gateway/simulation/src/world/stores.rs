@@ -10,7 +10,7 @@ use crate::scene::*;
 use crate::store::{Deed, Loss};
 use crate::wire;
 use core::ops::Range;
-use relay::{AccountId, CorrelationKey, StoreAnswer, StoreOp, VendorId};
+use relay::{AccountId, Correlation, CorrelationKey, Handset, StoreAnswer, StoreOp, VendorId};
 use smpp::text::message_id::GatewayId;
 
 impl World {
@@ -45,8 +45,8 @@ impl World {
         if !is_alive && (nobodys || self.random.percent(50)) {
             return;
         }
-        if let StoreOp::Forget { key, .. } = &op {
-            self.check_forget(*key);
+        if let StoreOp::Forget { key, gateway_id, .. } = &op {
+            self.check_forget(*key, *gateway_id);
         }
         let returned = match &op {
             StoreOp::Return { account, .. } => Some(*account),
@@ -75,14 +75,14 @@ impl World {
         }
         let (name, owner) = match &answer {
             StoreAnswer::Unparked { account, entries, .. } => {
-                (if entries.is_empty() { "unparked none" } else { "unparked" }, account.0)
+                (if entries.is_empty() { "unparked none" } else { "unparked" }, account.spread())
             }
-            StoreAnswer::ParkedFor { account } => ("parked for", account.0),
+            StoreAnswer::ParkedFor { account } => ("parked for", account.spread()),
             StoreAnswer::AskAgain => ("ask again", 0),
-            StoreAnswer::Room { receipts } => ("room", u32::from(*receipts)),
+            StoreAnswer::Room { receipts } => ("room", u64::from(*receipts)),
             _ => ("store says", 0),
         };
-        self.note(name, shard as u64, owner.into());
+        self.note(name, shard as u64, owner);
         match &answer {
             StoreAnswer::Unparked { account, entries, .. } => self.note_page(shard, *account, entries),
             StoreAnswer::Room { receipts } => self.shards[shard].receipts_room = *receipts,
@@ -100,16 +100,9 @@ impl World {
         match deed {
             Deed::Nothing => {}
             Deed::Remembered(key, correlation) => {
-                let Some(copy) = self.copy_of(key) else { return };
+                let Some(copy) = self.copy_remembered(key, &correlation) else { return };
                 self.story.correlations += 1;
                 let submit = self.ledger.copies[copy as usize].submit;
-                let owner = CUSTOMERS[self.ledger.submits[submit as usize].account].name;
-                let owner = AccountId::of_name(owner.as_bytes());
-                must!(
-                    correlation.account == owner,
-                    Owner,
-                    "message {submit} is correlated with another customer"
-                );
                 self.see_id(submit, correlation.gateway_id);
                 self.ledger.copies[copy as usize].kept = Some((store, self.now));
                 for upward in &self.ledger.upwards {
@@ -122,8 +115,8 @@ impl World {
                     );
                 }
             }
-            Deed::Forgot(key) => {
-                if let Some(copy) = self.copy_of(key) {
+            Deed::Forgot(key, gateway_id) => {
+                if let Some(copy) = self.copy_of(key, gateway_id) {
                     self.ledger.copies[copy as usize].kept = None;
                 }
             }
@@ -181,8 +174,8 @@ impl World {
             Content::Own { submit } => {
                 must!(false, Delivered, "the receipt of ours about message {submit} is an orphan")
             }
-            Content::Receipt { copy, .. } => {
-                let copy = &self.ledger.copies[copy as usize];
+            Content::Receipt { copy: number, .. } => {
+                let copy = &self.ledger.copies[number as usize];
                 let since = upward.first_seen.map_or(0, |(at, _)| at);
                 let known = copy.kept.is_some_and(|(kept_in, at)| kept_in == store && at < since);
                 must!(
@@ -195,8 +188,8 @@ impl World {
     }
 
     /// A correlation goes only after its final receipt was taken or parked.
-    fn check_forget(&mut self, key: CorrelationKey) {
-        if let Some(copy) = self.copy_of(key) {
+    fn check_forget(&mut self, key: CorrelationKey, gateway_id: GatewayId) {
+        if let Some(copy) = self.copy_of(key, gateway_id) {
             let copy = &self.ledger.copies[copy as usize];
             must!(
                 copy.served,
@@ -246,10 +239,40 @@ impl World {
         self.at(due, Event::StoreSays { shard, life, answer });
     }
 
-    /// The copy that a correlation speaks of.
-    fn copy_of(&self, key: CorrelationKey) -> Option<u32> {
-        let vendor = VENDORS.iter().position(|name| VendorId::of_name(name.as_bytes()) == key.vendor)?;
-        self.ledger.copy_by_id(vendor, self.plan.spellings[vendor].number_of(&key.id)?)
+    /// All copies of the id that a correlation is kept under.
+    fn copies_of_key(&self, key: CorrelationKey) -> &[u32] {
+        let vendor = VENDORS.iter().position(|name| VendorId::of_name(name.as_bytes()) == key.vendor);
+        let number = vendor.and_then(|vendor| self.plan.spellings[vendor].number_of(&key.id));
+        vendor.zip(number).map_or(&[], |(vendor, number)| self.ledger.copies_by_id(vendor, number))
+    }
+
+    /// The copy that a correlation of this message speaks of.
+    fn copy_of(&self, key: CorrelationKey, gateway_id: GatewayId) -> Option<u32> {
+        let is_its = |copy: &&u32| {
+            let submit = self.ledger.copies[**copy as usize].submit;
+            self.ledger.submits[submit as usize].gateway_id == Some(gateway_id)
+        };
+        self.copies_of_key(key).iter().find(is_its).copied()
+    }
+
+    /// The same where it was kept just now: by its owner and its handset, since our id may not have been seen yet.
+    fn copy_remembered(&self, key: CorrelationKey, correlation: &Correlation) -> Option<u32> {
+        let copies = self.copies_of_key(key);
+        let is_its = |copy: &&u32| {
+            let submit = &self.ledger.submits[self.ledger.copies[**copy as usize].submit as usize];
+            let owner = AccountId::of_name(CUSTOMERS[submit.account].name.as_bytes());
+            let handset = Handset::of(submit.handset_digits().as_bytes());
+            correlation.account == owner
+                && correlation.handset == handset
+                && submit.gateway_id.is_none_or(|id| id == correlation.gateway_id)
+        };
+        let found = copies.iter().find(is_its).copied();
+        must!(
+            found.is_some() || copies.is_empty(),
+            Owner,
+            "a message of {copies:?} is correlated with another customer or handset: {correlation:?}"
+        );
+        found
     }
 
     /// A store loses its last milliseconds, or everything.
@@ -261,11 +284,12 @@ impl World {
             false => self.stores[store].lose_since(since),
         };
         self.note("store loses", correlations.len() as u64, parked.len() as u64);
-        for copy in correlations.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
+        for copy in correlations.into_iter().filter_map(|(key, id)| self.copy_of(key, id)).collect::<Vec<_>>()
+        {
             let copy = &mut self.ledger.copies[copy as usize];
             (copy.kept, copy.lost) = (None, true);
         }
-        for copy in back.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
+        for copy in back.into_iter().filter_map(|(key, id)| self.copy_of(key, id)).collect::<Vec<_>>() {
             self.ledger.copies[copy as usize].kept = Some((store, self.now));
         }
         let numbers = |pdus: &[Vec<u8>]| -> Vec<u32> {

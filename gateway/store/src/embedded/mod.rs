@@ -10,6 +10,8 @@
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
+mod correlations;
+mod older;
 mod tidy;
 
 use super::housekeeping::Housekeeping;
@@ -20,7 +22,7 @@ use super::{Durability, OpenError, StoreCounters, StoreOptions};
 use fjall::compaction::Leveled;
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
-use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
+use relay::{CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -134,7 +136,7 @@ impl Embedded {
             away: false,
             database,
         };
-        store.restore().map_err(broken)?;
+        store.renew_older().and_then(|()| store.restore()).map_err(broken)?;
         Ok(store)
     }
 
@@ -149,12 +151,12 @@ impl Embedded {
                 let outcome = self.remember(&key, &correlation).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Remembered { message, outcome });
             }
-            StoreOp::Find { delivery, key } => {
-                let outcome = self.find(&key).map_err(|error| self.outage(&error));
+            StoreOp::Find { delivery, key, numbers } => {
+                let outcome = self.find(&key, &numbers).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Found { delivery, outcome });
             }
-            StoreOp::Forget { key, .. } => {
-                if let Err(error) = self.forget(&key) {
+            StoreOp::Forget { key, gateway_id, .. } => {
+                if let Err(error) = self.forget(&key, gateway_id) {
                     self.outage(&error);
                 }
             }
@@ -185,8 +187,7 @@ impl Embedded {
         if self.away {
             return Err(StoreOutage::Away);
         }
-        self.demote();
-        self.flush().map_err(|error| self.outage(&error))
+        self.demote().and_then(|()| self.flush()).map_err(|error| self.outage(&error))
     }
 
     /// See [`super::Store::sweep`].
@@ -206,81 +207,7 @@ impl Embedded {
         StoreCounters { open_recent: self.recent.len() as u64, away: u64::from(self.away), ..self.counters }
     }
 
-    fn remember(&mut self, key: &CorrelationKey, correlation: &Correlation) -> fjall::Result<()> {
-        let mut packed = [0; KEY_MAX];
-        let packed = recent::pack_key(key, &mut packed);
-        self.drop_key(packed)?; // a vendor that uses an id again means the newer message
-        self.sequence += 1;
-        self.recent.push(self.sequence, recent::pack_record(packed, correlation));
-        self.turn.born.push((self.sequence, *key));
-        self.counters.remembered += 1;
-        Ok(())
-    }
-
-    fn find(&mut self, key: &CorrelationKey) -> fjall::Result<Option<Correlation>> {
-        let mut packed = [0; KEY_MAX];
-        let packed = recent::pack_key(key, &mut packed);
-        let mut found = self.recent.find(packed);
-        if found.is_none() && self.has_old {
-            found = match self.turn.old.get(packed) {
-                Some(change) => change.as_deref().and_then(recent::correlation_of),
-                None => self.old_rows.get(packed)?.as_deref().and_then(recent::correlation_of),
-            };
-        }
-        self.counters.found += u64::from(found.is_some());
-        self.counters.missed += u64::from(found.is_none());
-        Ok(found)
-    }
-
-    fn forget(&mut self, key: &CorrelationKey) -> fjall::Result<()> {
-        let mut packed = [0; KEY_MAX];
-        let packed = recent::pack_key(key, &mut packed);
-        self.counters.forgotten += u64::from(self.drop_key(packed)?);
-        Ok(())
-    }
-
-    /// Drops a correlation wherever it is; false when there is none.
-    fn drop_key(&mut self, packed: &[u8]) -> fjall::Result<bool> {
-        if let Some(taken) = self.recent.take(packed) {
-            if self.turn.is_born_here(taken.sequence) {
-                self.counters.annihilated += 1; // never written, so nothing to take back
-            } else {
-                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
-            }
-            return Ok(true);
-        }
-        if !self.has_old {
-            return Ok(false);
-        }
-        let is_there = match self.turn.old.get(packed) {
-            Some(change) => change.is_some(),
-            None => self.old_rows.contains_key(packed)?,
-        };
-        if is_there {
-            self.turn.old.insert(Slice::new(packed), None);
-            self.counters.open_old = self.counters.open_old.saturating_sub(1);
-        }
-        Ok(is_there)
-    }
-
-    /// Moves the oldest correlations to disk when there are more than may be in memory.
-    fn demote(&mut self) {
-        let mut left = self.turn.born.len() + DEMOTE_SLACK;
-        while self.recent.len() > self.limits.recent_max && left > 0 {
-            let Some(taken) = self.recent.take_oldest_if(|_| true) else { return };
-            if !self.turn.is_born_here(taken.sequence) {
-                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
-            }
-            let key = Slice::new(recent::key_of(&taken.record));
-            self.turn.old.insert(key, Some(Slice::new(recent::value_of(&taken.record))));
-            self.has_old = true;
-            self.counters.open_old += 1;
-            self.counters.demoted += 1;
-            left -= 1;
-        }
-    }
-
-    fn park(&mut self, now: u32, account: u32, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
+    fn park(&mut self, now: u32, account: u128, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
         let parked_here = count_of(&self.shelves, account);
         if self.counters.parked_now >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
         {
@@ -301,7 +228,7 @@ impl Embedded {
         Ok(())
     }
 
-    fn park_orphan(&mut self, now: u32, vendor: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
+    fn park_orphan(&mut self, now: u32, vendor: u128, pdu: &[u8]) -> Result<(), StoreOutage> {
         if self.counters.orphans_now >= self.limits.orphans_max {
             self.counters.orphans_full += 1;
             return Err(StoreOutage::Full);
@@ -317,7 +244,7 @@ impl Embedded {
     /// Hands out the oldest; true when there are more.
     fn unpark(
         &mut self,
-        account: u32,
+        account: u128,
         count_max: u32,
         entries: &mut Vec<ParkedEntry>,
     ) -> fjall::Result<bool> {
@@ -334,7 +261,7 @@ impl Embedded {
 
     fn unpark_from(
         &mut self,
-        account: u32,
+        account: u128,
         class: u64,
         count_max: u32,
         entries: &mut Vec<ParkedEntry>,
@@ -350,7 +277,7 @@ impl Embedded {
         let range = parked_key(account, shelf.cursor())..=parked_key(account, class | !BULK);
         for row in self.parked_rows.range(range).take(wanted) {
             let (key, value) = row.into_inner()?;
-            let id = number_at(&key, 4);
+            let id = number_at(&key, ACCOUNT);
             shelf.hand_out(id);
             entries.push(ParkedEntry { parked: ParkedId(id), pdu: pdu_of(&value).to_vec() });
         }
@@ -360,7 +287,7 @@ impl Embedded {
         Ok(shelf.waiting() > 0)
     }
 
-    fn release(&mut self, account: u32, id: u64) {
+    fn release(&mut self, account: u128, id: u64) {
         let name = shelf_of(account, id);
         let Some(shelf) = self.shelves.get_mut(&name) else { return };
         if shelf.release(id) {
@@ -398,11 +325,13 @@ impl Embedded {
         for row in self.old_rows.range(from..).take(budget.div_ceil(OLD_SHARE)) {
             is_empty = false;
             let (key, value) = row.into_inner()?;
-            let expired = recent::correlation_of(&value).is_none_or(|found| found.submitted_at < oldest);
-            if expired && !self.turn.old.contains_key(&key) {
-                self.turn.old.insert(key.clone(), None);
-                self.counters.open_old = self.counters.open_old.saturating_sub(1);
-                self.counters.correlations_expired += 1;
+            let (left, over): (Vec<_>, Vec<_>) =
+                recent::list_of(&value).partition(|found| found.submitted_at >= oldest);
+            if (!over.is_empty() || left.is_empty()) && !self.turn.old.contains_key(&key) {
+                let left = (!left.is_empty()).then(|| recent::pack_list(&left));
+                self.turn.old.insert(key.clone(), left);
+                self.counters.open_old = self.counters.open_old.saturating_sub(over.len() as u64);
+                self.counters.correlations_expired += over.len() as u64;
             }
             self.sweep.old = Some([key.as_ref(), &[0]].concat().into()); // the next key after this one
         }
@@ -447,7 +376,7 @@ impl Embedded {
             if time_of(&value) >= oldest {
                 break;
             }
-            shelf.expire(number_at(&key, 4));
+            shelf.expire(number_at(&key, ACCOUNT));
             self.turn.batch.remove(&self.parked_rows, key);
             self.turn.shelves.insert(name);
             self.counters.parked_expired += 1;
@@ -515,6 +444,9 @@ impl Embedded {
         }
         for row in self.shelf_rows.iter() {
             let (key, value) = row.into_inner()?;
+            if *key == *older::FORMAT_KEY {
+                continue;
+            }
             check_version(&value)?;
             let row = pdu_of(&value);
             let mut shelf = Shelf::restore(number_at(row, 0), number_at(row, 8), number_at(row, 16));

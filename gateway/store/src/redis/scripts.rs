@@ -3,6 +3,9 @@
 /// Which script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Script {
+    Remember,
+    Find,
+    Forget,
     Park,
     Unpark,
     Release,
@@ -13,7 +16,63 @@ pub(super) enum Script {
 }
 
 /// All, in the order of the enum.
-pub(super) const SCRIPTS: [&str; 7] = [PARK, UNPARK, RELEASE, RETURN, ORPHAN, SWEEP_PARKED, SWEEP_ORPHANS];
+pub(super) const SCRIPTS: [&str; 10] =
+    [REMEMBER, FIND, FORGET, PARK, UNPARK, RELEASE, RETURN, ORPHAN, SWEEP_PARKED, SWEEP_ORPHANS];
+
+/// Keys: the hash of the message's day, those of the other days. Arguments: id, the correlation behind its length, most of
+/// one id. Gives 1 where other open messages have the id, which are marked then.
+const REMEMBER: &str = r"
+local id, entry, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local shared = 0
+for i = 2, #KEYS do
+  local other = redis.call('HGET', KEYS[i], id)
+  if other then
+    shared = 1
+    if other:byte(1) == 0 then redis.call('HSET', KEYS[i], id, '\1' .. other:sub(2)) end
+  end
+end
+local value, kept, count, at = redis.call('HGET', KEYS[1], id) or '\0', '', 0, 2
+while at <= #value do
+  local to = at + value:byte(at)
+  if value:sub(at + 1, at + 8) ~= entry:sub(2, 9) then
+    kept = kept .. value:sub(at, to)
+    count = count + 1
+  end
+  at = to + 1
+end
+if count >= most then kept = kept:sub(2 + kept:byte(1)) end
+if count > 0 or value:byte(1) == 1 then shared = 1 end
+redis.call('HSET', KEYS[1], id, (shared == 1 and '\1' or '\0') .. kept .. entry)
+return shared
+";
+
+/// Keys: the hashes of all days. Argument: id. Gives what each has under it.
+const FIND: &str = r"
+local found = {}
+for i = 1, #KEYS do
+  local value = redis.call('HGET', KEYS[i], ARGV[1])
+  if value then found[#found + 1] = value end
+end
+return found
+";
+
+/// Key: the hash of a day. Arguments: id, gateway id of the message. Gives how many were dropped.
+const FORGET: &str = r"
+local value = redis.call('HGET', KEYS[1], ARGV[1])
+if not value then return 0 end
+local kept, at, dropped = value:sub(1, 1), 2, 0
+while at <= #value do
+  local to = at + value:byte(at)
+  if value:sub(at + 1, at + 8) == ARGV[2] then dropped = dropped + 1 else kept = kept .. value:sub(at, to) end
+  at = to + 1
+end
+if #kept == 1 then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+elseif dropped > 0 then
+  redis.call('HSET', KEYS[1], ARGV[1], kept)
+end
+return dropped
+";
 
 /// Keys: stream, the account's other stream, number of all, accounts. Arguments: most of the account, most of all,
 /// account, then the PDUs. Gives how many of them were taken, the first ones, and the number of all.
