@@ -198,6 +198,10 @@ pub enum DeliveryOutcome {
     Orphan,
     /// Acknowledged and dropped, since there is no store to match it with.
     Uncorrelated,
+    /// No message of ours fits it yet; kept for a while. Another record follows when one comes that does.
+    Early,
+    /// Sent again by its vendor, and answered again.
+    Repeated,
 }
 
 impl DeliveryOutcome {
@@ -209,6 +213,8 @@ impl DeliveryOutcome {
             Self::Parked => "parked",
             Self::Orphan => "orphan",
             Self::Uncorrelated => "uncorrelated",
+            Self::Early => "early",
+            Self::Repeated => "repeated",
         }
     }
 }

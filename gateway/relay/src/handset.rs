@@ -128,6 +128,34 @@ impl ReceiptNumbers {
         Self { numbers: [Handset::NONE; 2], marks: [0; 2], trust: Trust::IdAlone }
     }
 
+    /// Octets of the packed form.
+    pub const PACKED_LENGTH: usize = 21;
+
+    /// The packed form: both numbers, both marks, and whether they count.
+    pub fn to_bytes(self) -> [u8; Self::PACKED_LENGTH] {
+        let mut packed = [u8::from(self.trust == Trust::Number); Self::PACKED_LENGTH];
+        for (at, (number, mark)) in self.numbers.iter().zip(self.marks).enumerate() {
+            packed[at * 10..at * 10 + 8].copy_from_slice(&number.to_bytes());
+            packed[at * 10 + 8..at * 10 + 10].copy_from_slice(&mark.to_be_bytes());
+        }
+        packed
+    }
+
+    /// The inverse of [`ReceiptNumbers::to_bytes`].
+    pub fn from_bytes(packed: &[u8; Self::PACKED_LENGTH]) -> Self {
+        let [a @ .., _] = packed;
+        let number = |at: usize| {
+            let octets: [u8; 8] = core::array::from_fn(|octet| a[at * 10 + octet]);
+            Handset::from_bytes(octets)
+        };
+        let mark = |at: usize| u16::from_be_bytes([a[at * 10 + 8], a[at * 10 + 9]]);
+        Self {
+            numbers: [number(0), number(1)],
+            marks: [mark(0), mark(1)],
+            trust: if packed[Self::PACKED_LENGTH - 1] == 1 { Trust::Number } else { Trust::IdAlone },
+        }
+    }
+
     /// A seeded bug: the newest message of an id has the receipt.
     #[cfg(feature = "mutations")]
     pub(crate) const fn newest() -> Self {

@@ -40,6 +40,7 @@ mod correlate;
 mod counters;
 mod deliver;
 mod drafts;
+mod early;
 mod explain;
 mod form;
 mod forward;
@@ -89,6 +90,7 @@ pub use cdr::{
 };
 pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
+pub use early::{EarlyReceipt, receipt_for};
 pub use explain::{
     ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
 };

@@ -29,8 +29,8 @@ pub enum Mutation {
     ReuseIds,
     /// A window slot does not come back with the answer.
     LeakSlot,
-    /// A receipt without correlation is an orphan at once.
-    SkipEarlyRetries,
+    /// A receipt that no message fits yet is acknowledged and dropped.
+    DropEarly,
     /// What waits for a slot is taken from the wrong end.
     LastFirst,
     /// The word that something was parked elsewhere is not heeded.
@@ -71,7 +71,7 @@ impl Mutation {
         Self::AnswerBeforeKept,
         Self::ReuseIds,
         Self::LeakSlot,
-        Self::SkipEarlyRetries,
+        Self::DropEarly,
         Self::LastFirst,
         Self::IgnoreHints,
         Self::ForgetExpired,

@@ -5,10 +5,11 @@
 //! * Operations of one relay take effect in the order given, so that a `Find` after a `Remember` finds it.
 //! * Every operation that names a delivery or a message gets exactly one answer, or none when the store died:
 //!   the relay then stops waiting after [`crate::Limits::store_wait_max`].
-//! * `Parked`, `OrphanParked` and (strict order) `Remembered` are answered only when the entry survives a
+//! * `Parked`, `EarlyKept`, `OrphanParked` and (strict order) `Remembered` are answered only when the entry survives a
 //!   restart of the node.
 //! * An entry given out by `Unpark` is not given out again before its `Return` or the store's restart.
 
+use crate::early::EarlyReceipt;
 use crate::handset::{Finding, Handset, ReceiptNumbers};
 use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
 use crate::name;
@@ -206,6 +207,19 @@ pub enum StoreOp {
         /// The numbers in the receipt.
         numbers: ReceiptNumbers,
     },
+    /// Keep a receipt that no open message fits, for a time; answered by `EarlyKept`. Then, and whenever a message of its id
+    /// is remembered, the store looks whether one fits. If so it parks what [`crate::receipt_for`] writes, says `ParkedFor`
+    /// to all, and with a final receipt drops the correlation. Never refused for want of room: the oldest gives way.
+    KeepEarly {
+        /// Whose vendor waits for its answer.
+        delivery: DeliveryKey,
+        /// Under what its message will be kept.
+        key: CorrelationKey,
+        /// What decides whether a message fits.
+        receipt: EarlyReceipt,
+        /// The PDU as the vendor sent it.
+        pdu: Vec<u8>,
+    },
     /// Drop the correlation of a message whose final receipt was taken or parked; others of the same id stay. No answer.
     Forget {
         /// Under what.
@@ -226,7 +240,7 @@ pub enum StoreOp {
         /// The PDU as the customer shall get it, sequence number to be patched.
         pdu: Vec<u8>,
     },
-    /// Keep a whole PDU whose owner is not known; answered by `OrphanParked`.
+    /// Keep a whole PDU whose owner is not known; answered by `OrphanParked`. The oldest gives way where there is no room.
     ParkOrphan {
         /// Whose vendor waits for its answer.
         delivery: DeliveryKey,
@@ -268,6 +282,9 @@ impl StoreOp {
             Self::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
             Self::Park { delivery, account, pdu, .. } => {
                 Some(StoreAnswer::Parked { delivery, account, outcome: Err(away), pdu })
+            }
+            Self::KeepEarly { delivery, pdu, .. } => {
+                Some(StoreAnswer::EarlyKept { delivery, outcome: Err(away), pdu })
             }
             Self::ParkOrphan { delivery, pdu, .. } => {
                 Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
@@ -326,6 +343,15 @@ pub enum StoreAnswer {
         /// The buffer, for use again; its content is not looked at.
         pdu: Vec<u8>,
     },
+    /// Answers `KeepEarly`.
+    EarlyKept {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// Durable, or why not.
+        outcome: Result<(), StoreOutage>,
+        /// The buffer, for use again; its content is not looked at, but where it fits an unknown outcome.
+        pdu: Vec<u8>,
+    },
     /// Answers `ParkOrphan`.
     OrphanParked {
         /// As asked.
@@ -344,7 +370,7 @@ pub enum StoreAnswer {
         /// True when the account has more that could be handed out.
         more: bool,
     },
-    /// Answers nothing: something was parked for an account on another node.
+    /// Answers nothing: something was parked for an account, by another node or by the store itself.
     ParkedFor {
         /// The owner.
         account: AccountId,

@@ -184,6 +184,9 @@ impl World {
                 StoreOp::Park { delivery, account, pdu, .. } => {
                     StoreAnswer::Parked { delivery, account, outcome: Ok(()), pdu }
                 }
+                StoreOp::KeepEarly { delivery, pdu, .. } => {
+                    StoreAnswer::EarlyKept { delivery, outcome: Ok(()), pdu }
+                }
                 StoreOp::ParkOrphan { delivery, pdu, .. } => {
                     StoreAnswer::OrphanParked { delivery, outcome: Ok(()), pdu }
                 }
@@ -607,6 +610,7 @@ fn fitting_receipt(world: &mut World) {
     let pdu = DeliverSm::decode(frame, &Dialect::strict()).expect("well-formed");
     world.relay.handle_deliver(world.arrival(WEST), frame, &pdu);
     world.store_answers(None);
+    world.store_answers(None); // it is kept
     world.pass(100); // the second look
     world.store_answers(None);
 }
@@ -634,7 +638,7 @@ fn a_receipt_that_tells_an_outcome_makes_a_record() {
         world.store_answers(None);
     }
     let orphan = world.delivery_record();
-    assert_eq!((orphan.outcome, orphan.gateway_id), (DeliveryOutcome::Orphan, submit.gateway_id));
+    assert_eq!((orphan.outcome, orphan.gateway_id), (DeliveryOutcome::Early, submit.gateway_id));
 }
 
 #[test]

@@ -121,6 +121,11 @@ impl Node {
                             self.relays[shard]
                                 .handle_store_answer(now, StoreAnswer::Found { delivery, outcome });
                         }
+                        StoreOp::KeepEarly { delivery, pdu, .. } => {
+                            let outcome = Ok(());
+                            self.relays[shard]
+                                .handle_store_answer(now, StoreAnswer::EarlyKept { delivery, outcome, pdu });
+                        }
                         _ => {}
                     }
                 }

@@ -188,6 +188,8 @@ pub(crate) struct Upward {
     pub(crate) parked: u32,
     /// The store that keeps it as an orphan.
     pub(crate) orphan: Option<usize>,
+    /// A store keeps it, or kept it, until its message comes.
+    pub(crate) early: bool,
     /// A store lost it after it had said that it was kept.
     pub(crate) lost: bool,
 }

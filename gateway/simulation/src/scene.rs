@@ -142,8 +142,10 @@ pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
 pub(crate) const STORE_WAIT_US: u64 = 300_000;
 /// How long another shard may take.
 pub(crate) const REMOTE_WAIT_US: u64 = 700_000;
-/// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
-pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
+/// A store keeps a receipt so long for its message.
+pub(crate) const EARLY_WAIT_US: u64 = 1_500_000;
+/// A receipt waits so long for its correlation at least: the time in the store, less stalls and air.
+pub(crate) const EARLY_PROMISE_US: u64 = 1_400_000;
 /// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
 /// timer and another shard, and at last for the store.
 pub(crate) const ANSWER_DEADLINE_US: u64 = 8_000_000;

@@ -2,8 +2,8 @@
 //! lose all. It tells the world what it did, so that the world can judge it.
 
 use relay::{
-    AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, ParkedEntry, ParkedId, StoreAnswer,
-    StoreOp, StoreOutage, choose,
+    AccountId, Correlation, CorrelationKey, DeliveryKey, EarlyReceipt, MessageKey, ParkedEntry, ParkedId,
+    StoreAnswer, StoreOp, StoreOutage, choose, receipt_for,
 };
 use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +21,8 @@ pub(crate) enum Deed {
     Remembered(CorrelationKey, Correlation),
     Forgot(CorrelationKey, GatewayId),
     Parked(AccountId, ParkedId),
+    /// A receipt without a message, under this number.
+    KeptEarly(u64),
     Orphaned(Vec<u8>),
     Released(Vec<u8>),
 }
@@ -33,6 +35,9 @@ pub(crate) struct Loss {
     /// Correlations and parked messages that are back, because their removal was lost.
     pub(crate) back: Vec<(CorrelationKey, GatewayId)>,
     pub(crate) parked_back: Vec<Vec<u8>>,
+    /// Early receipts.
+    pub(crate) early: Vec<Vec<u8>>,
+    pub(crate) early_back: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -42,8 +47,18 @@ struct Parked {
     lent_to: Option<u32>,
 }
 
+/// A receipt that waits for its message.
+#[derive(Debug)]
+struct Early {
+    key: CorrelationKey,
+    receipt: EarlyReceipt,
+    pdu: Vec<u8>,
+}
+
 #[derive(Debug)]
 enum Undo {
+    KeepEarly(u64),
+    ServeEarly(u64, Early),
     Remember(CorrelationKey, GatewayId),
     Forget(CorrelationKey, Correlation),
     Park((AccountId, ParkedId)),
@@ -54,6 +69,9 @@ enum Undo {
 pub(crate) struct Store {
     correlations: BTreeMap<CorrelationKey, Vec<Correlation>>,
     parked: BTreeMap<(AccountId, ParkedId), Parked>,
+    early: BTreeMap<u64, Early>,
+    /// What it did with early receipts beside what it was asked.
+    pub(crate) deeds: Vec<Deed>,
     last: u64,
     pub(crate) away: bool,
     pub(crate) full: bool,
@@ -88,6 +106,17 @@ impl Store {
                 }
                 None => (Deed::Nothing, None),
             },
+            StoreOp::KeepEarly { delivery, key, receipt, pdu } => {
+                let mut deed = Deed::Nothing;
+                if up.is_ok() {
+                    self.last += 1;
+                    deed = Deed::KeptEarly(self.last);
+                    self.early.insert(self.last, Early { key, receipt, pdu: pdu.clone() });
+                    self.journal.push_back((now, Undo::KeepEarly(self.last)));
+                    self.serve_early(now, key);
+                }
+                (deed, Some(StoreAnswer::EarlyKept { delivery, outcome: up, pdu }))
+            }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 self.park(now, delivery, (account, urgent), pdu, up)
             }
@@ -135,7 +164,55 @@ impl Store {
         let shared = open.len() > 1 || open[0].shared;
         open.iter_mut().for_each(|one| one.shared = shared);
         self.journal.push_back((now, Undo::Remember(key, correlation.gateway_id)));
+        self.serve_early(now, key);
         (Deed::Remembered(key, correlation), answer)
+    }
+
+    /// Early receipts of an id go to the owners of the messages that they fit.
+    fn serve_early(&mut self, now: u64, key: CorrelationKey) {
+        let of_key = self.early.iter().filter(|(_, early)| early.key == key).map(|(number, _)| *number);
+        for number in of_key.collect::<Vec<_>>() {
+            self.serve_one(now, number);
+        }
+    }
+
+    fn serve_one(&mut self, now: u64, number: u64) {
+        let Early { key, receipt, pdu } = &self.early[&number];
+        let (key, open) = (*key, self.correlations.get(key).into_iter().flatten().copied());
+        let found = choose(open, &receipt.numbers);
+        let Some(one) = found.fits().filter(|_| !self.full) else { return };
+        let written = receipt_for(pdu, one).expect("a receipt of the story");
+        let place = self.put(now, one.account, one.urgent, written);
+        self.deeds.push(Deed::Parked(place.0, place.1));
+        let early = self.early.remove(&number).expect("it was there");
+        if early.receipt.is_final {
+            let dropped = self.drop_one(key, one.gateway_id);
+            self.journal.extend(dropped.map(|one| (now, Undo::Forget(key, one))));
+            self.deeds.push(Deed::Forgot(key, one.gateway_id));
+        }
+        self.journal.push_back((now, Undo::ServeEarly(number, early)));
+    }
+
+    /// The time of an early receipt is over: false when the store cannot do it now.
+    pub(crate) fn end_early(&mut self, now: u64, number: u64) -> bool {
+        if self.away || self.full || now < self.stalled_until {
+            return false;
+        }
+        if self.early.contains_key(&number) {
+            self.serve_one(now, number);
+        }
+        if let Some(early) = self.early.remove(&number) {
+            self.deeds.push(Deed::Orphaned(early.pdu));
+        }
+        true
+    }
+
+    fn put(&mut self, now: u64, account: AccountId, urgent: bool, pdu: Vec<u8>) -> (AccountId, ParkedId) {
+        self.last += 1;
+        let place = (account, ParkedId(self.last | if urgent { 0 } else { BULK }));
+        self.parked.insert(place, Parked { pdu, lent_to: None });
+        self.journal.push_back((now, Undo::Park(place)));
+        place
     }
 
     fn park(
@@ -149,10 +226,7 @@ impl Store {
         let outcome = if self.full { Err(StoreOutage::Full) } else { up };
         let mut deed = Deed::Nothing;
         if outcome.is_ok() {
-            self.last += 1;
-            let place = (account, ParkedId(self.last | if urgent { 0 } else { BULK }));
-            self.parked.insert(place, Parked { pdu: pdu.clone(), lent_to: None });
-            self.journal.push_back((now, Undo::Park(place)));
+            let place = self.put(now, account, urgent, pdu.clone());
             deed = Deed::Parked(place.0, place.1);
         }
         (deed, Some(StoreAnswer::Parked { delivery, account, outcome, pdu }))
@@ -207,6 +281,13 @@ impl Store {
                     self.correlations.entry(key).or_default().push(correlation);
                     loss.back.push((key, correlation.gateway_id));
                 }
+                Undo::KeepEarly(number) => {
+                    loss.early.extend(self.early.remove(&number).map(|early| early.pdu));
+                }
+                Undo::ServeEarly(number, early) => {
+                    self.early.insert(number, early);
+                    loss.early_back.push(number);
+                }
                 Undo::Park(place) => loss.parked.extend(self.parked.remove(&place).map(|entry| entry.pdu)),
                 Undo::Release(place, pdu) => {
                     loss.parked_back.push(pdu.clone());
@@ -225,7 +306,8 @@ impl Store {
         let all = core::mem::take(&mut self.correlations).into_iter();
         let correlations = all.flat_map(|(key, open)| open.into_iter().map(move |one| (key, one.gateway_id)));
         let correlations = correlations.collect();
-        Loss { correlations, parked, ..Loss::default() }
+        let early = core::mem::take(&mut self.early).into_values().map(|early| early.pdu).collect();
+        Loss { correlations, parked, early, ..Loss::default() }
     }
 
     /// What is parked: the owner, whether it is handed out, and the PDU.
@@ -236,6 +318,11 @@ impl Store {
     /// The PDU of an entry that is there.
     pub(crate) fn parked(&self, account: AccountId, parked: ParkedId) -> &[u8] {
         &self.parked[&(account, parked)].pdu
+    }
+
+    /// The PDU of an early receipt that is there.
+    pub(crate) fn early_pdu(&self, number: u64) -> Option<&[u8]> {
+        self.early.get(&number).map(|early| &early.pdu[..])
     }
 
     /// All correlations that are kept.

@@ -12,8 +12,8 @@
 //! * Operations of one batch take effect in order; every operation that has an answer gets exactly one.
 //! * An answer leaves after its turn was committed, so `Remembered`, `Parked` and `OrphanParked` name entries that
 //!   survive what [`Durability`] says. When the commit fails they say `Away` instead, and so does everything after.
-//! * Nothing is dropped silently: parked deliveries and orphans are refused with `Full` (the vendor keeps them), and
-//!   what outlives its time to live is counted.
+//! * Nothing is dropped silently: parked deliveries are refused with `Full` (the vendor keeps them); the oldest orphan or early
+//!   receipt that gives way to a new one, and what outlives its time, are counted.
 //! * Every collection is bounded by [`StoreOptions`].
 #![forbid(unsafe_code)]
 
@@ -85,8 +85,12 @@ pub struct StoreOptions {
     pub parked_account_max: u64,
     /// Parked deliveries handed out in one second, on this node; 0 = as fast as sessions take them.
     pub release_rate: u32,
-    /// Orphans; one more is refused with `Full`.
+    /// Orphans; one more takes the place of the oldest.
     pub orphans_max: u64,
+    /// How long a receipt waits for its message before it is an orphan, seconds.
+    pub early_wait_seconds: u32,
+    /// Receipts that wait so; one more takes the place of the oldest. [`embedded::EARLY_ENTRY_OCTETS`] each in memory.
+    pub early_max: u64,
     /// What an older version of the program called customers and vendors.
     pub older: OlderNames,
     /// Redis instead of the directory. The bounds of parked deliveries and orphans are then those of all nodes.
@@ -105,6 +109,8 @@ impl StoreOptions {
             parked_account_max: 1_000_000,
             release_rate: 60_000,
             orphans_max: 100_000,
+            early_wait_seconds: 60,
+            early_max: 100_000,
             older: OlderNames::default(),
             redis: None,
         }
@@ -116,7 +122,11 @@ impl StoreOptions {
     pub fn octets_max(&self) -> u64 {
         match &self.redis {
             Some(options) => options.ring_max as u64 * redis::RING_ENTRY_OCTETS,
-            None => self.recent_max as u64 * RECENT_ENTRY_OCTETS + embedded::CACHES_OCTETS,
+            None => {
+                self.recent_max as u64 * RECENT_ENTRY_OCTETS
+                    + self.early_max * embedded::EARLY_ENTRY_OCTETS
+                    + embedded::CACHES_OCTETS
+            }
         }
     }
 }
@@ -203,8 +213,18 @@ pub struct StoreCounters {
     pub parked_expired: u64,
     /// Orphans kept.
     pub orphans: u64,
-    /// Orphans refused because the room was full.
+    /// Orphans dropped, the oldest, because the room was full.
     pub orphans_full: u64,
+    /// Receipts kept until their message comes.
+    pub early: u64,
+    /// Of those, the ones whose message came.
+    pub early_served: u64,
+    /// Of those, the ones that became orphans.
+    pub early_expired: u64,
+    /// Of those, the oldest, dropped because the room was full.
+    pub early_full: u64,
+    /// Gauge: receipts that wait for their message.
+    pub early_now: u64,
     /// Orphans given up by age.
     pub orphans_expired: u64,
     /// Turns committed.
@@ -326,6 +346,15 @@ impl Store {
         }
     }
 
+    /// What every shard shall hear, since the last time.
+    fn take_words(&mut self) -> Vec<redis::Word> {
+        match self {
+            Store::Embedded(store) => store.take_words(),
+            Store::Memory(store) => store.take_words(),
+            Store::Redis(store) => store.take_words(),
+        }
+    }
+
     /// There is work that can wait for a better moment: see [`Store::tidy`].
     fn is_untidy(&self) -> bool {
         matches!(self, Store::Embedded(store) if store.is_untidy())
@@ -366,6 +395,7 @@ fn spoil(answer: &mut StoreAnswer) {
     match answer {
         StoreAnswer::Remembered { outcome, .. }
         | StoreAnswer::Parked { outcome, .. }
+        | StoreAnswer::EarlyKept { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = Err(StoreOutage::Away),
         StoreAnswer::Found { .. }
         | StoreAnswer::Unparked { .. }

@@ -8,7 +8,7 @@ use super::VERSION;
 use fjall::Slice;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use relay::{Correlation, CorrelationKey};
+use relay::{Correlation, CorrelationKey, VendorId};
 use smpp::text::message_id::GatewayId;
 use std::hash::BuildHasher;
 
@@ -172,6 +172,12 @@ pub(super) fn pack_key<'a>(key: &CorrelationKey, into: &'a mut [u8; KEY_MAX]) ->
     into[..VENDOR].copy_from_slice(&key.vendor.0.to_be_bytes());
     into[VENDOR..VENDOR + id.len()].copy_from_slice(id);
     &into[..VENDOR + id.len()]
+}
+
+/// The vendor of a packed key.
+pub(super) fn vendor_of(key: &[u8]) -> VendorId {
+    let number = key.first_chunk::<VENDOR>().map_or(0, |vendor| u128::from_be_bytes(*vendor));
+    VendorId(number)
 }
 
 /// The whole record of a correlation.

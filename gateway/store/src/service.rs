@@ -178,6 +178,7 @@ impl Service {
                 self.pace.charge(Instant::now(), &self.batches);
             }
             self.hand_out();
+            self.words.extend(self.store.take_words());
             self.tell_all();
             self.look_after();
             if ending.load(Ordering::Acquire) {
@@ -201,8 +202,8 @@ impl Service {
         loop {
             if let Store::Redis(store) = &mut self.store {
                 store.poll();
-                self.words.extend(store.take_words());
             }
+            self.words.extend(self.store.take_words());
             let mut open = 0;
             let mut taken = 0;
             let mut blocked = false;

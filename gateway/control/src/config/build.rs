@@ -344,6 +344,8 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
         parked_max: store.parked_max,
         parked_account_max: store.parked_max,
         release_rate: store.release_rate,
+        early_wait_seconds: store.early_wait.as_secs() as u32,
+        early_max: store.early_max,
         redis: store.redis.as_ref().map(Redis::options),
         older: older_names(config),
         ..StoreOptions::new(config.node.state_directory.join("store"))

@@ -300,6 +300,9 @@ impl Node {
             StoreOp::Find { delivery, .. } if self.is_deaf => {
                 StoreAnswer::Found { delivery, outcome: Ok(gateway_relay::Finding::Nothing) }
             }
+            StoreOp::KeepEarly { delivery, pdu, .. } if self.is_deaf => {
+                StoreAnswer::EarlyKept { delivery, outcome: Ok(()), pdu }
+            }
             other => panic!("not expected: {other:?}"),
         };
         self.relays[shard].handle_store_answer(self.now, answer);

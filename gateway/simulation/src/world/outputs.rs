@@ -332,7 +332,8 @@ impl World {
         let upward = &self.ledger.upwards[number as usize];
         if status == CommandStatus::ESME_ROK {
             self.shards[shard].tally.acknowledged += 1;
-            let safe = upward.taken > 0 || upward.parked > 0 || upward.orphan.is_some() || upward.lost;
+            let is_kept = upward.parked > 0 || upward.early || upward.orphan.is_some();
+            let safe = upward.taken > 0 || is_kept || upward.lost;
             must!(safe, Delivered, "upward {number} is acknowledged, and nobody has it");
         } else {
             self.shards[shard].tally.not_acknowledged += 1;

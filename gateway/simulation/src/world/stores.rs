@@ -58,6 +58,7 @@ impl World {
             _ => returned,
         };
         self.learn(place, deed);
+        self.learn_of_early(place);
         if let Some(account) = can_be_handed_out {
             self.say_parked_for(place, account, life);
         }
@@ -121,6 +122,15 @@ impl World {
                 }
             }
             Deed::Parked(account, parked) => self.was_parked(store, account, parked),
+            Deed::KeptEarly(number) => {
+                self.story.early += 1;
+                // One whose message is there already is not kept.
+                let kept = self.stores[store].early_pdu(number).and_then(|pdu| self.upwards_in(pdu));
+                for upward in kept.into_iter().flatten() {
+                    self.ledger.upwards[upward as usize].early = true;
+                }
+                self.later(EARLY_WAIT_US, Event::EarlyEnds { store, number });
+            }
             Deed::Orphaned(pdu) => self.was_orphaned(store, &pdu),
             Deed::Released(pdu) => {
                 for upward in self.upwards_in(&pdu).into_iter().flatten() {
@@ -134,6 +144,29 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What became of early receipts, of which every shard hears.
+    fn learn_of_early(&mut self, store: usize) {
+        for deed in core::mem::take(&mut self.stores[store].deeds) {
+            let owner = match deed {
+                Deed::Parked(account, _) => Some(account),
+                _ => None,
+            };
+            self.learn(store, deed);
+            if let Some(account) = owner {
+                self.story.early_served += 1;
+                self.say_parked_for(store, account, u32::MAX);
+            }
+        }
+    }
+
+    /// The time of an early receipt is over.
+    pub(super) fn early_ends(&mut self, store: usize, number: u64) {
+        if !self.stores[store].end_early(self.now, number) {
+            return self.later(EARLY_WAIT_US, Event::EarlyEnds { store, number });
+        }
+        self.learn_of_early(store);
     }
 
     fn was_parked(&mut self, store: usize, account: AccountId, parked: relay::ParkedId) {
@@ -176,8 +209,8 @@ impl World {
             }
             Content::Receipt { copy: number, .. } => {
                 let copy = &self.ledger.copies[number as usize];
-                let since = upward.first_seen.map_or(0, |(at, _)| at);
-                let known = copy.kept.is_some_and(|(kept_in, at)| kept_in == store && at < since);
+                // Whichever of the two was there first, the other one found it.
+                let known = copy.kept.is_some_and(|(kept_in, at)| kept_in == store && at < self.now);
                 must!(
                     !known || copy.lost,
                     Delivered,
@@ -279,7 +312,7 @@ impl World {
     pub(super) fn lose_data(&mut self, store: usize, everything: bool) {
         self.story.faults.count(if everything { Fault::StoreLosesAll } else { Fault::StoreLosesTail });
         let since = self.now.saturating_sub(self.random.between(1_000, 20_000));
-        let Loss { correlations, parked, back, parked_back } = match everything {
+        let Loss { correlations, parked, back, parked_back, early, early_back } = match everything {
             true => self.stores[store].lose_all(),
             false => self.stores[store].lose_since(since),
         };
@@ -295,7 +328,13 @@ impl World {
         let numbers = |pdus: &[Vec<u8>]| -> Vec<u32> {
             pdus.iter().filter_map(|pdu| self.upwards_in(pdu)).flatten().collect()
         };
-        let (parked, parked_back) = (numbers(&parked), numbers(&parked_back));
+        let (parked, parked_back, early) = (numbers(&parked), numbers(&parked_back), numbers(&early));
+        for upward in early {
+            self.ledger.upwards[upward as usize].lost = true;
+        }
+        for number in early_back {
+            self.later(EARLY_WAIT_US, Event::EarlyEnds { store, number });
+        }
         for upward in parked {
             let upward = &mut self.ledger.upwards[upward as usize];
             upward.parked = upward.parked.saturating_sub(1);

@@ -160,6 +160,7 @@ impl World {
             taken: 0,
             parked: 0,
             orphan: None,
+            early: false,
             lost: false,
         });
         self.ledger.upwards.len() as u32 - 1

@@ -8,7 +8,12 @@ use relay::{Correlation, CorrelationKey, Finding, ReceiptNumbers, SAME_ID_MAX, c
 use smpp::text::message_id::GatewayId;
 
 impl Embedded {
-    pub(super) fn remember(&mut self, key: &CorrelationKey, correlation: &Correlation) -> fjall::Result<()> {
+    pub(super) fn remember(
+        &mut self,
+        now: u32,
+        key: &CorrelationKey,
+        correlation: &Correlation,
+    ) -> fjall::Result<()> {
         let mut packed = [0; KEY_MAX];
         let packed = recent::pack_key(key, &mut packed);
         let shared = self.share(packed, correlation.gateway_id)?;
@@ -18,7 +23,7 @@ impl Embedded {
         self.recent.push(self.sequence, recent::pack_record(packed, &correlation));
         self.turn.born.push((self.sequence, *key));
         self.counters.remembered += 1;
-        Ok(())
+        self.serve_early(now, packed)
     }
 
     /// A vendor gives an id: whether other open messages have it. They are marked; one of the same message goes, and
@@ -53,7 +58,7 @@ impl Embedded {
     }
 
     /// The correlations of a key that are on disk only.
-    fn old(&self, packed: &[u8]) -> fjall::Result<impl Iterator<Item = Correlation> + use<>> {
+    pub(super) fn old(&self, packed: &[u8]) -> fjall::Result<impl Iterator<Item = Correlation> + use<>> {
         let value = match self.turn.old.get(packed) {
             _ if !self.has_old => None,
             Some(change) => change.clone(),
@@ -83,7 +88,7 @@ impl Embedded {
     }
 
     /// Drops a correlation wherever it is; false when there is none.
-    fn drop_key(&mut self, packed: &[u8], gateway_id: GatewayId) -> fjall::Result<bool> {
+    pub(super) fn drop_key(&mut self, packed: &[u8], gateway_id: GatewayId) -> fjall::Result<bool> {
         if let Some(taken) = self.recent.take(packed, gateway_id) {
             if self.turn.is_born_here(taken.sequence) {
                 self.counters.annihilated += 1; // never written, so nothing to take back

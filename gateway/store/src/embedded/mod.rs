@@ -1,24 +1,29 @@
 //! The embedded store: a log-structured tree (fjall) in the state directory, used by one thread.
 //!
-//! Four keyspaces. Correlations are written to `recent` under a running number, since neighbours in time are then
+//! Correlations are written to `recent` under a running number, since neighbours in time are then
 //! neighbours in the tree: three times cheaper than under the vendors' random ids. Their index is in memory
 //! ([`Recent`]), bounded; what falls out of it is moved to `old`, under vendor and id, where a look-up costs a read.
 //! Parked deliveries lie in `parked` under account and number (those of urgent ones are lower), orphans in `orphans`
-//! under a number.
+//! and receipts that wait for their message in `early` under a number.
 //!
 //! A delivery that was taken in its turn only moves the head of its shelf; its row is removed later ([`tidy`]).
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
 mod correlations;
+mod early;
 mod older;
 mod tidy;
 
+pub(crate) use early::EARLY_ENTRY_OCTETS;
+
 use super::housekeeping::Housekeeping;
 use super::recent::{self, KEY_MAX, Recent};
+use super::redis::Word;
 use super::rows::*;
 use super::shelf::{BULK, CLASSES, Shelf, ShelfName, Shelves, class_of, count_of, shelf_of};
 use super::{Durability, OpenError, StoreCounters, StoreOptions};
+use early::EarlyIndex;
 use fjall::compaction::Leveled;
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
@@ -35,8 +40,8 @@ const MEMTABLE_BYTES: u64 = 8 << 20;
 const CACHE_BYTES: u64 = 16 << 20;
 /// Journals on disk before the keyspace that holds them back is written out, bytes; the smallest that fjall takes.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// What the caches take in memory: that of blocks, and a table in the making for each of the five.
-pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 5 * MEMTABLE_BYTES;
+/// What the caches take in memory: that of blocks, and a table in the making for each of the six.
+pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 6 * MEMTABLE_BYTES;
 /// Old correlations moved to disk in one turn at most, above what the turn put in: keeps a turn short.
 const DEMOTE_SLACK: usize = 256;
 /// Old correlations are read from disk to learn their age: a sweep looks at this part of its budget only.
@@ -55,11 +60,17 @@ pub struct Embedded {
     parked_rows: Keyspace,
     shelf_rows: Keyspace,
     orphan_rows: Keyspace,
+    early_rows: Keyspace,
     persist: PersistMode,
     limits: StoreOptions,
     recent: Recent,
-    /// Number of the next correlation or orphan; never given twice.
+    /// Number of the next correlation, orphan or early receipt; never given twice.
     sequence: u64,
+    /// No orphan below this number is left, or its removal is in the turn's batch.
+    orphans_from: u64,
+    early: EarlyIndex,
+    /// For every shard.
+    words: Vec<Word>,
     shelves: Shelves,
     /// Shelves with rows of what was taken.
     untidy: BTreeSet<ShelfName>,
@@ -78,6 +89,8 @@ struct Turn {
     born: Vec<(u64, CorrelationKey)>,
     /// Changes of old correlations; the last word on a key counts, since a batch has no order within a key.
     old: BTreeMap<Slice, Option<Slice>>,
+    /// Early receipts of this turn by number; written at the end if they are still there.
+    early: BTreeMap<u64, Slice>,
     /// Shelves whose row must be written.
     shelves: BTreeSet<ShelfName>,
     /// Deliveries were put in that the tree cannot see before the commit.
@@ -111,8 +124,8 @@ impl Embedded {
         };
         let (recent_rows, old_rows) = (keyspace("recent", false)?, keyspace("old", true)?);
         let (parked_rows, shelf_rows) = (keyspace("parked", true)?, keyspace("shelves", false)?);
-        let orphan_rows = keyspace("orphans", false)?;
-        let all = [&recent_rows, &old_rows, &parked_rows, &shelf_rows, &orphan_rows];
+        let (orphan_rows, early_rows) = (keyspace("orphans", false)?, keyspace("early", false)?);
+        let all = [&recent_rows, &old_rows, &parked_rows, &shelf_rows, &orphan_rows, &early_rows];
         let mut store = Embedded {
             _housekeeping: Housekeeping::start(&all).map_err(|error| broken(error.into()))?,
             recent_rows,
@@ -120,6 +133,7 @@ impl Embedded {
             parked_rows,
             shelf_rows,
             orphan_rows,
+            early_rows,
             persist: match options.durability {
                 Durability::Process => PersistMode::Buffer,
                 Durability::Disk => PersistMode::SyncData,
@@ -127,6 +141,9 @@ impl Embedded {
             limits: options.clone(),
             recent: Recent::new(),
             sequence: first_sequence(),
+            orphans_from: 0,
+            early: EarlyIndex::default(),
+            words: Vec::new(),
             shelves: Shelves::new(),
             untidy: BTreeSet::new(),
             counters: StoreCounters::default(),
@@ -136,7 +153,11 @@ impl Embedded {
             away: false,
             database,
         };
-        store.renew_older().and_then(|()| store.restore()).map_err(broken)?;
+        store
+            .renew_older()
+            .and_then(|()| store.restore())
+            .and_then(|()| store.restore_early())
+            .map_err(broken)?;
         Ok(store)
     }
 
@@ -148,12 +169,16 @@ impl Embedded {
         }
         match op {
             StoreOp::Remember { message, key, correlation } => {
-                let outcome = self.remember(&key, &correlation).map_err(|error| self.outage(&error));
+                let outcome = self.remember(now, &key, &correlation).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Remembered { message, outcome });
             }
             StoreOp::Find { delivery, key, numbers } => {
                 let outcome = self.find(&key, &numbers).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Found { delivery, outcome });
+            }
+            StoreOp::KeepEarly { delivery, key, receipt, pdu } => {
+                let outcome = self.keep_early(now, &key, &receipt, &pdu).map_err(|error| self.outage(&error));
+                answers.push(StoreAnswer::EarlyKept { delivery, outcome, pdu });
             }
             StoreOp::Forget { key, gateway_id, .. } => {
                 if let Err(error) = self.forget(&key, gateway_id) {
@@ -165,7 +190,7 @@ impl Embedded {
                 answers.push(StoreAnswer::Parked { delivery, account, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, vendor, pdu } => {
-                let outcome = self.park_orphan(now, vendor.0, &pdu);
+                let outcome = self.park_orphan(now, vendor.0, &pdu).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::OrphanParked { delivery, outcome, pdu });
             }
             StoreOp::Unpark { account, count_max } => {
@@ -182,6 +207,10 @@ impl Embedded {
         }
     }
 
+    pub(super) fn take_words(&mut self) -> Vec<Word> {
+        std::mem::take(&mut self.words)
+    }
+
     /// Makes all since the last commit durable as [`Durability`] says.
     pub(super) fn commit(&mut self) -> Result<(), StoreOutage> {
         if self.away {
@@ -195,6 +224,7 @@ impl Embedded {
         let result = self
             .sweep_recent(now, budget)
             .and_then(|()| self.sweep_old(now, budget))
+            .and_then(|()| self.sweep_early(now))
             .and_then(|()| self.sweep_orphans(now, budget))
             .and_then(|()| self.sweep_parked(now, budget));
         if let Err(error) = result {
@@ -204,7 +234,12 @@ impl Embedded {
 
     /// See [`super::Store::counters`].
     pub(super) fn counters(&self) -> StoreCounters {
-        StoreCounters { open_recent: self.recent.len() as u64, away: u64::from(self.away), ..self.counters }
+        StoreCounters {
+            open_recent: self.recent.len() as u64,
+            early_now: self.early.len() as u64,
+            away: u64::from(self.away),
+            ..self.counters
+        }
     }
 
     fn park(&mut self, now: u32, account: u128, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
@@ -228,16 +263,31 @@ impl Embedded {
         Ok(())
     }
 
-    fn park_orphan(&mut self, now: u32, vendor: u128, pdu: &[u8]) -> Result<(), StoreOutage> {
+    fn park_orphan(&mut self, now: u32, vendor: u128, pdu: &[u8]) -> fjall::Result<()> {
         if self.counters.orphans_now >= self.limits.orphans_max {
-            self.counters.orphans_full += 1;
-            return Err(StoreOutage::Full);
+            self.drop_oldest_orphan()?;
         }
         self.sequence += 1;
         let value = with_head(now, &vendor.to_be_bytes(), pdu);
         self.turn.batch.insert(&self.orphan_rows, self.sequence.to_be_bytes(), value);
         self.counters.orphans += 1;
         self.counters.orphans_now += 1;
+        Ok(())
+    }
+
+    /// Makes room for one more. What this turn put in is not seen before it is written, which a small room needs.
+    fn drop_oldest_orphan(&mut self) -> fjall::Result<()> {
+        let mut oldest = self.orphan_rows.range(self.orphans_from.to_be_bytes()..).next();
+        if oldest.is_none() {
+            self.flush()?;
+            oldest = self.orphan_rows.range(self.orphans_from.to_be_bytes()..).next();
+        }
+        let Some(oldest) = oldest else { return Ok(()) };
+        let key = oldest.key()?;
+        self.orphans_from = number_at(&key, 0) + 1;
+        self.turn.batch.remove(&self.orphan_rows, key);
+        self.counters.orphans_full += 1;
+        self.counters.orphans_now -= 1;
         Ok(())
     }
 
@@ -401,6 +451,9 @@ impl Embedded {
                 None => turn.batch.remove(&self.old_rows, key),
             }
         }
+        for (number, row) in turn.early {
+            turn.batch.insert(&self.early_rows, number.to_be_bytes(), row);
+        }
         for name in turn.shelves {
             self.write_shelf(&mut turn.batch, name);
         }
@@ -489,6 +542,7 @@ impl Turn {
             batch: database.batch(),
             born: Vec::new(),
             old: BTreeMap::new(),
+            early: BTreeMap::new(),
             shelves: BTreeSet::new(),
             parked: false,
         }

@@ -8,6 +8,8 @@
 //! | `owners` | set | account (16) of which there may be streams |
 //! | `parked-count` | number | parked deliveries, all accounts together |
 //! | `orphans` | stream | orphans |
+//! | `early` | stream | receipts that wait for their message: vendor (16) and id, what decides, PDU |
+//! | `early-ids` | hash | vendor (16) and id -> their entries in that stream |
 //! | `rate:` limit in hex | hash | a bucket of tokens, and which node got how many lately (`lease/rates/redis.rs`) |
 //! | `day:` day `:` limit in hex | number | tokens used of the cap of a day |
 //! | `hints` | channel | node's tag (8), then accounts (16 each) for which something was parked |

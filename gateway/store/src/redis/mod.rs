@@ -8,6 +8,7 @@
 //! flushed before anything new once it is back. Everything else is answered `Away` at once.
 
 mod connection;
+mod early;
 mod layout;
 mod lent;
 mod ring;
@@ -140,6 +141,8 @@ pub struct Redis {
     /// Said to the shards.
     room: bool,
     words: Vec<Word>,
+    /// Early receipts whose message was found in this turn.
+    served: Vec<early::Served>,
     sweep: sweep::Sweep,
     counters: StoreCounters,
 }
@@ -166,6 +169,7 @@ impl Redis {
             checks: BTreeMap::new(),
             room: true,
             words: Vec::new(),
+            served: Vec::new(),
             sweep: sweep::Sweep::default(),
             counters: StoreCounters::default(),
         };

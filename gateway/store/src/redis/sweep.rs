@@ -23,6 +23,8 @@ const ACCOUNTS_PER_STEP: usize = 64;
 /// What is left of this round.
 pub(super) struct Sweep {
     next_round: Instant,
+    /// When to look for early receipts whose time is over.
+    pub(super) early_at: Instant,
     /// Days that are over, and the next hash of the first.
     days: VecDeque<(u128, u16)>,
     bucket: u32,
@@ -31,7 +33,9 @@ pub(super) struct Sweep {
 
 impl Default for Sweep {
     fn default() -> Sweep {
-        Sweep { next_round: Instant::now(), days: VecDeque::new(), bucket: 0, accounts: VecDeque::new() }
+        let now = Instant::now();
+        let (days, accounts) = (VecDeque::new(), VecDeque::new());
+        Sweep { next_round: now, early_at: now, days, bucket: 0, accounts }
     }
 }
 
@@ -41,6 +45,7 @@ impl Redis {
         if !self.connection.is_up() {
             return;
         }
+        self.sweep_early(now);
         if self.sweep.days.is_empty() && self.sweep.accounts.is_empty() {
             if self.sweep.next_round > Instant::now() {
                 return;

@@ -2,6 +2,7 @@
 
 use super::Redis;
 use super::connection::Request;
+use super::early::early_field;
 use super::layout::{DAY_SPAN_MAX, StreamId, day_member, day_of, stream_id};
 use super::ring::Due;
 use super::scripts::Script;
@@ -10,8 +11,8 @@ use crate::shelf::{BULK, CLASSES, ShelfName, class_of};
 use bytes::Bytes;
 use fred::types::Value;
 use relay::{
-    AccountId, Correlation, CorrelationKey, Finding, ParkedEntry, ParkedId, ReceiptNumbers, SAME_ID_MAX,
-    StoreAnswer, StoreOp, StoreOutage, choose,
+    AccountId, Correlation, CorrelationKey, EarlyReceipt, Finding, ParkedEntry, ParkedId, ReceiptNumbers,
+    SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage, choose,
 };
 use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ enum Call {
     Remember { place: Option<Place>, key: CorrelationKey, correlation: Correlation },
     Find { place: Place, key: CorrelationKey, numbers: ReceiptNumbers },
     Forget { key: CorrelationKey, gateway_id: GatewayId, submitted_at: u32 },
+    KeepEarly { place: Place, key: CorrelationKey, receipt: EarlyReceipt, pdu: Bytes },
     Park { places: Vec<Place> },
     Orphan { places: Vec<Place> },
     Unpark { place: Place, account: AccountId, count_max: u32 },
@@ -97,6 +99,7 @@ impl Redis {
             let reply = replies.next().and_then(Result::ok);
             self.take_reply(now, call, reply, batches);
         }
+        self.serve_early(false);
         self.say_room();
     }
 
@@ -139,6 +142,12 @@ impl Redis {
                 plan.add(Call::Find { place, key, numbers }, "EVALSHA", arguments);
                 answers.push(StoreAnswer::Found { delivery, outcome: Err(away) });
             }
+            StoreOp::KeepEarly { delivery, key, receipt, pdu } => {
+                let bytes = Bytes::copy_from_slice(&pdu);
+                let arguments = self.keep_early_request(now, &key, &receipt, &bytes);
+                plan.add(Call::KeepEarly { place, key, receipt, pdu: bytes }, "EVALSHA", arguments);
+                answers.push(StoreAnswer::EarlyKept { delivery, outcome: Err(away), pdu });
+            }
             StoreOp::Forget { key, gateway_id, submitted_at } => {
                 self.ring.remove(&key, gateway_id);
                 self.forget(plan, key, gateway_id, submitted_at);
@@ -164,7 +173,7 @@ impl Redis {
     }
 
     /// The days that open messages may be of: within the time to live, and tomorrow, where a node's clock may be.
-    fn days_of(&self, now: u32) -> impl DoubleEndedIterator<Item = u16> + use<> {
+    pub(super) fn days_of(&self, now: u32) -> impl DoubleEndedIterator<Item = u16> + use<> {
         let oldest = day_of(now.saturating_sub(self.limits.time_to_live_seconds));
         let days = oldest..=day_of(now).saturating_add(1);
         debug_assert!(days.len() <= DAY_SPAN_MAX);
@@ -195,9 +204,11 @@ impl Redis {
         let length = correlation.pack(&mut packed);
         let entry = Bytes::from([&[length as u8][..], &packed[..length]].concat());
         let others = self.days_of(now).filter(|other| *other != day);
-        let hashes: Vec<Bytes> =
-            std::iter::once(day).chain(others).map(|day| self.layout.correlations(&key, day)).collect();
-        let arguments = [field(&key), entry.into(), number(SAME_ID_MAX as u64)];
+        let days = std::iter::once(day).chain(others);
+        let hashes = days.map(|day| self.layout.correlations(&key, day));
+        let hashes: Vec<Bytes> = hashes.chain(self.early_names()).collect();
+        let most = number(SAME_ID_MAX as u64);
+        let arguments = [field(&key), entry.into(), most, early_field(&key).into()];
         let arguments = self.script(Script::Remember, &hashes, arguments.into_iter());
         plan.add(Call::Remember { place, key, correlation }, "EVALSHA", arguments);
     }
@@ -337,20 +348,30 @@ impl Redis {
 
     fn take_reply(&mut self, now: u32, call: Call, reply: Option<Value>, batches: &mut [Batch]) {
         match (call, reply) {
-            (Call::Remember { place, key, correlation }, Some(reply)) => match place {
-                Some(place) => {
-                    self.counters.given_again += integer(&reply);
+            (Call::Remember { place, key, correlation }, Some(reply)) => {
+                if let Some(place) = place {
                     self.counters.remembered += 1;
                     set_outcome(batches, place, Ok(()));
-                }
-                None => {
+                } else {
                     // Only if no newer one was written in this turn, which took it out.
                     let id = correlation.gateway_id;
                     let is_it = self.ring.of_message(&key, id) == Some(Due::Keep(correlation));
                     let flushed = is_it && self.ring.remove(&key, id).is_some();
                     self.counters.ring_flushed += u64::from(flushed);
                 }
-            },
+                match &reply {
+                    Value::Array(parts) if parts.len() == 3 => {
+                        self.counters.given_again += integer(&parts[0]);
+                        self.found_early(now, &key, &parts[1], &parts[2]);
+                    }
+                    shared => self.counters.given_again += integer(shared),
+                }
+            }
+            (Call::KeepEarly { place, key, receipt, pdu }, Some(reply)) => {
+                if self.early_kept(now, (key, receipt, pdu), &reply) {
+                    set_outcome(batches, place, Ok(()));
+                }
+            }
             (Call::Remember { place, key, correlation }, None) => {
                 self.flush_after = Instant::now() + FULL_PAUSE;
                 if let Some(place) = place {
@@ -381,11 +402,11 @@ impl Redis {
                 set_outcomes(batches, &places, taken);
             }
             (Call::Orphan { places }, Some(reply)) => {
-                let (taken, total) = pair(&reply);
+                let (dropped, total) = pair(&reply);
                 self.counters.orphans_now = total;
-                self.counters.orphans += taken;
-                self.counters.orphans_full += places.len() as u64 - taken.min(places.len() as u64);
-                set_outcomes(batches, &places, taken);
+                self.counters.orphans += places.len() as u64;
+                self.counters.orphans_full += dropped;
+                set_outcomes(batches, &places, places.len() as u64);
             }
             (Call::Unpark { place, account, count_max }, Some(reply)) => {
                 self.unparked(place, account, count_max, reply, batches);
@@ -465,7 +486,7 @@ impl Redis {
 }
 
 /// What a hash has under an id: whether two messages had it at one time, then each correlation behind its length.
-fn correlations_of(value: &[u8]) -> impl Iterator<Item = Correlation> {
+pub(super) fn correlations_of(value: &[u8]) -> impl Iterator<Item = Correlation> {
     let (shared, mut rest) = value.split_first().unwrap_or((&0, &[]));
     std::iter::from_fn(move || {
         let (length, behind) = rest.split_first()?;
@@ -493,6 +514,7 @@ fn set_outcome(batches: &mut [Batch], place: Place, with: Result<(), StoreOutage
     match &mut batches[place.0].answers[place.1] {
         StoreAnswer::Remembered { outcome, .. }
         | StoreAnswer::Parked { outcome, .. }
+        | StoreAnswer::EarlyKept { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = with,
         _ => debug_assert!(false, "an answer without an outcome"),
     }
@@ -506,7 +528,7 @@ fn set_outcomes(batches: &mut [Batch], places: &[Place], taken: u64) {
     }
 }
 
-fn field(key: &CorrelationKey) -> Value {
+pub(super) fn field(key: &CorrelationKey) -> Value {
     Bytes::copy_from_slice(key.id.as_bytes()).into()
 }
 
