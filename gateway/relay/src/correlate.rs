@@ -2,6 +2,8 @@
 
 use crate::choice::Choice;
 use crate::circuit::Outcome;
+use crate::handset::{Handset, sender_mark};
+use crate::in_flight::addresses_in;
 use crate::message::{HandOver, Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::node::NodeAnswer;
@@ -132,11 +134,16 @@ impl Relay {
     /// Has the store keep what the receipts of an accepted message need, and answers in the order that is configured.
     pub(crate) fn remember(&mut self, now: Instant, key: Key, kept_under: CorrelationKey, order: Correlate) {
         let message = &self.messages[key];
+        // As the vendor got it: that is what it writes into the receipt.
+        let (sender, handset) = addresses_in(if message.is_rewritten { &message.wire } else { &message.pdu });
         let correlation = Correlation {
             account: self.accounts[message.account].id,
             gateway_id: message.gateway_id,
             submitted_at: message.submitted_at,
             urgent: message.urgent,
+            handset: Handset::of(handset),
+            sender: sender_mark(sender),
+            shared: false,
             addresses: self.own_addresses(key),
         };
         self.counters.traffic.correlations += 1;

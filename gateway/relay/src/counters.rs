@@ -114,6 +114,12 @@ counters! {
         receipts_uncorrelated,
         /// Receipts that came before their correlation and had to wait.
         receipts_early,
+        /// Final receipts that came again, word for word, and were acknowledged at once.
+        receipts_repeated,
+        /// Receipts whose numbers are those of no open message of their id.
+        receipts_contradicted,
+        /// Receipts that may be about messages of two customers, or of an id that was given twice and no number to go by.
+        receipts_of_several,
         /// MO from vendors.
         mo,
         /// Parts of MO that were gathered, on the shard that gathered them.

@@ -214,6 +214,8 @@ pub(crate) enum Sender {
     Part { shard: ShardIndex, delivery: crate::message::DeliveryKey },
     /// The store, which handed it out.
     Parked(ParkedId),
+    /// A vendor that was answered already: the store keeps the receipt, and it may tell an unknown outcome.
+    Nobody,
     /// The spool, which owes its customer this receipt.
     Spool { gateway_id: GatewayId, tries: u16, fate: Fate },
 }
@@ -225,7 +227,7 @@ pub(crate) enum DeliveryPlace {
     Hands,
     /// For the store to find its correlation; in the list of store waits.
     Finding,
-    /// For its correlation to appear; in the list of this round.
+    /// For its next look at unknown outcomes; in the list of this round.
     Early,
     /// For a window slot; in its account's list.
     Waiting,
@@ -237,6 +239,8 @@ pub(crate) enum DeliveryPlace {
     Parking,
     /// For the store to park it as an orphan; in the list of store waits.
     Orphaning,
+    /// For the store to keep it until its message comes; in the list of store waits.
+    Keeping,
     /// For other parts of its message; in the list of that message.
     Gathering,
     /// For the answer to the delivery that it hangs on; in no list.
@@ -276,6 +280,10 @@ pub(crate) struct Delivery {
     pub(crate) key: Option<CorrelationKey>,
     /// The `submitted_at` of its correlation, once that is found.
     pub(crate) submitted_at: u32,
+    /// Names a final receipt as its vendor sent it; 0 = it is none. See [`crate::seen::repetition_number`].
+    pub(crate) content: u64,
+    /// The message of its correlation, once that is found.
+    pub(crate) gateway_id: GatewayId,
     /// The last receipt of its message.
     pub(crate) is_final: bool,
     /// Goes before others where it must wait.
@@ -308,6 +316,8 @@ impl Default for Delivery {
             account: 0,
             key: None,
             submitted_at: 0,
+            content: 0,
+            gateway_id: GatewayId(0),
             is_final: false,
             urgent: false,
             shape: crate::receipt::Shape::default(),

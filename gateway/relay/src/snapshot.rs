@@ -94,6 +94,9 @@ pub struct Vendor {
     pub throttle_pause: Duration,
     /// How its receipts write the ids that its answers gave.
     pub id_rule: IdRule,
+    /// Its receipts carry no usable number of the handset: the id alone names their message, and one that it gave twice
+    /// names none.
+    pub receipts_without_number: bool,
     /// What its statuses mean here, where that is not what they mean everywhere; each status once.
     pub error_map: Vec<ErrorRule>,
     /// What it takes; other messages are not tried there.
@@ -116,6 +119,7 @@ impl Vendor {
             when_away: WhenAway::default(),
             throttle_pause: Duration::from_secs(1),
             id_rule: IdRule::default(),
+            receipts_without_number: false,
             error_map: Vec::new(),
             encodings: Encodings::ALL,
             pdu_size_max: 0,

@@ -244,7 +244,8 @@ fn rank(
 ) -> SmallVec<[u8; VENDORS_PER_PLAN_MAX]> {
     let score = |candidate: &Candidate| {
         const BITS: u32 = f64::MANTISSA_DIGITS;
-        let drawn = mix(name.get() ^ mix(id(candidate).0.into())) >> (u64::BITS - BITS);
+        let VendorId(id) = id(candidate);
+        let drawn = mix(name.get() ^ mix(id as u64 ^ (id >> 64) as u64)) >> (u64::BITS - BITS);
         let uniform = (drawn as f64 + 0.5) / (1_u64 << BITS) as f64; // in (0, 1)
         -uniform.ln() / f64::from(candidate.weight) // the least is the first; a weight of 0 comes last
     };

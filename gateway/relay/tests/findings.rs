@@ -418,9 +418,8 @@ fn park_receipt(relay: &mut Relay) -> StoreOp {
     relay.handle_deliver(arrival(START, BIND), Frame::whole(&bytes).expect("one PDU"), &pdu);
     let Some(StoreOp::Find { delivery, .. }) = relay.poll_store() else { panic!("a look into the store") };
     let gateway_id = GatewayId(7);
-    let found =
-        Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false, addresses: None };
-    relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
+    let found = Correlation::new(account(), gateway_id, 1);
+    relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found).into()) });
     let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
     relay.delivery_failed(START, delivery);
     let park = relay.poll_store().expect("a word to the store");

@@ -37,6 +37,8 @@ pub(crate) struct Submit {
     pub(crate) source_of: Option<usize>,
     /// In the scene's table.
     pub(crate) destination: usize,
+    /// Names the handset within its destination.
+    pub(crate) handset: u64,
     pub(crate) command: CommandId,
     /// The long message that it is a part of, in its table.
     pub(crate) long: Option<u32>,
@@ -93,9 +95,14 @@ impl Submit {
     }
 
     /// The digits of its source and destination.
-    pub(crate) fn addresses(&self) -> (String, &'static [u8]) {
+    pub(crate) fn addresses(&self) -> (String, String) {
         let own = self.source_of.map(|owner| CUSTOMERS[owner].number.to_string());
-        (own.unwrap_or_else(|| format!("1202{:07}", self.source)), DESTINATIONS[self.destination].0)
+        (own.unwrap_or_else(|| format!("1202{:07}", self.source)), self.handset_digits())
+    }
+
+    /// The digits of its destination.
+    pub(crate) fn handset_digits(&self) -> String {
+        format!("{}{:06}", DESTINATIONS[self.destination].0, self.handset)
     }
 }
 
@@ -198,6 +205,8 @@ pub(crate) struct Upward {
     pub(crate) parked: u32,
     /// The store that keeps it as an orphan.
     pub(crate) orphan: Option<usize>,
+    /// A store keeps it, or kept it, until its message comes.
+    pub(crate) early: bool,
     /// A store lost it after it had said that it was kept.
     pub(crate) lost: bool,
 }
@@ -221,8 +230,8 @@ pub(crate) struct Ledger {
     pub(crate) messages: Vec<MoMessage>,
     /// Messages that a spool kept, by their ids.
     pub(crate) spooled: BTreeMap<GatewayId, u32>,
-    /// Copies by vendor and id.
-    pub(crate) by_id: [Vec<u32>; VENDORS.len()],
+    /// Copies by vendor and id; a vendor may give one to several.
+    pub(crate) by_id: [Vec<Vec<u32>>; VENDORS.len()],
     /// All ids that were given, with their submits; sorted at the end.
     pub(crate) given: Vec<(GatewayId, u32)>,
 }
@@ -238,10 +247,10 @@ impl Ledger {
         })
     }
 
-    /// The copy behind a vendor's number.
-    pub(crate) fn copy_by_id(&self, vendor: usize, id: u64) -> Option<u32> {
-        let at = id.checked_sub(FIRST_ID)?;
-        self.by_id[vendor].get(at as usize).copied()
+    /// The copies behind a vendor's number.
+    pub(crate) fn copies_by_id(&self, vendor: usize, id: u64) -> &[u32] {
+        let at = id.checked_sub(FIRST_ID);
+        at.and_then(|at| self.by_id[vendor].get(at as usize)).map_or(&[], Vec::as_slice)
     }
 
     /// The customer that a receipt or MO belongs to.

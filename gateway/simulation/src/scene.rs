@@ -95,17 +95,17 @@ const NO_KEYWORDS: [&str; 2] = ["stop", "hello"];
 /// The vendors, in the order of the world's tables.
 pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
 
-/// Destinations of submits: by weight, two of them with another destination on the way to their vendors, by priority, one
-/// vendor only, nowhere; and two whose routes have a policy of their own, the second one's changing destinations.
-pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
-    (b"12025550111", None),
-    (b"+12025550112", None),
-    (b"12025550113", None),
-    (b"2995550113", None),
-    (b"3005", None),
-    (b"9", None),
-    (b"4415550114", Some(UnknownOutcome::Fail)),
-    (b"5215550115", Some(UnknownOutcome::RetryOther)),
+/// Where handsets of submits are: by weight, two of them with another destination on the way to their vendors, by priority,
+/// one vendor only, nowhere; and two whose routes have a policy of their own, the second one's changing destinations.
+pub(crate) const DESTINATIONS: [(&str, Option<UnknownOutcome>); 8] = [
+    ("1202555", None),
+    ("+1202556", None),
+    ("1202557", None),
+    ("299555", None),
+    ("3005", None),
+    ("9", None),
+    ("441555", Some(UnknownOutcome::Fail)),
+    ("521555", Some(UnknownOutcome::RetryOther)),
 ];
 
 /// Source addresses of a crowded story: some unknown outcomes and messages share both addresses.
@@ -145,8 +145,10 @@ pub(crate) const STORE_WAIT_US: u64 = 300_000;
 /// How long another shard may take, where that covers a wait for a slot, for the kernel and for an answer; and where the
 /// vendors' timers are longer than anybody waits for a shard, so that answers come late.
 pub(crate) const REMOTE_WAIT_US: [u64; 2] = [700_000, 40_000];
-/// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
-pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
+/// A store keeps a receipt so long for its message.
+pub(crate) const EARLY_WAIT_US: u64 = 1_500_000;
+/// A receipt waits so long for its correlation at least: the time in the store, less stalls and air.
+pub(crate) const EARLY_PROMISE_US: u64 = 1_400_000;
 /// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
 /// timer and another shard, and at last for the store.
 pub(crate) const ANSWER_DEADLINE_US: u64 = 8_000_000;
@@ -168,6 +170,8 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
     pub(crate) spellings: [Spelling; VENDORS.len()],
+    /// The receipts of a vendor carry no number of the handset.
+    pub(crate) numberless: [bool; VENDORS.len()],
     /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
     pub(crate) crowded: bool,
     /// Customers send messages of several parts, which share addresses.
@@ -200,6 +204,7 @@ impl Plan {
             if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
         };
         let spellings = [spelling(), spelling(), spelling()];
+        let numberless = [false, random.percent(15), random.percent(30)].map(|is| is && !crowded);
         Self {
             faultless,
             prone: Proneness(prone),
@@ -208,13 +213,14 @@ impl Plan {
             strict,
             limits,
             spellings,
+            numberless,
             crowded,
             longs,
             records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),
             snapshots: core::array::from_fn(|variant| {
-                snapshot(variant, (strict, records), (limits, spool), &spellings)
+                snapshot(variant, (strict, records), (limits, spool), (&spellings, &numberless))
             }),
         }
     }
@@ -251,7 +257,7 @@ fn snapshot(
     variant: usize,
     (strict, records): (bool, bool),
     (limits, spool): (Limits, SpoolRules),
-    spellings: &[Spelling],
+    (spellings, numberless): (&[Spelling], &[bool]),
 ) -> Arc<Snapshot> {
     let accounts = CUSTOMERS.iter().map(|scene| Account {
         unknown_outcome: scene.policy,
@@ -263,15 +269,16 @@ fn snapshot(
         burst: 10,
         ..Account::new(scene.name)
     });
-    let vendors =
-        VENDORS.iter().zip(spellings).filter(|(name, _)| is_there(variant, name)).map(|(name, spelling)| {
-            Vendor {
-                rate_per_bind: if *name == "south" { 200 } else { 0 },
-                throttle_pause: Duration::from_millis(30),
-                id_rule: spelling.rule(),
-                ..Vendor::new(name)
-            }
-        });
+    let rules = spellings.iter().zip(numberless);
+    let vendors = VENDORS.iter().zip(rules).filter(|(name, _)| is_there(variant, name)).map(
+        |(name, (spelling, numberless))| Vendor {
+            rate_per_bind: if *name == "south" { 200 } else { 0 },
+            throttle_pause: Duration::from_millis(30),
+            id_rule: spelling.rule(),
+            receipts_without_number: *numberless,
+            ..Vendor::new(name)
+        },
+    );
     let input = SnapshotInput {
         version: variant as u64,
         accounts: accounts.collect(),
@@ -329,7 +336,7 @@ fn routes(variant: usize) -> Vec<Route> {
     let all: Vec<_> = all.map(|(name, weight)| weighted(name, weight)).collect();
     vec![
         renamed(route("1", 10, all.clone()), "1", "001"),
-        route("12025550113", 10, all),
+        route("1202557", 10, all),
         route("2", 10, vec![weighted(first, 1)]),
         route("2", 20, vec![weighted(second, 1)]),
         route("3", 10, vec![weighted("north", 1)]),

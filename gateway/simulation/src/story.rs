@@ -25,6 +25,10 @@ pub struct Story {
     pub parked: u64,
     /// Receipts and MO that a store kept as orphans.
     pub orphans: u64,
+    /// Receipts that a store kept until their message came.
+    pub early: u64,
+    /// Of those, the ones whose message came.
+    pub early_served: u64,
     /// Correlations that a store kept, of which the world knows the message.
     pub correlations: u64,
     /// Receipts and MO taken by a customer on another node than the one that got them.
@@ -70,6 +74,8 @@ impl Story {
         self.taken += other.taken;
         self.parked += other.parked;
         self.orphans += other.orphans;
+        self.early += other.early;
+        self.early_served += other.early_served;
         self.correlations += other.correlations;
         self.across_nodes += other.across_nodes;
         self.remote += other.remote;

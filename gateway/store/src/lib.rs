@@ -12,8 +12,8 @@
 //! * Operations of one batch take effect in order; every operation that has an answer gets exactly one.
 //! * An answer leaves after its turn was committed, so `Remembered`, `Parked` and `OrphanParked` name entries that
 //!   survive what [`Durability`] says. When the commit fails they say `Away` instead, and so does everything after.
-//! * Nothing is dropped silently: parked deliveries and orphans are refused with `Full` (the vendor keeps them), and
-//!   what outlives its time to live is counted.
+//! * Nothing is dropped silently: parked deliveries are refused with `Full` (the vendor keeps them); the oldest orphan or early
+//!   receipt that gives way to a new one, and what outlives its time, are counted.
 //! * Every collection is bounded by [`StoreOptions`].
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod embedded;
 mod housekeeping;
 pub mod lease;
 mod memory;
+mod older;
 mod pace;
 mod recent;
 mod redis;
@@ -43,6 +44,7 @@ pub const STORE_FILES_MAX: u64 = FILES_CACHED as u64 + 32;
 /// Connections to Redis that a node has at most.
 pub const REDIS_CONNECTIONS: u64 = 8;
 
+pub use older::OlderNames;
 pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
@@ -53,7 +55,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A correlation held in memory with its places in the tables, octets.
-const RECENT_ENTRY_OCTETS: u64 = 200;
+const RECENT_ENTRY_OCTETS: u64 = 214;
 
 /// What an entry survives once it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,8 +85,14 @@ pub struct StoreOptions {
     pub parked_account_max: u64,
     /// Parked deliveries handed out in one second, on this node; 0 = as fast as sessions take them.
     pub release_rate: u32,
-    /// Orphans; one more is refused with `Full`.
+    /// Orphans; one more takes the place of the oldest.
     pub orphans_max: u64,
+    /// How long a receipt waits for its message before it is an orphan, seconds.
+    pub early_wait_seconds: u32,
+    /// Receipts that wait so; one more takes the place of the oldest. [`embedded::EARLY_ENTRY_OCTETS`] each in memory.
+    pub early_max: u64,
+    /// What an older version of the program called customers and vendors.
+    pub older: OlderNames,
     /// Redis instead of the directory. The bounds of parked deliveries and orphans are then those of all nodes.
     pub redis: Option<RedisOptions>,
 }
@@ -101,6 +109,9 @@ impl StoreOptions {
             parked_account_max: 1_000_000,
             release_rate: 60_000,
             orphans_max: 100_000,
+            early_wait_seconds: 60,
+            early_max: 100_000,
+            older: OlderNames::default(),
             redis: None,
         }
     }
@@ -111,7 +122,11 @@ impl StoreOptions {
     pub fn octets_max(&self) -> u64 {
         match &self.redis {
             Some(options) => options.ring_max as u64 * redis::RING_ENTRY_OCTETS,
-            None => self.recent_max as u64 * RECENT_ENTRY_OCTETS + embedded::CACHES_OCTETS,
+            None => {
+                self.recent_max as u64 * RECENT_ENTRY_OCTETS
+                    + self.early_max * embedded::EARLY_ENTRY_OCTETS
+                    + embedded::CACHES_OCTETS
+            }
         }
     }
 }
@@ -123,6 +138,8 @@ pub enum OpenError {
     InUse(PathBuf),
     /// The address of Redis is none.
     Address(String),
+    /// Redis holds entries of a version that knew customers by a hash: host and port, prefix.
+    OlderRedis(String, String),
     /// The entries were written by a version of the program that this one does not know.
     Version {
         /// The directory.
@@ -155,6 +172,9 @@ impl std::fmt::Display for OpenError {
                 "state directory {} holds entries of version {found}, this program knows version {VERSION}; use the program that wrote them",
                 directory.display()
             ),
+            OpenError::OlderRedis(place, prefix) => {
+                write!(f, "Redis at {place}: {}", redis::older_advice(prefix))
+            }
             OpenError::Broken { directory, reason } => {
                 write!(f, "state directory {} cannot be opened: {reason}", directory.display())
             }
@@ -193,8 +213,18 @@ pub struct StoreCounters {
     pub parked_expired: u64,
     /// Orphans kept.
     pub orphans: u64,
-    /// Orphans refused because the room was full.
+    /// Orphans dropped, the oldest, because the room was full.
     pub orphans_full: u64,
+    /// Receipts kept until their message comes.
+    pub early: u64,
+    /// Of those, the ones whose message came.
+    pub early_served: u64,
+    /// Of those, the ones that became orphans.
+    pub early_expired: u64,
+    /// Of those, the oldest, dropped because the room was full.
+    pub early_full: u64,
+    /// Gauge: receipts that wait for their message.
+    pub early_now: u64,
     /// Orphans given up by age.
     pub orphans_expired: u64,
     /// Turns committed.
@@ -234,6 +264,17 @@ pub struct StoreCounters {
     pub cleared: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
+    /// Correlations whose vendor gave their id to another open message.
+    pub given_again: u64,
+    /// Of those, the oldest of their id that gave way: more than [`relay::SAME_ID_MAX`] were open.
+    pub displaced: u64,
+}
+
+impl StoreCounters {
+    fn count_finding(&mut self, found: &relay::Finding) {
+        let count = if found.fits().is_some() { &mut self.found } else { &mut self.missed };
+        *count += 1;
+    }
 }
 
 /// Operations of one shard, and room for their answers.
@@ -305,6 +346,15 @@ impl Store {
         }
     }
 
+    /// What every shard shall hear, since the last time.
+    fn take_words(&mut self) -> Vec<redis::Word> {
+        match self {
+            Store::Embedded(store) => store.take_words(),
+            Store::Memory(store) => store.take_words(),
+            Store::Redis(store) => store.take_words(),
+        }
+    }
+
     /// There is work that can wait for a better moment: see [`Store::tidy`].
     fn is_untidy(&self) -> bool {
         matches!(self, Store::Embedded(store) if store.is_untidy())
@@ -335,15 +385,17 @@ impl Store {
     }
 }
 
-/// First byte of every stored value. Those of earlier versions are read too: correlations of version 1 have no flags, those
-/// of version 2 no addresses.
-const VERSION: u8 = 3;
+/// First byte of every stored value. What earlier versions wrote is written anew when the store is opened
+/// (`embedded/older.rs`): correlations of version 1 have no flags, those of version 2 no addresses, and up to version 3
+/// customers and vendors are hashes of 32 bits.
+const VERSION: u8 = 4;
 
 /// What a commit would have made true, is not.
 fn spoil(answer: &mut StoreAnswer) {
     match answer {
         StoreAnswer::Remembered { outcome, .. }
         | StoreAnswer::Parked { outcome, .. }
+        | StoreAnswer::EarlyKept { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = Err(StoreOutage::Away),
         StoreAnswer::Found { .. }
         | StoreAnswer::Unparked { .. }

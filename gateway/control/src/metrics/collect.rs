@@ -337,6 +337,7 @@ impl Totals {
             limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_rewritten, deliveries_rewritten, deliveries_malformed, kept_rewritten, kept_malformed,
+            receipts_contradicted, receipts_of_several, receipts_repeated,
             submits_duplicate, submits_maybe_twice, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, unresolved_open, resubmits_open,
         } = traffic;
@@ -400,6 +401,9 @@ impl Totals {
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
             (&n::UNRESOLVED_OPEN, unresolved_open),
+            (&n::RECEIPTS_CONTRADICTED, receipts_contradicted),
+            (&n::RECEIPTS_OF_SEVERAL, receipts_of_several),
+            (&n::RECEIPTS_REPEATED, receipts_repeated),
             (&n::RESUBMITS_OPEN, resubmits_open),
             (&n::RESUBMITS_FORGOTTEN, resubmits_forgotten),
             (&n::STALE_EVENTS, stale_events),
@@ -502,7 +506,8 @@ impl Totals {
         let StoreCounters {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
-            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared,
+            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared, given_again, displaced,
+            early, early_served, early_expired, early_full, early_now,
             reconnects, hints, round_trips_micros, ring, lent,
         } = counters;
         for (operation, count) in [
@@ -518,20 +523,25 @@ impl Totals {
             ("return", returned),
             ("clear", cleared),
             ("orphan", orphans),
+            ("early", early),
+            ("early_serve", early_served),
         ] {
             self.count(&n::STORE_OPERATIONS, &[operation], *count);
         }
         self.count(&n::STORE_FULL, &["parked"], *parked_full);
         self.count(&n::STORE_FULL, &["orphan"], *orphans_full);
+        self.count(&n::STORE_FULL, &["early"], *early_full);
         self.count(&n::STORE_EXPIRED, &["correlation"], *correlations_expired);
         self.count(&n::STORE_EXPIRED, &["parked"], *parked_expired);
         self.count(&n::STORE_EXPIRED, &["orphan"], *orphans_expired);
+        self.count(&n::STORE_EXPIRED, &["early"], *early_expired);
         self.count(&n::STORE_COMMITS, &[], *commits);
         self.count(&n::STORE_ERRORS, &[], *outages);
         self.count(&n::STORE_ENTRIES, &["correlation_memory"], *open_recent);
         self.count(&n::STORE_ENTRIES, &["correlation_disk"], *open_old);
         self.count(&n::STORE_ENTRIES, &["parked"], *parked_now);
         self.count(&n::STORE_ENTRIES, &["orphan"], *orphans_now);
+        self.count(&n::STORE_ENTRIES, &["early"], *early_now);
         self.count(&n::STORE_ENTRIES, &["ring"], *ring);
         self.count(&n::STORE_ENTRIES, &["lent"], *lent);
         self.count(&n::STORE_AWAY, &[], *away);
@@ -539,6 +549,8 @@ impl Totals {
         self.count(&n::STORE_RING, &["flushed"], *ring_flushed);
         self.count(&n::STORE_RING, &["lost"], *ring_full);
         self.count(&n::STORE_RING, &["forget_lost"], *forgets_lost);
+        self.count(&n::IDS_GIVEN_AGAIN, &["kept"], given_again - displaced);
+        self.count(&n::IDS_GIVEN_AGAIN, &["displaced"], *displaced);
         self.count(&n::STORE_UNPACED, &[], *unpaced);
         self.count(&n::STORE_CONNECTS, &[], *reconnects);
         self.count(&n::STORE_HINTS, &[], *hints);

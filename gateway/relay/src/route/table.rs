@@ -428,7 +428,7 @@ fn identity(prefix: &[u8], account: Option<AccountId>, conditions: &Conditions) 
     use core::hash::{BuildHasher, Hasher};
     let mut hasher = FixedState::with_seed(0x5eed_0f2e_1a7e_0004).build_hasher();
     hasher.write(prefix);
-    hasher.write_u64(account.map_or(u64::MAX, |account| u64::from(account.0)));
+    hasher.write_u128(account.map_or(u128::MAX, |account| account.0));
     if conditions.count() > 0 {
         hasher.write(format!("{conditions:?}").as_bytes());
     }

@@ -45,15 +45,12 @@ impl World {
         for _ in 1..total {
             self.submit(link);
         }
-        let (source, source_of) = {
-            let first = &self.ledger.submits[first as usize];
-            (first.source, first.source_of)
-        };
-        let destination = self.ledger.submits[first as usize].destination;
+        let Submit { source, source_of, destination, handset, .. } = self.ledger.submits[first as usize];
         let parts = first..self.ledger.submits.len() as u32;
         for part in parts.clone() {
             let submit = &mut self.ledger.submits[part as usize];
-            (submit.source, submit.source_of, submit.destination) = (source, source_of, destination);
+            (submit.source, submit.source_of) = (source, source_of);
+            (submit.destination, submit.handset) = (destination, handset);
             submit.long = Some(long);
         }
         let (reference, in_tlvs) = (long as u8, self.random.percent(40));
@@ -69,6 +66,7 @@ impl World {
         let source = if self.plan.crowded { self.random.below(SOURCES_CROWDED) } else { number.into() };
         let source_of = self.random.percent(2).then(|| self.random.below(CUSTOMERS.len() as u64) as usize);
         let destination = self.random.below(DESTINATIONS.len() as u64) as usize;
+        let handset = if self.plan.crowded { 0 } else { number.into() };
         self.ledger.submits.push(Submit {
             account,
             link,
@@ -79,6 +77,7 @@ impl World {
             source,
             source_of,
             destination,
+            handset,
             long: None,
             command: CommandId::SUBMIT_SM,
             arrived: None,
@@ -116,7 +115,7 @@ impl World {
         };
         let as_data = validity.is_empty() && self.random.percent(20);
         let urgent = !as_data && self.random.percent(20); // data_sm has no priority
-        let addresses = (source.as_bytes(), destination);
+        let addresses = (source.as_bytes(), destination.as_bytes());
         let cut = self.cut_of(number, shard);
         wire::submit(number, addresses, (wants_receipt, urgent), validity, cut, &mut bytes);
         if as_data {

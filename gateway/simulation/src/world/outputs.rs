@@ -364,11 +364,12 @@ impl World {
         self.check_page(shard, account, upward);
         let content = self.ledger.upwards[upward as usize].content;
         if let Content::Receipt { copy, .. } = content {
-            let submit = self.ledger.copies[copy as usize].submit;
+            let Copy { submit, vendor, .. } = self.ledger.copies[copy as usize];
             let id = id.filter(|(differ, _)| !differ).and_then(|(_, id)| id);
             must!(id.is_some(), Owner, "the receipt of message {submit} does not carry an id of ours");
             must!(
-                *from == *self.ledger.submits[submit as usize].addresses().1,
+                self.plan.numberless[vendor]
+                    || *from == *self.ledger.submits[submit as usize].handset_digits().as_bytes(),
                 Owner,
                 "the receipt of message {submit} comes from another number than it was sent to"
             );
@@ -389,7 +390,8 @@ impl World {
         let upward = &self.ledger.upwards[number as usize];
         if status == CommandStatus::ESME_ROK {
             self.shards[shard].tally.acknowledged += 1;
-            let safe = upward.taken > 0 || upward.parked > 0 || upward.orphan.is_some() || upward.lost;
+            let is_kept = upward.parked > 0 || upward.early || upward.orphan.is_some();
+            let safe = upward.taken > 0 || is_kept || upward.lost;
             must!(safe, Delivered, "upward {number} is acknowledged, and nobody has it");
         } else {
             self.shards[shard].tally.not_acknowledged += 1;

@@ -7,7 +7,7 @@ use super::book::{Book, Millis};
 use super::note::Note;
 use super::{SpoolCounters, SpoolOptions};
 use crate::housekeeping::Housekeeping;
-use crate::{OpenError, open_error};
+use crate::{OlderNames, OpenError, open_error};
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use relay::{AccountId, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
@@ -26,10 +26,12 @@ pub(super) const CACHES_OCTETS: u64 = CACHE_BYTES + 2 * MEMTABLE_BYTES + 2 * COM
 /// A turn with more than this in it is committed in parts, octets: 13,000 short messages, which a sync more does not slow,
 /// or some long ones, which are not to be in memory all at once.
 const COMMIT_OCTETS: usize = 4 << 20;
-/// First byte of every row.
-const VERSION: u8 = 1;
+/// First byte of every row. Version 1 had a hash of 32 bits for the account; its rows are read.
+const VERSION: u8 = 2;
 /// Version, account, accepted_at, expires_at.
-const HEAD: usize = 13;
+const HEAD: usize = 25;
+/// The same in version 1.
+const OLDER_HEAD: usize = 13;
 /// Vendors that come and go again and again hasten what waits at most this often.
 const HASTEN_EVERY: Millis = 1_000;
 
@@ -93,7 +95,7 @@ impl Log {
         let mut book = Book::default();
         for row in rows.iter() {
             let (key, value) = row.into_inner().map_err(broken)?;
-            let Some(row) = Stored::read(&value) else {
+            let Some(row) = Stored::read(&value, &options.older) else {
                 let found = value.first().copied().unwrap_or(0);
                 return Err(OpenError::Version { directory: options.directory.clone(), found });
             };
@@ -264,7 +266,8 @@ impl Log {
                     break;
                 }
             };
-            let Some(stored) = value.as_deref().and_then(Stored::read) else {
+            let Some(stored) = value.as_deref().and_then(|value| Stored::read(value, &self.options.older))
+            else {
                 tracing::error!(id = %GatewayId(id), "a message is gone from the spool's files");
                 self.counters.outages += 1;
                 continue; // stays lent: a restart looks again
@@ -327,18 +330,25 @@ impl<'a> Stored<'a> {
     fn write(&self) -> Vec<u8> {
         let mut value = Vec::with_capacity(HEAD + self.pdu.len());
         value.push(VERSION);
-        for number in [self.account.0, self.accepted_at, self.expires_at] {
+        value.extend_from_slice(&self.account.0.to_be_bytes());
+        for number in [self.accepted_at, self.expires_at] {
             value.extend_from_slice(&number.to_be_bytes());
         }
         value.extend_from_slice(self.pdu);
         value
     }
 
-    fn read(value: &'a [u8]) -> Option<Self> {
-        let (head, pdu) = value.split_at_checked(HEAD)?;
+    fn read(value: &'a [u8], older: &OlderNames) -> Option<Self> {
+        let is_older = value.first() == Some(&1);
+        let (head, pdu) = value.split_at_checked(if is_older { OLDER_HEAD } else { HEAD })?;
         let number = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        let (account, accepted_at, expires_at) = (AccountId(number(1)?), number(5)?, number(9)?);
-        (head[0] == VERSION).then_some(Stored { account, accepted_at, expires_at, pdu })
+        let (account, at) = if is_older {
+            (older.account(number(1)?), 5)
+        } else {
+            (AccountId(u128::from_be_bytes(head.get(1..17)?.try_into().ok()?)), 17)
+        };
+        let (accepted_at, expires_at) = (number(at)?, number(at + 4)?);
+        (is_older || head[0] == VERSION).then_some(Stored { account, accepted_at, expires_at, pdu })
     }
 }
 
@@ -349,4 +359,26 @@ fn keyspace_options() -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::disabled())
         .index_block_compression_policy(CompressionPolicy::disabled())
         .filter_policy(FilterPolicy::disabled()) // what is read is there
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_version_1_are_read() {
+        let number = relay::older_number(b"acme");
+        let row =
+            [&[1][..], &number.to_be_bytes(), &7_u32.to_be_bytes(), &9_u32.to_be_bytes(), b"pdu"].concat();
+        let stored = Stored::read(&row, &OlderNames::new(["acme"], [])).unwrap();
+        assert_eq!((stored.account, stored.accepted_at), (AccountId::of_name(b"acme"), 7));
+        assert_eq!((stored.expires_at, stored.pdu), (9, &b"pdu"[..]));
+        let again = stored.write();
+        let stored = Stored::read(&again, &OlderNames::default()).unwrap();
+        assert_eq!(
+            (stored.account, stored.expires_at, stored.pdu),
+            (AccountId::of_name(b"acme"), 9, &b"pdu"[..])
+        );
+        assert!(Stored::read(&[3; 40], &OlderNames::default()).is_none());
+    }
 }

@@ -174,7 +174,7 @@ fn a_full_spool_refuses_and_keeps_what_it_has() {
         let options = SpoolOptions {
             entries_max,
             octets_max,
-            directory: directory.path().join(entries_max.to_string()),
+            ..SpoolOptions::new(directory.path().join(entries_max.to_string()))
         };
         let mut log = Log::open(&options).unwrap();
         assert_eq!(outcomes(&turn(&mut log, vec![accept(1), accept(2), accept(3)])), expected);
