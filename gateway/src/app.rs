@@ -16,15 +16,16 @@ use control::{
 use runtime::{Backend, Placement, Runtime, ShardThread, Stop, mailbox};
 use shard::limits::{CONTROL_MAILBOX, MemoryBound};
 use shard::{
-    Listening, NodePool, NodeSecret, Plan, Post, ReportSlot, ShardOptions, ShardParts, SlotTable, SlotsPort,
-    mesh, node_pool, report_slot, run_shard,
+    Listening, NodePool, NodeSecret, Plan, Post, RefusalLog, ReportSlot, ShardOptions, ShardParts, SlotTable,
+    SlotsPort, mesh, node_pool, report_slot, run_shard,
 };
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use store::StoreThread;
+use store::lease::node_id::{self, NodeId, NodeIdOptions, NodeIdThread, Wanted};
 use store::lease::rates::{self, RatesThread};
 use store::lease::slots::SlotRules;
 use store::spool::SpoolThread;
@@ -53,6 +54,7 @@ pub(crate) fn descriptors(config: &Config, built: &Built) -> DescriptorNeed {
 
 /// All that runs beside the main thread.
 struct Node {
+    node_id: NodeIdThread,
     store: Option<StoreThread>,
     spool: Option<SpoolThread>,
     rates: RatesThread,
@@ -94,23 +96,21 @@ struct Prepared {
 }
 
 fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
-    let Loaded { config, mut built, standing, live } = loaded;
-    for warning in control::names::look_up(&mut built.names) {
-        tracing::warn!("{warning}");
-    }
+    let Loaded { mut config, mut built, standing, live } = loaded;
+    let node_id = take_node_id(&mut config, &mut built)?;
+    control::names::look_up(&mut built.names).iter().for_each(|warning| tracing::warn!("{warning}"));
     let placements = placements(&config)?;
-    let memory = control::memory::bound_of(&built, config.session.links_max, placements.len() as u64);
-    tracing::info!("{memory}");
-    let need = control::descriptors::needed(&config, &built, placements.len() as u64);
-    control::descriptors::prepare(&need);
-    let prepared = prepare(&config, &built, placements.len())?;
+    let memory = tell_bounds(&config, &built, placements.len() as u64);
+    let prepared = prepare(&config, &built, placements.len(), node_id.ids_from())?;
     let Prepared { store, spool, rates, records, messages, reports, ports, .. } = prepared;
+    // Before the first id is given.
+    let node_id = node_id.keep(newest_id_second(&reports)).context("the node id")?;
     let shards = start_shards::<R>(prepared.parts, &placements)?;
     let smpp = wait_for_port(&ports[0])?;
     let smpp_tls = ports.get(1).map(wait_for_port).transpose()?;
     let vendors = NamesThread::start(built.names).context("no thread to look up names")?;
     // The pool's threads end with the process: none of them holds anything that must be finished.
-    let (authenticator, _pool) = Authenticator::start(built.credentials, AuthOptions::default())?;
+    let (authenticator, _pool) = Authenticator::start(built.guests, AuthOptions::default())?;
     let state = Arc::new(ConfigState::new(built.plan.snapshot.version(), memory));
     let publisher = Publisher::start(PublishOptions {
         plan: built.plan.clone(),
@@ -149,26 +149,53 @@ fn start<R: Runtime>(loaded: Loaded, file: &Path) -> anyhow::Result<Node> {
         slots: slots.as_ref().map(SlotsThread::state),
         sinks: records.as_ref().map(RecordsThread::counters).unwrap_or_default(),
         authenticator: Some(authenticator.clone()),
+        node_id: Some((config.node.id, node_id.state())),
     };
     let (http, desks, drain) = (config.listen.http, prepared.desks, DrainOptions::default());
+    let signals = true;
+    #[rustfmt::skip]
     let options = ControlOptions {
-        http,
-        sources,
-        live,
-        messages,
-        desks,
-        authenticator,
-        publisher,
-        stop,
-        drain,
-        signals: true,
+        http, sources, live, messages, desks, authenticator, publisher, stop, drain, signals,
     };
     let control = control::start(options).with_context(|| format!("HTTP port {http}"))?;
-    Ok(Node { store, spool, rates, records, shards, slots, control, smpp, smpp_tls })
+    Ok(Node { node_id, store, spool, rates, records, shards, slots, control, smpp, smpp_tls })
+}
+
+/// Says what the node may take of memory and descriptors, and sets the limit of these.
+fn tell_bounds(config: &Config, built: &Built, shards: u64) -> MemoryBound {
+    let memory = control::memory::bound_of(built, config.session.links_max, shards);
+    tracing::info!("{memory}");
+    control::descriptors::prepare(&control::descriptors::needed(config, built, shards));
+    memory
+}
+
+/// Finds this node's number and writes it into the configuration.
+fn take_node_id(config: &mut Config, built: &mut Built) -> anyhow::Result<NodeId> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let options = NodeIdOptions {
+        directory: config.node.state_directory.clone(),
+        wanted: if config.node.id_is_auto { Wanted::Auto } else { Wanted::Number(config.node.id) },
+        holder: format!("\"{}\" on {}, process {}", config.node.name, host.trim(), std::process::id()),
+        quiet: config.node.id_quiet,
+        redis: built.store.as_ref().and_then(|store| store.redis.clone()),
+    };
+    let node_id = node_id::take(&options)?;
+    config.node.id = node_id.number();
+    if let Some((_, number)) = &mut built.rates.redis {
+        *number = node_id.number();
+    }
+    tracing::info!(id = node_id.number(), "this node's id");
+    Ok(node_id)
+}
+
+/// The newest second of which any shard gave an id, as they report it some times a second.
+fn newest_id_second(reports: &[ReportSlot]) -> impl Fn() -> u64 + Send + 'static {
+    let reports = reports.to_vec();
+    move || reports.iter().map(|report| report.load().newest_id_second).max().unwrap_or(0)
 }
 
 /// Starts store, spool, limits and records, and lays out the shards with their lines to them and to each other.
-fn prepare(config: &Config, built: &Built, count: usize) -> anyhow::Result<Prepared> {
+fn prepare(config: &Config, built: &Built, count: usize, ids_from: Duration) -> anyhow::Result<Prepared> {
     let store = built.store.as_ref().map(|options| store::start(options, count));
     let (store, store_ports) = store.transpose().context("the store")?.unzip();
     let spool = built.spool.as_ref().map(|options| store::spool::start(options, count));
@@ -186,12 +213,14 @@ fn prepare(config: &Config, built: &Built, count: usize) -> anyhow::Result<Prepa
     let mut store_ports = store_ports.unwrap_or_default().into_iter();
     let mut spool_ports = spool_ports.unwrap_or_default().into_iter();
     let mut record_ports = record_ports.unwrap_or_default().into_iter();
+    let refusals = Arc::new(RefusalLog::default());
     let (mut listen, ports) = listenings(config);
     let (mut desks, mut reports, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for (index, post) in mesh(count as u8).into_iter().enumerate() {
         let report = report_slot();
         reports.push(report.clone());
-        let options = shard_options(config, index as u8, count as u8, report);
+        let mut options = shard_options(config, (index as u8, count as u8), report, &refusals);
+        options.ids_from = ids_from;
         let mut part = shard_parts(options, &built.plan, &pool, post, &mut desks);
         part.store = store_ports.next().map(|port| (port.ops, port.answers));
         part.spool = spool_ports.next().map(|port| (port.ops, port.answers));
@@ -230,11 +259,17 @@ fn start_shards<R: Runtime>(
     places.map(start).collect()
 }
 
-fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> ShardOptions {
+fn shard_options(
+    config: &Config,
+    (index, shards): (u8, u8),
+    report: ReportSlot,
+    refusals: &Arc<RefusalLog>,
+) -> ShardOptions {
     ShardOptions {
         index,
         shards,
         node: config.node.id,
+        ids_from: Duration::ZERO,
         // Rounded up, so that each shard may hold at least one.
         links_max: (config.session.links_max as usize).div_ceil(usize::from(shards)),
         // The shard that listens greets for all.
@@ -243,6 +278,7 @@ fn shard_options(config: &Config, index: u8, shards: u8, report: ReportSlot) -> 
         seed: runtime::monotonic_nanos() ^ u64::from(config.node.id) << 48 ^ u64::from(index) << 56,
         system_id: config.node.name.bytes().take(SYSTEM_ID_MAX).collect(),
         report,
+        refusals: refusals.clone(),
     }
 }
 
@@ -387,6 +423,7 @@ fn end(node: Node) -> anyhow::Result<()> {
         spool_ended.map_err(anyhow::Error::msg)?;
     }
     node.rates.end().map_err(anyhow::Error::msg)?;
+    node.node_id.end(ended.is_ok()).map_err(anyhow::Error::msg)?;
     ended?;
     if let Some(records) = node.records {
         records.join().map_err(anyhow::Error::msg)?;

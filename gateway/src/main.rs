@@ -41,6 +41,11 @@ enum Command {
     Import(database::Import),
     /// Print the customers, vendors, routes ... of the database as a file that import takes.
     Export(database::Which),
+    /// Say that this machine's clock is right after the store did not believe it.
+    TrustClock {
+        /// The configuration, TOML.
+        file: PathBuf,
+    },
     /// Ask a running gateway what became of a message.
     Trace(trace::Arguments),
     /// Ask about routes.
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         Command::Migrate(which) => exit(database::migrate(&which)),
         Command::Import(arguments) => exit(database::import(&arguments)),
         Command::Export(which) => exit(database::export(&which)),
+        Command::TrustClock { file } => exit(trust_clock(&file)),
         Command::Trace(arguments) => exit(trace::run(&arguments)),
         Command::Route(command) => exit(route::run(&command)),
     }
@@ -83,6 +89,15 @@ fn check(file: &std::path::Path) -> Result<(), LoadError> {
         Ok(bound) => println!("{bound}"),
         Err(error) => println!("memory: not known here: {error}"),
     }
+    Ok(())
+}
+
+fn trust_clock(file: &std::path::Path) -> anyhow::Result<()> {
+    let Loaded { built, .. } = control::source::load(file)?;
+    let embedded = built.store.filter(|store| store.redis.is_none());
+    let store =
+        embedded.ok_or_else(|| anyhow::anyhow!("only the embedded store goes by this machine's clock"))?;
+    store::trust_clock(&store.directory)?;
     Ok(())
 }
 

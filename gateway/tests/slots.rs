@@ -6,73 +6,16 @@ mod support;
 use redis_server::RedisServer;
 use smpp::field::CommandStatus;
 use smpp::pdu::BindKind;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use support::bulk::Bulk;
 use support::client::Client;
+use support::way::Way;
 use support::{Configuration, Gateway, load, reconciled, sites, wait_until};
 
 /// Binds that the vendor allows, to all nodes together.
 const ALLOWED: u64 = 2;
 /// A simulated vendor notices at once that a process is dead.
 const SHORT_GRACE: &str = "slot_grace = \"1s\"";
-
-/// A node's way to Redis. Cut, it takes octets and passes none on, as a partition does; what it has goes on when it is whole
-/// again. Its threads end with the connections, and with the test's process.
-struct Way {
-    address: SocketAddr,
-    is_cut: Arc<AtomicBool>,
-}
-
-impl Way {
-    fn to(url: &str) -> Way {
-        let server: SocketAddr = url.trim_start_matches("redis://").parse().expect("an address");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let told = is_cut.clone();
-        std::thread::spawn(move || {
-            while let Ok((node, _)) = listener.accept() {
-                // Where there is no Redis the node's connection ends.
-                let Ok(redis) = TcpStream::connect(server) else { continue };
-                let ends = [(node.try_clone(), redis.try_clone()), (Ok(redis), Ok(node))];
-                for (from, to) in ends {
-                    let (from, to, is_cut) = (from.expect("ours"), to.expect("ours"), told.clone());
-                    std::thread::spawn(move || pass_on(from, to, &is_cut));
-                }
-            }
-        });
-        Way { address, is_cut }
-    }
-
-    fn cut(&self, is_cut: bool) {
-        self.is_cut.store(is_cut, Ordering::Relaxed);
-    }
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
-    let mut octets = [0; 4096];
-    from.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
-    loop {
-        let read = match from.read(&mut octets) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
-            Ok(read) if read > 0 => read,
-            _ => break,
-        };
-        while is_cut.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if to.write_all(&octets[..read]).is_err() {
-            break;
-        }
-    }
-    // The other direction ends with it; it may be gone already.
-    let _ = to.shutdown(std::net::Shutdown::Both);
-}
 
 /// Everything of one test.
 struct Cluster {
@@ -233,6 +176,20 @@ fn a_redis_that_stands_still_costs_the_binds_and_brings_them_back_but_never_a_th
     wait_until("it was asked again and again", || rounds() > before + 12.0);
     assert_eq!(cluster.bound(), 2.0);
     assert_eq!((taken("taken"), taken("lost")), (taken_before, lost_before));
+    cluster.assert_quota();
+}
+
+/// Nobody can have had the slots meanwhile: their holders do not wait until leases that there are not would have lapsed.
+#[test]
+fn what_a_stall_of_redis_cost_comes_back_with_it() {
+    let Some(cluster) = Cluster::start("slot_grace = \"12s\"") else { return };
+    wait_until("both are bound", || cluster.bound() == 2.0);
+    cluster.redis.stall();
+    wait_until("the binds end before the leases do", || cluster.bound() == 0.0);
+    cluster.redis.go_on();
+    let began = std::time::Instant::now();
+    wait_until("they come back", || cluster.held() == [0.0, 1.0, 1.0] && cluster.bound() == 2.0);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "without a lease and a grace");
     cluster.assert_quota();
 }
 

@@ -1,6 +1,6 @@
 //! Control's end towards one shard: questions about binds are judged, directives are sent.
 
-use crate::auth::{Authenticator, Verdict};
+use crate::auth::{AuthQuestion, Authenticator, Verdict};
 use crate::publish::Published;
 use runtime::{Full, Receiver, Sender};
 use shard::{BindAnswer, BindQuestion, Directive, Notice, Plan};
@@ -109,13 +109,10 @@ fn pass_on(
     if judged.generation > generation {
         return early.push_back(judged);
     }
-    let BindQuestion { ticket, account, system_id, peer, .. } = judged.question;
+    let BindQuestion { ticket, account, .. } = judged.question;
     let answer = match judged.verdict {
         Verdict::Right(found) if found == account => BindAnswer::Right(ticket),
-        Verdict::Right(_) | Verdict::Wrong => {
-            tracing::info!(system_id = %system_id.escape_ascii(), %peer, "wrong password");
-            BindAnswer::Wrong(ticket)
-        }
+        Verdict::Right(_) | Verdict::Wrong => BindAnswer::Wrong(ticket),
         Verdict::Busy => BindAnswer::Busy(ticket),
     };
     waiting.push_back(Directive::Bind(answer));
@@ -123,7 +120,13 @@ fn pass_on(
 
 fn judge(authenticator: &Authenticator, question: BindQuestion, judged: mpsc::Sender<Judged>) {
     let (system_id, password) = (question.system_id.clone(), question.password.clone());
-    authenticator.ask(&system_id, &password, move |verdict, generation| {
+    let asked = AuthQuestion {
+        system_id: &system_id,
+        password: &password,
+        address: question.peer.ip(),
+        waits: question.waits.clone(),
+    };
+    authenticator.ask(asked, move |verdict, generation| {
         // The shard may have ended meanwhile; it cannot be full, see its bound.
         let _ = judged.try_send(Judged { question, verdict, generation });
     });

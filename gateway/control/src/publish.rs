@@ -207,7 +207,7 @@ impl Worker {
     /// Puts a configuration into force.
     fn put(&mut self, built: Built) {
         let memory = crate::memory::bound_of(&built, self.options.links_max, self.options.shards);
-        let Built { plan, credentials, names, spool, warnings, .. } = built;
+        let Built { plan, guests, names, spool, warnings, .. } = built;
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -221,7 +221,7 @@ impl Worker {
             tracing::error!(left_out, "limits without room are not kept: restart the node");
         }
         self.options.record_names.follow(&plan.snapshot);
-        self.options.authenticator.replace(credentials, self.generation);
+        self.options.authenticator.replace(guests, self.generation);
         let published = Published { generation: self.generation, plan: Some(plan.clone()) };
         self.shared.published.send_replace(published);
         let state = &self.options.state;

@@ -533,6 +533,11 @@ impl Relay {
         self.messages.open() == 0 && self.deliveries.open() == 0
     }
 
+    /// Unix time of the newest second of which message ids were given.
+    pub fn newest_id_second(&self) -> u64 {
+        self.ids.newest_second()
+    }
+
     /// What was done so far, with the gauges of now.
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters;

@@ -274,6 +274,12 @@ pub enum StoreOp {
 }
 
 impl StoreOp {
+    /// True for a word that changes what is stored and has no answer: where it vanished, a delivery would stay lent, or a
+    /// correlation be kept, until its time to live ends.
+    pub const fn must_be_told(&self) -> bool {
+        matches!(self, Self::Forget { .. } | Self::Release { .. } | Self::Return { .. })
+    }
+
     /// The answer when there is no store that works; none where none is waited for.
     pub fn away(self) -> Option<StoreAnswer> {
         let away = StoreOutage::Away;
@@ -290,7 +296,8 @@ impl StoreOp {
                 Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
             }
             Self::Unpark { account, .. } => {
-                Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: false })
+                // Not "nothing is there": it is asked again after a while.
+                Some(StoreAnswer::Unparked { account, entries: Vec::new(), more: true })
             }
             Self::Forget { .. } | Self::Release { .. } | Self::Return { .. } => None,
         }
@@ -367,7 +374,7 @@ pub enum StoreAnswer {
         account: AccountId,
         /// The urgent ones first, the oldest of each first.
         entries: Vec<ParkedEntry>,
-        /// True when the account has more that could be handed out.
+        /// True when the account has more that could be handed out, or when nobody can tell now.
         more: bool,
     },
     /// Answers nothing: something was parked for an account, by another node or by the store itself.

@@ -220,6 +220,24 @@ fn what_another_node_parked_is_asked_for_at_once_where_the_account_has_sessions(
     assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
 }
 
+/// A store that cannot answer says nothing about what is parked.
+#[test]
+fn a_page_that_could_not_be_had_is_asked_for_again() {
+    let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+    assert!(relay.customer_bound(START, account(), LinkKey(9), BindKind::Receiver, 5));
+    let asked: Vec<StoreOp> = std::iter::from_fn(|| relay.poll_store()).collect();
+    relay.handle_tick(after(5_000)); // the page of the first session is not waited for any more
+    let again: Vec<StoreOp> = std::iter::from_fn(|| relay.poll_store()).collect();
+    let page = asked.into_iter().chain(again).find(|op| matches!(op, StoreOp::Unpark { .. }));
+    let page = page.expect("a customer that binds is looked after");
+    assert!(!page.must_be_told());
+    relay.handle_store_answer(after(5_000), page.away().expect("an answer"));
+    relay.handle_tick(after(5_500));
+    assert_eq!(relay.poll_store(), None, "not at once");
+    relay.handle_tick(after(6_100));
+    assert!(matches!(relay.poll_store(), Some(StoreOp::Unpark { .. })));
+}
+
 #[test]
 fn without_room_for_correlations_only_submits_without_receipt_enter() {
     let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());

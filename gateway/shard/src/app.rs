@@ -2,6 +2,7 @@
 //! (customers) or `egress` (vendors), then what the relay wants done is carried out.
 
 use crate::backlog::Outgoing;
+use crate::bind_wait::BindWaits;
 use crate::binds::Binds;
 use crate::directive::Notice;
 use crate::egress::{Answer, VendorPeer};
@@ -60,6 +61,8 @@ pub(crate) struct ShardApp {
     pub(crate) control: Outgoing<Notice>,
     pub(crate) customers: LinkTally,
     pub(crate) vendors_links: LinkTally,
+    /// Binds that were not answered yet.
+    pub(crate) bind_waits: BindWaits,
     /// By [`BindRefusal::ALL`].
     pub(crate) bind_refusals: [u64; BindRefusal::ALL.len()],
     pub(crate) greetings_failed: u64,
@@ -103,7 +106,7 @@ impl ShardApp {
             node: options.node,
             shard: relay::ShardIndex(options.index),
             shards: options.shards,
-            started_at: std::time::UNIX_EPOCH.elapsed().unwrap_or_default(),
+            started_at: std::time::UNIX_EPOCH.elapsed().unwrap_or_default().max(options.ids_from),
             seed: options.seed,
         };
         let mut app = ShardApp {
@@ -120,6 +123,7 @@ impl ShardApp {
             control: lines.control,
             customers: LinkTally::default(),
             vendors_links: LinkTally::default(),
+            bind_waits: BindWaits::default(),
             bind_refusals: Default::default(),
             greetings_failed: 0,
             handed_over: 0,
@@ -258,6 +262,10 @@ impl App for ShardApp {
 
     fn on_tick(&mut self, links: &mut Links<Token>) {
         self.unix_seconds = unix_seconds();
+        self.refuse_due_binds(links);
+        if self.options.index == 0 {
+            self.options.refusals.look(runtime::monotonic_nanos());
+        }
         self.look_after_slots(links);
         self.relay.handle_tick(links.now());
         self.tell_circuits();

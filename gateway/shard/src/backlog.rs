@@ -57,6 +57,11 @@ impl<M: Send> Outgoing<M> {
         self.sender.is_closed() || self.waiting.len() >= WAITING_MAX
     }
 
+    /// Whether nobody will ever read what is sent.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Gives up what waits; how many words that were.
     pub(crate) fn forget(&mut self) -> usize {
         std::mem::take(&mut self.waiting).len()
@@ -99,9 +104,10 @@ mod tests {
             assert!(!outgoing.is_stuck());
             outgoing.keep(word);
         }
-        assert!(outgoing.is_stuck());
+        assert!(outgoing.is_stuck() && !outgoing.is_gone());
         let (sender, gone) = mailbox::<usize>(1);
         drop((receiver, gone));
-        assert!(Outgoing::new(sender).is_stuck());
+        let gone = Outgoing::new(sender);
+        assert!(gone.is_stuck() && gone.is_gone());
     }
 }

@@ -4,7 +4,7 @@ use crate::options::Plan;
 use link::LinkId;
 use relay::AccountId;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// All that control may ask of a shard.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub struct BindQuestion {
     pub password: Box<[u8]>,
     /// Whence it came.
     pub peer: SocketAddr,
+    /// Dead once nobody waits for the answer: the link is gone, or the bind was refused.
+    pub waits: Weak<()>,
 }
 
 impl std::fmt::Debug for BindQuestion {

@@ -10,6 +10,7 @@ use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::wire::Frame;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A customer's link.
 pub(crate) struct CustomerPeer {
@@ -21,6 +22,10 @@ pub(crate) struct CustomerPeer {
     pub(crate) kind: BindKind,
     /// Whether control said yes.
     pub(crate) bound: bool,
+    /// Held while control's word is waited for.
+    pub(crate) waits: Option<Arc<()>>,
+    /// Why it will be refused when its time has come.
+    pub(crate) refusal: Option<BindRefusal>,
     /// It is to end, and gets nothing new.
     pub(crate) is_leaving: bool,
 }
@@ -112,40 +117,35 @@ impl ShardApp {
         }
         let account = AccountId::of_name(bind.system_id);
         let Some(peer) = links.peer_address(id) else { return };
-        let system_id = bind.system_id.into();
-        let customer = CustomerPeer { account, system_id, kind, bound: false, is_leaving: false };
+        let waits = Arc::new(());
+        let asks = Arc::downgrade(&waits);
+        let customer = CustomerPeer {
+            account,
+            system_id: bind.system_id.into(),
+            kind,
+            bound: false,
+            waits: Some(waits),
+            refusal: None,
+            is_leaving: false,
+        };
         self.put_peer(id, Peer::Customer(customer));
-        if let Err(refusal) = self.may_bind(account, kind, bind.system_id, peer.ip()) {
-            return self.refuse_bind(links, id, sequence, refusal);
+        // Whoever it is: it tells nothing about the account.
+        if self.draining {
+            return self.refuse_bind(links, id, sequence, BindRefusal::Draining);
         }
+        self.wait_for_verdict(links.now(), id, sequence);
         self.control.keep(Notice::Bind(BindQuestion {
             ticket: Ticket { link: id, sequence },
             account,
             system_id: bind.system_id.into(),
             password: bind.password.into(),
             peer,
+            waits: asks,
         }));
         links.schedule_flush();
     }
 
-    /// What can be told without the password. An unknown system_id is not refused here, so that it takes as
-    /// long as a wrong password.
-    /// Sessions are counted once they are bound: strangers with a wrong password must not use up an account's.
-    fn may_bind(
-        &self,
-        account: AccountId,
-        kind: BindKind,
-        system_id: &[u8],
-        address: IpAddr,
-    ) -> Result<(), BindRefusal> {
-        if self.draining {
-            return Err(BindRefusal::Draining);
-        }
-        let Some(customer) = self.plan.customer(system_id) else { return Ok(()) };
-        let sessions = self.sessions.get(&account).copied().unwrap_or_default();
-        customer.may_bind(sessions, kind, address)
-    }
-
+    /// Control's word. What the account may is looked at after its password, so that strangers learn nothing of it.
     pub(crate) fn on_bind_answer(&mut self, links: &mut Links<Token>, answer: BindAnswer) {
         let (ticket, refusal) = match answer {
             BindAnswer::Right(ticket) => (ticket, None),
@@ -156,55 +156,58 @@ impl ShardApp {
         if !links.is_open(ticket.link) {
             return;
         }
-        match refusal {
-            Some(refusal) => self.refuse_bind(links, ticket.link, ticket.sequence, refusal),
-            None => self.accept_bind(links, ticket),
+        let refusal = refusal.or_else(|| self.accept_bind(links, ticket).err());
+        if let (Some(refusal), Some(Peer::Customer(peer))) = (refusal, self.peer(ticket.link)) {
+            (peer.refusal, peer.waits) = (Some(refusal), None);
         }
         self.carry_out(links);
     }
 
-    fn accept_bind(&mut self, links: &mut Links<Token>, ticket: Ticket) {
-        let Some(Peer::Customer(peer)) = self.peer(ticket.link) else { return };
+    /// Sessions are counted once they are bound: strangers with a wrong password must not use up an account's.
+    fn accept_bind(&mut self, links: &mut Links<Token>, ticket: Ticket) -> Result<(), BindRefusal> {
+        let Some(Peer::Customer(peer)) = self.peer(ticket.link) else { return Ok(()) };
         let (account, kind) = (peer.account, peer.kind);
-        let Some(address) = links.peer_address(ticket.link) else { return };
+        let Some(address) = links.peer_address(ticket.link) else { return Ok(()) };
         // The plan may be another one than when the bind came, and other sessions may have come before.
         let sessions = self.sessions.get(&account).copied().unwrap_or_default();
         // A customer that is switched off is known all the same: what comes for it is parked.
         let is_known = self.plan.snapshot.account(account).is_some();
         let unknown = if is_known { BindRefusal::Disabled } else { BindRefusal::WrongCredentials };
-        let customer = self.plan.customer_of(account).ok_or(unknown);
-        let window = customer.and_then(|customer| {
-            customer.may_bind(sessions, kind, address.ip())?;
-            Ok((customer.window, customer.dialect))
-        });
-        let (window, dialect) = match window {
-            Ok(granted) => granted,
-            Err(refusal) => return self.refuse_bind(links, ticket.link, ticket.sequence, refusal),
-        };
+        let customer = self.plan.customer_of(account).ok_or(unknown)?;
+        customer.may_bind(sessions, kind, address.ip())?;
+        let (window, dialect) = (customer.window, customer.dialect);
         links.widen(ticket.link, window, window);
         links.set_dialect(ticket.link, dialect);
         if links.accept_bind(ticket.link, ticket.sequence, &self.options.system_id).is_err() {
-            return;
+            return Ok(());
         }
         *self.sessions.entry(account).or_default() += 1;
         self.customers.binds_accepted += 1;
         self.customers.bound += 1;
         if let Some(Peer::Customer(peer)) = self.peer(ticket.link) {
-            peer.bound = true;
+            (peer.bound, peer.waits) = (true, None);
         }
         if !self.relay.customer_bound(links.now(), account, key_of(ticket.link), kind, window) {
             links.close(ticket.link, CloseReason::Local);
         }
+        Ok(())
     }
 
-    fn refuse_bind(&mut self, links: &mut Links<Token>, id: LinkId, sequence: u32, refusal: BindRefusal) {
+    pub(crate) fn refuse_bind(
+        &mut self,
+        links: &mut Links<Token>,
+        id: LinkId,
+        sequence: u32,
+        refusal: BindRefusal,
+    ) {
         self.customers.binds_refused += 1;
         self.bind_refusals[refusal as usize] += 1;
-        let system_id = match self.peer(id) {
-            Some(Peer::Customer(peer)) => peer.system_id.escape_ascii().to_string(),
-            _ => String::new(),
-        };
-        tracing::info!(%system_id, reason = refusal.label(), peer = ?links.peer_address(id), "bind refused");
+        let address = links.peer_address(id).map(|peer| peer.ip());
+        if let Some(Peer::Customer(peer)) = self.peer(id) {
+            peer.waits = None;
+            let system_id = peer.system_id.clone();
+            self.options.refusals.note(runtime::monotonic_nanos(), address, refusal.label(), &system_id);
+        }
         // A link that is gone already needs no answer.
         let _ = links.refuse_bind(id, sequence, refusal.status());
         links.close(id, CloseReason::Local);

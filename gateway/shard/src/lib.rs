@@ -19,6 +19,7 @@
 
 mod app;
 mod backlog;
+mod bind_wait;
 mod binds;
 mod directive;
 mod egress;
@@ -35,10 +36,12 @@ mod outputs;
 mod placement;
 mod pool;
 mod records;
+mod refusal_log;
 mod report;
 mod shard;
 mod slots;
 
+pub use bind_wait::refuse_after;
 pub use binds::BindSlots;
 pub use directive::{BindAnswer, BindQuestion, Directive, Notice, Ticket};
 pub use ingress::BindRefusal;
@@ -53,6 +56,7 @@ pub use pool::{AtomicWord, NodePool, node_pool};
 pub use records::{
     QueriedState, Query, QueryAnswer, RECORD_MAILBOX, RecordPort, RecordWord, WAITING_RECORDS_MAX, WhenFull,
 };
+pub use refusal_log::RefusalLog;
 pub use report::{
     HealthTally, LATENCY_BOUNDS_US, Latency, LinkTally, RecordTally, ReportSlot, ShardReport, VendorReport,
     report_slot,

@@ -81,6 +81,8 @@ pub(crate) enum Doubt {
     NotForUs,
     /// It is too old, or the clocks differ.
     Stale,
+    /// It was made before this process began, which does not remember what was used before.
+    OlderThanUs,
     /// It was used before, or too many were.
     Repeated,
 }
@@ -92,6 +94,7 @@ impl Doubt {
             Doubt::WrongProof => "wrong_secret",
             Doubt::NotForUs => "for_another_node",
             Doubt::Stale => "clocks_differ",
+            Doubt::OlderThanUs => "older_than_this_process",
             Doubt::Repeated => "repeated",
         }
     }
@@ -179,12 +182,18 @@ fn proof_of(secret: &NodeSecret, claim: &[u8]) -> [u8; PROOF_LENGTH] {
 }
 
 /// Judges claims, and remembers them for as long as they could be used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Judge {
+    /// Seconds since 1970 at which this process began.
+    started_at: u64,
     seen: VecDeque<(u64, u64)>,
 }
 
 impl Judge {
+    pub(crate) fn new(started_at: u64) -> Self {
+        Judge { started_at, seen: VecDeque::new() }
+    }
+
     pub(crate) fn judge(
         &mut self,
         secret: &NodeSecret,
@@ -204,6 +213,9 @@ impl Judge {
         }
         if claim.unix_seconds.abs_diff(unix_seconds) > CLOCKS_APART_MAX {
             return Err(Doubt::Stale);
+        }
+        if claim.unix_seconds < self.started_at {
+            return Err(Doubt::OlderThanUs);
         }
         self.seen.retain(|(made, _)| made + 2 * CLOCKS_APART_MAX >= unix_seconds);
         if self.seen.len() >= SEEN_MAX || self.seen.iter().any(|(_, nonce)| *nonce == claim.nonce) {
@@ -234,7 +246,7 @@ mod tests {
         let bind = proof.bind();
         assert_eq!((bind.password.len(), bind.system_type.len(), bind.address_range.len()), (8, 12, 40));
         assert!(bind.system_id.len() < smpp::limits::SYSTEM_ID_SIZE_MAX);
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(CLAIM.unix_seconds);
         assert_eq!(judge.judge(&secret, 2, CLAIM.unix_seconds + 9, &bind), Ok(CLAIM));
         assert_eq!(judge.judge(&secret, 2, CLAIM.unix_seconds + 9, &bind), Err(Doubt::Repeated));
     }
@@ -244,7 +256,7 @@ mod tests {
         let secret = NodeSecret::new(b"of all nodes");
         let check = |claim: NodeClaim, with: &[u8], node: u8, later: u64, expected: Doubt| {
             let proof = Proof::new(&NodeSecret::new(with), &claim);
-            let judged = Judge::default().judge(&secret, node, CLAIM.unix_seconds + later, &proof.bind());
+            let judged = Judge::new(0).judge(&secret, node, CLAIM.unix_seconds + later, &proof.bind());
             assert_eq!(judged, Err(expected));
         };
         check(CLAIM, b"of another", 2, 0, Doubt::WrongProof);
@@ -252,23 +264,28 @@ mod tests {
         check(CLAIM, b"of all nodes", 3, 0, Doubt::NotForUs);
         check(CLAIM, b"of all nodes", 2, 61, Doubt::Stale);
         check(NodeClaim { unix_seconds: 0, ..CLAIM }, b"of all nodes", 2, 0, Doubt::Stale);
+        // One that an earlier process may have taken already.
+        let proof = Proof::new(&secret, &CLAIM);
+        let judged =
+            Judge::new(CLAIM.unix_seconds + 1).judge(&secret, 2, CLAIM.unix_seconds + 2, &proof.bind());
+        assert_eq!(judged, Err(Doubt::OlderThanUs));
         // Another claim under a proof that is right for its own.
         let (right, other) =
             (Proof::new(&secret, &CLAIM), Proof::new(&secret, &NodeClaim { slot: 8, ..CLAIM }));
         let bind = Bind { address_range: &other.claim, ..right.bind() };
-        assert_eq!(Judge::default().judge(&secret, 2, CLAIM.unix_seconds, &bind), Err(Doubt::WrongProof));
+        assert_eq!(Judge::new(0).judge(&secret, 2, CLAIM.unix_seconds, &bind), Err(Doubt::WrongProof));
         for range in
             [&b""[..], &[b'-'; 40], &[b'1'; 39], "é23456789012345678901234567890123456789".as_bytes()]
         {
             let bind = Bind { address_range: range, ..right.bind() };
-            assert_eq!(Judge::default().judge(&secret, 2, CLAIM.unix_seconds, &bind), Err(Doubt::Malformed));
+            assert_eq!(Judge::new(0).judge(&secret, 2, CLAIM.unix_seconds, &bind), Err(Doubt::Malformed));
         }
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let secret = NodeSecret::new(b"of all nodes");
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(0);
         for nonce in 0..=SEEN_MAX as u64 {
             let proof = Proof::new(&secret, &NodeClaim { nonce, ..CLAIM });
             let judged = judge.judge(&secret, 2, CLAIM.unix_seconds, &proof.bind());

@@ -146,8 +146,9 @@ impl ShardApp {
             Ok(claim) if kind == BindKind::Transmitter && !draining => claim,
             Ok(_) => return refuse(links, id, sequence, CommandStatus::ESME_RBINDFAIL),
             Err(doubt) => {
-                let (peer, reason) = (links.peer_address(id), doubt.label());
-                tracing::warn!(?peer, reason, "a bind as another node is refused");
+                let address = links.peer_address(id).map(|peer| peer.ip());
+                let (now, name) = (runtime::monotonic_nanos(), NODE_SYSTEM_ID.as_bytes());
+                self.options.refusals.note(now, address, doubt.label(), name);
                 return refuse(links, id, sequence, CommandStatus::ESME_RINVPASWD);
             }
         };

@@ -1,6 +1,7 @@
 //! What a shard is built from and told: plain data, made by the control plane, which alone knows the file and
 //! the database.
 
+use crate::refusal_log::RefusalLog;
 use crate::report::ReportSlot;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use smpp::pdu::BindKind;
 use smpp::session::Timers;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the newest addresses of a vendor lie. Names are resolved by control, never on a shard; a shard takes what lies
 /// here at each attempt to connect. Empty while no name could be resolved.
@@ -31,6 +33,8 @@ pub struct ShardOptions {
     pub shards: u8,
     /// Number of the node, part of every message id.
     pub node: u8,
+    /// Unix time of the first second of which ids may be given: no earlier life of the node's number gave one of it.
+    pub ids_from: Duration,
     /// Customers' links that this shard may hold; vendors' binds come on top of them.
     pub links_max: usize,
     /// Accepted connections whose bind was not read yet, on the shard that listens. The next one is closed.
@@ -41,6 +45,8 @@ pub struct ShardOptions {
     pub system_id: Vec<u8>,
     /// Where this shard shows its counters.
     pub report: ReportSlot,
+    /// Where refused binds are told; all shards of the node share it.
+    pub refusals: Arc<RefusalLog>,
 }
 
 /// One whole configuration of the data plane. Immutable; published to every shard.

@@ -61,10 +61,11 @@ impl ShardApp {
         }
     }
 
-    /// A store that is gone, or so far behind that asking would only cost memory, is answered for.
+    /// A store that is gone, or so far behind that asking would only cost memory, is answered for. What must be told waits
+    /// for one that is behind; deliveries and correlations that it was asked for before bound it.
     fn ask_store(&mut self, links: &mut Links<Token>, op: StoreOp) {
         match &mut self.store {
-            Some(store) if !store.is_stuck() => {
+            Some(store) if !store.is_stuck() || (op.must_be_told() && !store.is_gone()) => {
                 store.keep(op);
                 links.schedule_flush();
             }

@@ -148,6 +148,8 @@ pub struct ShardReport {
     pub records: RecordTally,
     /// Slots of vendors that several nodes share.
     pub slots: SlotsReport,
+    /// Unix time of the newest second of which it gave message ids.
+    pub newest_id_second: u64,
     /// Time spent at work since start, nanoseconds.
     pub busy_ns: u64,
     /// The configuration in force there, for whoever explains a route; none before the first report. The whole plan, whose

@@ -245,6 +245,7 @@ impl ShardApp {
             backlog: self.waiting() as u64,
             records: self.records.as_ref().map(RecordLine::tally).unwrap_or_default(),
             slots: self.slots_report(links.now()),
+            newest_id_second: self.relay.newest_id_second(),
             busy_ns: runtime::thread_cpu_nanos(),
             plan: Some(self.plan.clone()),
         }

@@ -148,7 +148,7 @@ impl Slots {
             port,
             next_end: Instant::default(),
             lingering: Vec::new(),
-            judge: Judge::default(),
+            judge: Judge::new(std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())),
             nodes: NodeLinks::default(),
         }
     }

@@ -30,6 +30,7 @@ mod rows;
 mod service;
 mod shelf;
 pub mod spool;
+mod sweep_clock;
 
 #[cfg(test)]
 mod contract;
@@ -48,6 +49,7 @@ pub use older::OlderNames;
 pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
+pub use sweep_clock::trust_clock;
 
 use relay::{StoreAnswer, StoreOp, StoreOutage};
 use rows::open_error;
@@ -264,6 +266,12 @@ pub struct StoreCounters {
     pub cleared: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
+    /// Redis: 1 when it may drop keys because its memory is used up.
+    pub redis_evicts: u64,
+    /// Redis: 1 when it keeps no log of what is written.
+    pub redis_forgets: u64,
+    /// Gauge: seconds by which this node's clock is apart from the one that the store goes by; 0 where they agree.
+    pub clock_apart: u64,
     /// Correlations whose vendor gave their id to another open message.
     pub given_again: u64,
     /// Of those, the oldest of their id that gave way: more than [`relay::SAME_ID_MAX`] were open.
@@ -339,6 +347,19 @@ impl Store {
     /// Gives up what is older than the time to live, looking at no more than `budget` entries. Durable with the next
     /// turn; an entry that comes back after a crash is given up again.
     pub fn sweep(&mut self, now: u32, budget: usize) {
+        self.look_after_early(now);
+        self.sweep_aged(now, budget);
+    }
+
+    /// The part of [`Store::sweep`] that is about early receipts, whose time is a minute or so.
+    pub(crate) fn look_after_early(&mut self, now: u32) {
+        if let Store::Embedded(store) = self {
+            store.look_after_early(now);
+        }
+    }
+
+    /// The rest of it; of stores other than the embedded one all of it.
+    pub(crate) fn sweep_aged(&mut self, now: u32, budget: usize) {
         match self {
             Store::Embedded(store) => store.sweep(now, budget),
             Store::Memory(store) => store.sweep(now, budget),

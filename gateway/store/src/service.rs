@@ -3,6 +3,7 @@
 use super::desk::{Desk, thread_waker, unix_seconds};
 use super::pace::Pace;
 use super::redis::Word;
+use super::sweep_clock::SweepClock;
 use super::{Batch, Durability, OpenError, Store, StoreCounters, StoreOptions};
 use arc_swap::ArcSwap;
 use relay::{StoreAnswer, StoreOp};
@@ -93,7 +94,9 @@ pub fn start(options: &StoreOptions, shards: usize) -> Result<(StoreThread, Vec<
     let ending = Arc::new(AtomicBool::new(false));
     let told = ending.clone();
     let pace = Pace::new(options.release_rate, Instant::now());
-    let run = move || Service::new(store, desks, pace, shown).run(&told);
+    let lasts = matches!(store, Store::Embedded(_)).then_some(options.directory.as_path());
+    let clock = SweepClock::start(unix_seconds(), lasts, options.time_to_live_seconds);
+    let run = move || Service::new(store, desks, pace, clock, shown).run(&told);
     let handle = thread::Builder::new().name("store".into()).spawn(run);
     let handle = handle.map_err(|error| OpenError::Broken {
         directory: options.directory.clone(),
@@ -132,6 +135,7 @@ struct Service {
     pace: Pace,
     report: Arc<ArcSwap<StoreCounters>>,
     waker: Waker,
+    sweep_clock: SweepClock,
     swept_at: Instant,
     tidied_at: Instant,
     reported_at: Instant,
@@ -144,6 +148,7 @@ impl Service {
         store: Store,
         desks: Vec<Desk<StoreOp, StoreAnswer>>,
         pace: Pace,
+        sweep_clock: SweepClock,
         report: Arc<ArcSwap<StoreCounters>>,
     ) -> Service {
         Service {
@@ -156,6 +161,7 @@ impl Service {
             report,
             waker: thread_waker(),
             swept_at: Instant::now(),
+            sweep_clock,
             tidied_at: Instant::now(),
             reported_at: Instant::now(),
             warned: (0, None),
@@ -265,7 +271,15 @@ impl Service {
         let now = Instant::now();
         if now - self.swept_at >= SWEEP_EVERY {
             self.swept_at = now;
-            self.store.sweep(unix_seconds(), SWEEP_BUDGET);
+            // Redis goes by a clock of its own.
+            let now = match &self.store {
+                Store::Redis(_) => Some(unix_seconds()),
+                _ => self.sweep_clock.now(),
+            };
+            self.store.look_after_early(unix_seconds());
+            if let Some(now) = now {
+                self.store.sweep_aged(now, SWEEP_BUDGET);
+            }
         }
         if now - self.tidied_at >= TIDY_EVERY && self.store.is_untidy() {
             self.tidied_at = now;
@@ -294,7 +308,9 @@ impl Service {
     }
 
     fn counters(&self) -> StoreCounters {
-        StoreCounters { unpaced: self.pace.unpaced(), ..self.store.counters() }
+        let counters = self.store.counters();
+        let clock_apart = counters.clock_apart.max(self.sweep_clock.ahead().into());
+        StoreCounters { unpaced: self.pace.unpaced(), clock_apart, ..counters }
     }
 }
 

@@ -48,7 +48,11 @@ impl Heard {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).expect("the port is open");
+        Client::over(TcpStream::connect(address).expect("the port is open"))
+    }
+
+    /// On a connection that stands.
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("settable");
         stream.set_nodelay(true).expect("settable");
         Client { stream, sequence: 0, deliveries: 0 }
@@ -77,6 +81,12 @@ impl Client {
     }
 
     pub fn bind(&mut self, kind: BindKind, system_id: &str, password: &str) -> Heard {
+        self.send_bind(kind, system_id, password);
+        self.hear().expect("an answer to the bind")
+    }
+
+    /// Asks to be bound, and waits for nothing.
+    pub fn send_bind(&mut self, kind: BindKind, system_id: &str, password: &str) {
         let bind = Bind {
             system_id: system_id.as_bytes(),
             password: password.as_bytes(),
@@ -87,7 +97,6 @@ impl Client {
         self.sequence += 1;
         bind.encode(kind, self.sequence, &mut out);
         self.raw(&out);
-        self.hear().expect("an answer to the bind")
     }
 
     /// Sends a request; its sequence number.

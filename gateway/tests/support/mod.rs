@@ -5,6 +5,7 @@
 pub mod bulk;
 pub mod client;
 pub mod smsc;
+pub mod way;
 
 use loadgen::reconcile::{Inputs, Reconciliation, explain};
 use loadgen::scenario::Scenario as Load;
@@ -84,6 +85,11 @@ impl Configuration {
             let _ = write!(list, "{{ name = \"{vendor}\", weight = 1 }}, ");
         }
         self.with(&format!("[[route]]\nprefix = \"{prefix}\"\nvendors = [{list}]"))
+    }
+
+    /// Any free node id.
+    pub fn with_any_id(self) -> Self {
+        Configuration { text: self.text.replacen("id = 1\n", "id = \"auto\"\n", 1) }
     }
 
     /// The same on these ports.

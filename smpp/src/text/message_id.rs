@@ -156,6 +156,11 @@ impl GatewayIdSource {
         }
     }
 
+    /// Unix time of the newest second of which it gave ids, or will give the next one.
+    pub fn newest_second(&self) -> u64 {
+        EPOCH_UNIX_SECONDS + self.second
+    }
+
     /// The next id, given the time in whole seconds of Unix time.
     pub fn next(&mut self, unix_seconds: u64) -> GatewayId {
         let now = unix_seconds.saturating_sub(EPOCH_UNIX_SECONDS);

@@ -236,11 +236,13 @@ fn options() -> ShardOptions {
         index: 0,
         shards: 1,
         node: 1,
+        ids_from: Duration::ZERO,
         links_max: 8,
         greetings_max: 8,
         seed: 1,
         system_id: b"gateway".to_vec(),
         report: report_slot(),
+        refusals: Arc::default(),
     }
 }
 

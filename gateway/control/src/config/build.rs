@@ -1,11 +1,12 @@
 //! From the plain model to what the layers take: the relay's snapshot, the shards' plan, the store's options, the
 //! credentials of customers.
 
+use super::Config;
 use super::mistake::{Mistake, Mistakes, Place};
 use super::redis::Redis;
 use super::store::{StoreKind, WriteOrder};
 use super::vendors::Vendor;
-use super::{Config, Credential};
+use crate::auth::Guests;
 use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
 use crate::names::VendorNames;
 use link::backoff::BackoffOptions;
@@ -36,8 +37,8 @@ pub struct Built {
     pub rates: RatesOptions,
     /// Where records go; none when none are made.
     pub cdr: Option<CdrOptions>,
-    /// Account, system_id and proof of every customer.
-    pub credentials: Vec<(AccountId, Box<[u8]>, Credential)>,
+    /// Who may bind, and how they prove it.
+    pub guests: Guests,
     /// The vendors' hosts, to be looked up again.
     pub names: Vec<VendorNames>,
     /// What is right but deserves a look.
@@ -108,7 +109,10 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
         },
         nodes_max: config.store.redis.as_ref().map_or(0, |redis| redis.nodes_max),
         cdr: cdr_options(config),
-        credentials: config.customers.iter().filter_map(credential).collect(),
+        guests: Guests {
+            credentials: config.customers.iter().filter_map(credential).collect(),
+            trusted_proxies: config.listen.trusted_proxies.clone(),
+        },
         names,
         warnings,
     })

@@ -11,7 +11,6 @@ use relay::{Deduplicate, Mode, UnknownOutcome, WhenAway};
 use shard::BindKinds;
 use smpp::dialect::Dialect;
 use smpp::tlv::Tag;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -225,7 +224,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
     Customer {
         system_id,
         enabled: section.flag("enabled"),
-        networks: networks(section),
+        networks: section.networks("networks"),
         credential: credential(section, directory),
         bind_kinds: BindKinds {
             transmitter: has("transmitter"),
@@ -271,25 +270,6 @@ fn sources(section: &Section<'_>) -> Vec<At<String>> {
         }
     }
     sources
-}
-
-fn networks(section: &Section<'_>) -> Vec<IpNet> {
-    let mut networks = Vec::new();
-    for text in section.texts("networks") {
-        let single = || text.value.parse::<IpAddr>().map(IpNet::from);
-        match text.value.parse::<IpNet>().or_else(|_| single()) {
-            Ok(network) => networks.push(network),
-            Err(_) => {
-                let what = format!("\"{}\" is no network", text.value);
-                section.mistake_at(
-                    &text.place,
-                    &what,
-                    "write an address and the length of its prefix, such as 10.0.0.0/8",
-                );
-            }
-        }
-    }
-    networks
 }
 
 /// The policies, as they are written.

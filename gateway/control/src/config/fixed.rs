@@ -6,6 +6,10 @@ use super::Config;
 /// published whole, and none of these by half.
 pub fn keep_fixed(config: &mut Config, running: &Config) -> Vec<String> {
     let mut differing = Vec::new();
+    // Which number `auto` found is not in the file.
+    if config.node.id_is_auto && running.node.id_is_auto {
+        config.node.id = running.node.id;
+    }
     macro_rules! keep {
         ($section:ident: $($setting:literal $field:ident),*) => {$(
             if config.$section.$field != running.$section.$field {
@@ -14,7 +18,8 @@ pub fn keep_fixed(config: &mut Config, running: &Config) -> Vec<String> {
             }
         )*};
     }
-    keep!(node: "name" name, "id" id, "state_directory" state_directory);
+    keep!(node: "name" name, "id" id, "id_quiet" id_quiet);
+    keep!(node: "state_directory" state_directory);
     keep!(runtime: "backend" backend, "shards" shards, "cores" cores);
     keep!(listen: "smpp" smpp, "http" http);
     keep!(session: "links_max" links_max);

@@ -3,6 +3,7 @@
 use super::reader::Section;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use super::tls::{self, ListenTls};
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -15,6 +16,8 @@ pub struct Listen {
     pub tls: Option<ListenTls>,
     /// Health, metrics and state.
     pub http: SocketAddr,
+    /// Networks of proxies that many customers come through.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 pub(crate) static SECTION: SectionKind = SectionKind {
@@ -52,6 +55,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             default: Fallback::Value("127.0.0.1:9400"),
             help: "`/livez`, `/readyz`, `/metrics`, `/state`. It asks for no password: keep it on a private address.",
         },
+        Setting {
+            key: "trusted_proxies",
+            kind: Kind::Texts { bytes_max: 49 },
+            default: Fallback::Absent,
+            help: "Networks of proxies and load balancers in front of the SMPP ports, such as `10.1.0.0/16`. Binds wait for their passwords in turns of their addresses, and an address of wrong binds comes last; those from here are counted for their system_id instead, since all customers share the address.",
+        },
     ],
 };
 
@@ -60,6 +69,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Listen {
         smpp: section.listen("smpp"),
         tls: tls::server(section, directory),
         http: section.listen("http"),
+        trusted_proxies: section.networks("trusted_proxies"),
     };
     let encrypted = listen.tls.as_ref().map(|tls| tls.address).filter(|address| address.port() != 0);
     if encrypted.is_some_and(|address| address == listen.smpp || address == listen.http) {

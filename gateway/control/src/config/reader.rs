@@ -8,8 +8,9 @@ use super::removed::{remedy_for_key, remedy_for_word};
 use super::secret::Secret;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use super::value::{self, HostPort, Raw, Value};
+use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -242,6 +243,23 @@ impl<'a> Section<'a> {
             Some(At { value: Value::Texts(texts), .. }) => texts.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// A list of networks; an address alone is a network of one.
+    pub(crate) fn networks(&self, key: &str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in self.texts(key) {
+            let single = || text.value.parse::<IpAddr>().map(IpNet::from);
+            match text.value.parse::<IpNet>().or_else(|_| single()) {
+                Ok(network) => networks.push(network),
+                Err(_) => {
+                    let what = format!("\"{}\" is no network", text.value);
+                    let remedy = "write an address and the length of its prefix, such as 10.0.0.0/8";
+                    self.mistake_at(&text.place, &what, remedy);
+                }
+            }
+        }
+        networks
     }
 
     pub(crate) fn wholes(&self, key: &str) -> Vec<u64> {

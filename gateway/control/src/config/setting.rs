@@ -67,6 +67,13 @@ pub(crate) enum Kind {
     },
     /// A path, relative to the file it stands in.
     Path,
+    /// A whole number up to this bound, or this word.
+    WholeOr {
+        /// Largest value.
+        max: u64,
+        /// What may stand instead.
+        word: &'static str,
+    },
     /// A name or a table; the section reads it itself.
     Own(&'static str),
 }
@@ -106,6 +113,7 @@ impl fmt::Display for Kind {
             Kind::Text { bytes_max } => write!(f, "text, at most {bytes_max} bytes"),
             Kind::Flag => f.write_str("`true` or `false`"),
             Kind::Whole { min, max } => write!(f, "whole number, {min} to {max}"),
+            Kind::WholeOr { max, word } => write!(f, "whole number, 0 to {max}, or `\"{word}\"`"),
             Kind::Time { min, max } => {
                 write!(f, "duration, {} to {}", super::value::show_time(*min), super::value::show_time(*max))
             }

@@ -50,7 +50,7 @@ fn a_good_file_has_no_mistakes() {
     let built = build(&config).unwrap();
     assert_eq!(**built.plan.vendors[0].addresses.load(), ["127.0.0.1:3611".parse().unwrap()]);
     assert_eq!(built.plan.snapshot.owner(b"12025550100"), Some(::relay::AccountId::of_name(b"acme")));
-    assert_eq!(built.credentials.len(), 1);
+    assert_eq!(built.guests.credentials.len(), 1);
     assert!(built.warnings.is_empty(), "{:?}", built.warnings);
     assert!(built.store.unwrap().directory.ends_with("state/store"));
 }
@@ -104,7 +104,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
     check(
         "[node]\nid = 256\nnmae = \"x\"\n[lisen]\n[store]\ntime_to_live = \"8d\"\nkind = \"redis\"\n",
         &[
-            "gw.toml:2:6: [node]: id is 256; use whole number, 0 to 255",
+            "gw.toml:2:6: [node]: id is 256; use whole number, 0 to 255, or \"auto\"",
             "gw.toml:3:1: [node]: unknown key \"nmae\"; did you mean \"name\"?",
             "gw.toml:4:2: unknown section \"lisen\"; did you mean \"listen\"?",
             "gw.toml:6:16: [store]: time_to_live is \"8d\"; use duration, 1s to 7d",
@@ -119,7 +119,7 @@ fn mistakes_of_each_kind() {
     let file = |section: &str, line: &str| format!("[{section}]\n{line}\n");
     for (section, line, expected) in [
         ("node", "name = 5", "gw.toml:2:8: [node]: name is 5; write text in quotes"),
-        ("node", "id = -1", "gw.toml:2:6: [node]: id is -1; use whole number, 0 to 255"),
+        ("node", "id = -1", "gw.toml:2:6: [node]: id is -1; use whole number, 0 to 255, or \"auto\""),
         (
             "runtime",
             "backend = \"uring\"",
@@ -339,7 +339,7 @@ fn an_override_that_fits_nothing_is_a_mistake() {
     ));
     let expected = [
         "environment GATEWAY__NODE: names no setting; write GATEWAY__SECTION__KEY or GATEWAY__SECTION__NAME__KEY",
-        "environment GATEWAY__NODE__ID: [node]: id is \"many\"; use whole number, 0 to 255",
+        "environment GATEWAY__NODE__ID: [node]: id is \"many\"; use whole number, 0 to 255, or \"auto\"",
         "environment GATEWAY__NODE__IDD: no setting \"idd\" in [node]; correct the name or unset the variable",
         "environment GATEWAY__VENDOR__east__PASSWORD: no setting \"password\" of vendor \"east\"; correct the name or unset the variable",
     ];

@@ -55,6 +55,13 @@ pub(crate) fn read(
         }
         Kind::Flag => read_flag(raw),
         Kind::Whole { min, max } => Ok(Value::Whole(read_whole(raw, min, max)?)),
+        Kind::WholeOr { max, word } => match raw {
+            Raw::Text(text) if *text == word => Ok(Value::Text(word.into())),
+            Raw::Toml(DeValue::String(text)) if text == word => Ok(Value::Text(word.into())),
+            raw => read_whole(raw, 0, max)
+                .map(Value::Whole)
+                .map_err(|_| wrong(&show_raw(raw), &Kind::WholeOr { max, word })),
+        },
         Kind::Time { min, max } => read_time(raw, min, max),
         Kind::Choice(words) => {
             let text = read_text(raw, usize::MAX)?;

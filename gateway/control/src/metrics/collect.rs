@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::StoreCounters;
+use store::lease::node_id::NodeIdState;
 use store::lease::rates::RatesReport;
 use store::lease::slots::KeeperCounters;
 use store::spool::SpoolCounters;
@@ -50,6 +51,8 @@ pub struct Sources {
     pub sinks: Vec<(&'static str, SinkView)>,
     /// The pool that checks passwords.
     pub authenticator: Option<Authenticator>,
+    /// The node's number, and what Redis says of it.
+    pub node_id: Option<(u8, Arc<NodeIdState>)>,
 }
 
 /// One value with its labels' values.
@@ -128,7 +131,14 @@ impl Sources {
             totals.count(&n::AUTH_VERDICTS, &["right"], load(&counters.right));
             totals.count(&n::AUTH_VERDICTS, &["wrong"], load(&counters.wrong));
             totals.count(&n::AUTH_VERDICTS, &["busy"], load(&counters.busy));
+            totals.count(&n::AUTH_VERDICTS, &["gone"], load(&counters.gone));
             totals.count(&n::AUTH_HASHES, &[], load(&counters.hashed));
+            totals.put(&n::AUTH_WAITING, &[], load(&counters.waiting) as f64);
+        }
+        if let Some((number, state)) = &self.node_id {
+            totals.put(&n::NODE_ID, &[], f64::from(*number));
+            totals.put(&n::NODE_ID_SILENCE, &[], state.silent_seconds.load(Ordering::Relaxed) as f64);
+            totals.put(&n::NODE_ID_TAKEN, &[], f64::from(u8::from(state.is_taken.load(Ordering::Relaxed))));
         }
         totals
     }
@@ -204,6 +214,7 @@ impl Totals {
             swaps,
             slots: shard::SlotsReport { version: _, open: _, node_links, node_sessions },
             records: RecordTally { waiting, dropped, queries_answered, queries_failed },
+            newest_id_second: _,
             busy_ns,
             plan: _,
         } = report;
@@ -508,7 +519,7 @@ impl Totals {
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
             outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared, given_again, displaced,
             early, early_served, early_expired, early_full, early_now,
-            reconnects, hints, round_trips_micros, ring, lent,
+            reconnects, hints, round_trips_micros, ring, lent, redis_evicts, redis_forgets, clock_apart,
         } = counters;
         for (operation, count) in [
             ("remember", remembered),
@@ -545,6 +556,9 @@ impl Totals {
         self.count(&n::STORE_ENTRIES, &["ring"], *ring);
         self.count(&n::STORE_ENTRIES, &["lent"], *lent);
         self.count(&n::STORE_AWAY, &[], *away);
+        self.count(&n::STORE_CLOCK_APART, &[], *clock_apart);
+        self.count(&n::STORE_REDIS_UNSAFE, &["evicts"], *redis_evicts);
+        self.count(&n::STORE_REDIS_UNSAFE, &["forgets"], *redis_forgets);
         self.count(&n::STORE_RING, &["kept"], *ring_kept);
         self.count(&n::STORE_RING, &["flushed"], *ring_flushed);
         self.count(&n::STORE_RING, &["lost"], *ring_full);

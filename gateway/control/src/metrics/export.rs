@@ -93,7 +93,7 @@ fn write_sample(metric: &Metric, sample: &Sample, encoder: &mut MetricEncoder<'_
 mod tests {
     use super::super::Sources;
     use super::*;
-    use crate::auth::{AuthOptions, Authenticator};
+    use crate::auth::{AuthOptions, AuthQuestion, Authenticator, Guests};
     use arc_swap::ArcSwap;
     use shard::{Latency, LinkTally, ShardReport, VendorReport, report_slot};
     use std::sync::Arc;
@@ -279,6 +279,9 @@ mod tests {
         };
         let rates = RatesReport { counters, lease_age: Duration::from_millis(20) };
         let store = StoreCounters {
+            redis_evicts: 1,
+            redis_forgets: 1,
+            clock_apart: 1,
             remembered: 1,
             found: 1,
             missed: 1,
@@ -361,17 +364,32 @@ mod tests {
             slots: Some(Arc::new(ArcSwap::from_pointee(slots_state))),
             rates: Some(Arc::new(ArcSwap::from_pointee(rates))),
             sinks: vec![("file", crate::cdr::SinkView::busy())],
-            authenticator: Some(Authenticator::start(Vec::new(), AuthOptions::default()).unwrap().0),
+            node_id: Some((
+                1,
+                Arc::new(store::lease::node_id::NodeIdState {
+                    silent_seconds: 1.into(),
+                    is_taken: true.into(),
+                }),
+            )),
+            authenticator: Some(Authenticator::start(Guests::default(), AuthOptions::default()).unwrap().0),
         }
     }
 
     #[test]
     fn every_metric_is_exported_and_moves() {
         let sources = busy_sources(2);
-        sources.authenticator.as_ref().unwrap().ask(b"nobody", b"x", |_, _| {});
+        let ((told, heard), waits) = (std::sync::mpsc::channel(), Arc::new(()));
+        let question = AuthQuestion {
+            system_id: b"nobody",
+            password: b"x",
+            address: std::net::IpAddr::from([127, 0, 0, 1]),
+            waits: Arc::downgrade(&waits),
+        };
+        sources.authenticator.as_ref().unwrap().ask(question, move |_, _| told.send(()).unwrap());
+        heard.recv().unwrap();
         let text = text(&sources.collect(3_000_000_000, true));
         // What only another part of the process can move.
-        let elsewhere = ["smppgw_panics_total", "smppgw_auth_hashes_total"];
+        let elsewhere = ["smppgw_panics_total", "smppgw_auth_hashes_total", "smppgw_auth_waiting"];
         for metric in METRICS {
             let name = metric.exported_name();
             let line =

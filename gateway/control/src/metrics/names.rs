@@ -170,6 +170,8 @@ metrics! {
     STORE_ERRORS "store_errors" Counter [] "Operations that failed because the store does not work.";
     STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, early receipts, orphans.";
     STORE_AWAY "store_away" Gauge [] "1 when the store does not work: restart the node if it is the embedded one; Redis is tried again.";
+    STORE_REDIS_UNSAFE "store_redis_unsafe" Gauge ["setting"] "1 when a setting of Redis loses what is kept: evicts (maxmemory-policy), forgets (appendonly).";
+    STORE_CLOCK_APART "store_clock_apart_seconds" Gauge [] "By how much this node's clock differs from the one that the store goes by: that of Redis, or the time that the embedded one had come to; 0 where they agree.";
     STORE_RING "store_ring" Counter ["event"] "Correlations kept in memory while Redis is away: kept, flushed to it later, lost for want of room; forget_lost: not dropped from it.";
     STORE_UNPACED "store_unpaced" Counter [] "Pages of parked deliveries handed out at once because too many waited for their pace.";
     STORE_CONNECTS "store_connects" Counter [] "Connections to Redis made.";
@@ -194,8 +196,13 @@ metrics! {
     CDR_LAG "cdr_lag_seconds" Gauge ["sink"] "Age of the oldest record that waits to be written.";
     QUERIES "queries" Counter ["result"] "query_sm of customers, by result.";
 
-    AUTH_VERDICTS "auth_verdicts" Counter ["verdict"] "Binds judged: right, wrong, busy.";
+    AUTH_VERDICTS "auth_verdicts" Counter ["verdict"] "Binds judged: right, wrong, busy (too many waited), gone (the link had ended, or was refused for want of time).";
     AUTH_HASHES "auth_hashes" Counter [] "Password hashes computed.";
+    AUTH_WAITING "auth_waiting" Gauge [] "Binds whose password waits to be checked.";
+
+    NODE_ID "node_id" Gauge [] "The node's number, part of every message id.";
+    NODE_ID_SILENCE "node_id_silence_seconds" Gauge [] "Since Redis last confirmed the node's number; 0 without Redis. From [node] id_quiet on another node may take it.";
+    NODE_ID_TAKEN "node_id_taken" Gauge [] "1 when another node has this node's number: both give the same message ids.";
 
     SHARD_BUSY "shard_busy_seconds" Counter ["shard"] "Time spent at work; its rate is the busy ratio.";
     SHARD_BACKLOG "shard_backlog" Gauge ["shard"] "Words that wait because a mailbox is full.";

@@ -300,6 +300,7 @@ fn is_json(kind: &Kind) -> bool {
         Kind::Text { .. }
         | Kind::Flag
         | Kind::Whole { .. }
+        | Kind::WholeOr { .. }
         | Kind::Time { .. }
         | Kind::Choice(_)
         | Kind::Listen
@@ -324,7 +325,9 @@ fn row_of(
             })?,
             Kind::Flag => Value::Bool(text == "true"),
             // What is no whole number is told by the reader.
-            Kind::Whole { .. } => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+            Kind::Whole { .. } | Kind::WholeOr { .. } => {
+                text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
+            }
             _ => Value::from(text),
         };
         found.insert((*key).into(), value);

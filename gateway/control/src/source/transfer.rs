@@ -239,7 +239,9 @@ fn value_of(kind: Kind, text: &str) -> Value {
     let members = || text.split(',').map(str::trim).filter(|member| !member.is_empty());
     match kind {
         Kind::Flag => json!(text == "true"),
-        Kind::Whole { .. } => text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number)),
+        Kind::Whole { .. } | Kind::WholeOr { .. } => {
+            text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number))
+        }
         Kind::Choices(_) | Kind::ChoicesOrNone(_) | Kind::Hosts | Kind::Texts { .. } => {
             Value::Array(members().map(|member| json!(member)).collect())
         }

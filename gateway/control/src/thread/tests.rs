@@ -1,7 +1,7 @@
 //! The thread with a shard's other ends in the hands of the test, over a real socket.
 
 use super::*;
-use crate::auth::AuthOptions;
+use crate::auth::{AuthOptions, Guests};
 use crate::config::{Credential, Secret};
 use crate::names::NamesThread;
 use crate::publish::PublishOptions;
@@ -28,7 +28,8 @@ fn bench(drain_max: Duration) -> Bench {
     let slot = report_slot();
     let credential = Credential::Plain(Secret::new("secret"));
     let credentials = vec![(AccountId::of_name(b"acme"), Box::from(&b"acme"[..]), credential)];
-    let authenticator = Authenticator::start(credentials, AuthOptions::default()).unwrap().0;
+    let guests = Guests { credentials, ..Guests::default() };
+    let authenticator = Authenticator::start(guests, AuthOptions::default()).unwrap().0;
     let publisher = publisher(&authenticator);
     let stop = Stop::new();
     let options = ControlOptions {
@@ -47,6 +48,7 @@ fn bench(drain_max: Duration) -> Bench {
             rates: None,
             sinks: Vec::new(),
             authenticator: None,
+            node_id: None,
         },
         live: None,
         messages: None,
@@ -129,7 +131,7 @@ fn the_life_of_a_node_over_http() {
 
 #[test]
 fn binds_are_judged() {
-    let mut bench = bench(Duration::from_secs(10));
+    let (mut bench, waits) = (bench(Duration::from_secs(10)), Arc::new(()));
     for (account, system_id, password, right) in [
         ("acme", "acme", "secret", true),
         ("acme", "acme", "Secret", false),
@@ -143,6 +145,7 @@ fn binds_are_judged() {
             system_id: system_id.as_bytes().into(),
             password: password.as_bytes().into(),
             peer: "127.0.0.1:1".parse().unwrap(),
+            waits: Arc::downgrade(&waits),
         };
         bench.notices.push(Notice::Bind(question)).unwrap();
         bench.notices.ring();
@@ -174,7 +177,7 @@ fn a_shard_that_does_not_turn_is_not_alive_and_does_not_hold_up_the_end() {
 /// was judged by what came before.
 #[test]
 fn plan_and_passwords_are_of_one_configuration() {
-    let mut bench = bench(Duration::from_secs(10));
+    let (mut bench, waits) = (bench(Duration::from_secs(10)), Arc::new(()));
     let mut ask = |password: &[u8], index: u64| {
         let ticket = Ticket { link: link::LinkId::from_bits(index), sequence: 1 };
         let question = BindQuestion {
@@ -183,6 +186,7 @@ fn plan_and_passwords_are_of_one_configuration() {
             system_id: Box::from(&b"acme"[..]),
             password: Box::from(password),
             peer: "127.0.0.1:1".parse().unwrap(),
+            waits: Arc::downgrade(&waits),
         };
         bench.notices.push(Notice::Bind(question)).unwrap();
         bench.notices.ring();

@@ -196,7 +196,7 @@ impl Embedded {
             StoreOp::Unpark { account, count_max } => {
                 let mut entries = Vec::new();
                 let outcome = self.unpark(account.0, count_max, &mut entries);
-                let more = outcome.map_err(|error| self.outage(&error)).unwrap_or(false);
+                let more = outcome.map_err(|error| self.outage(&error)).unwrap_or(true);
                 answers.push(StoreAnswer::Unparked { account, entries, more });
             }
             StoreOp::Release { account, parked } => self.release(account.0, parked.0),
@@ -219,12 +219,18 @@ impl Embedded {
         self.demote().and_then(|()| self.flush()).map_err(|error| self.outage(&error))
     }
 
+    /// Ends early receipts whose time is over, by the clock that they were kept by.
+    pub(super) fn look_after_early(&mut self, now: u32) {
+        if let Err(error) = self.sweep_early(now) {
+            self.outage(&error);
+        }
+    }
+
     /// See [`super::Store::sweep`].
     pub(super) fn sweep(&mut self, now: u32, budget: usize) {
         let result = self
             .sweep_recent(now, budget)
             .and_then(|()| self.sweep_old(now, budget))
-            .and_then(|()| self.sweep_early(now))
             .and_then(|()| self.sweep_orphans(now, budget))
             .and_then(|()| self.sweep_parked(now, budget));
         if let Err(error) = result {

@@ -1,6 +1,7 @@
 //! The connection to Redis: made again and again with growing pauses, never waited for. All of it runs on the store's
 //! thread, whenever that waits or asks.
 
+use super::info::{self, Traits};
 use super::scripts::SCRIPTS;
 use bytes::Bytes;
 use fred::clients::Client;
@@ -78,6 +79,7 @@ struct Up {
     router: JoinHandle<Result<(), Error>>,
     listener: JoinHandle<()>,
     scripts: Vec<Value>,
+    traits: Traits,
 }
 
 impl Drop for Up {
@@ -128,6 +130,14 @@ impl Connection {
 
     pub(super) fn is_up(&self) -> bool {
         matches!(self.state, State::Up(_))
+    }
+
+    /// What is said of Redis's settings; nothing while it is away.
+    pub(super) fn traits(&self) -> Traits {
+        match &self.state {
+            State::Up(up) => up.traits,
+            _ => Traits::default(),
+        }
     }
 
     /// Waits for the waker, a hint or the time, while the connection does its work.
@@ -236,6 +246,7 @@ impl Connection {
     fn came_up(&mut self, up: Up) -> bool {
         let away = self.away_since.take().map_or(Duration::ZERO, |since| since.elapsed());
         tracing::info!(place = %self.place, ?away, "connected to Redis");
+        up.traits.tell(&self.place);
         self.state = State::Up(up);
         self.pause = PAUSE_MIN;
         self.refusal_said = false;
@@ -260,12 +271,17 @@ pub(crate) fn parse(url: &str) -> Result<Config, String> {
     Config::from_url_centralized(url).map_err(|error| error.details().to_owned())
 }
 
-/// Whether an error says that the connection, or what is behind it, is of no use. Others speak of one command: a write
-/// without memory for it, say.
+/// Whether an error says that the connection is of no use. An error that Redis answers speaks of one command (a write
+/// without memory for it, a group that is not there), but for those that it gives to every command until it is connected
+/// to anew.
 pub(super) fn is_loss(error: &Error) -> bool {
-    let refused = ["OOM", "MISCONF", "NOREPLICAS", "ERR", "WRONGTYPE", "NOPERM"];
-    !matches!(error.kind(), ErrorKind::NotFound)
-        && !refused.iter().any(|word| error.details().starts_with(word))
+    let of_server = ["NOSCRIPT", "READONLY", "LOADING", "MASTERDOWN"];
+    match error.kind() {
+        ErrorKind::Unknown | ErrorKind::InvalidArgument | ErrorKind::InvalidCommand | ErrorKind::NotFound => {
+            of_server.iter().any(|word| error.details().starts_with(word))
+        }
+        _ => true,
+    }
 }
 
 async fn connect(
@@ -303,9 +319,10 @@ async fn connect(
             notify.notify_one();
         }
     });
-    let mut up = Up { client, router, listener, scripts: Vec::new() };
+    let mut up = Up { client, router, listener, scripts: Vec::new(), traits: Traits::default() };
     let ready = async {
         up.client.wait_for_connect().await?;
+        up.traits = info::ask(&up.client).await?;
         let exists = CustomCommand::new_static("EXISTS", ClusterHash::FirstKey, false);
         let found: u64 = up.client.custom(exists, older.into_iter().map(Value::from).collect()).await?;
         if found > 0 {

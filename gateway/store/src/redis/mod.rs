@@ -7,8 +7,10 @@
 //! While Redis is away correlations go into a bounded ring in memory, are found there by look-ups of this node, and are
 //! flushed before anything new once it is back. Everything else is answered `Away` at once.
 
+mod clock;
 mod connection;
 mod early;
+mod info;
 mod layout;
 mod lent;
 mod ring;
@@ -124,6 +126,7 @@ impl Word {
 /// See the module.
 pub struct Redis {
     connection: Connection,
+    clock: clock::ServerClock,
     layout: Layout,
     limits: StoreOptions,
     options: RedisOptions,
@@ -138,6 +141,8 @@ pub struct Redis {
     flush_after: Instant,
     /// When to look again for what other nodes hold.
     checks: BTreeMap<u128, Instant>,
+    /// Redis is there, and refused the last write.
+    writes_fail: bool,
     /// Said to the shards.
     room: bool,
     words: Vec<Word>,
@@ -157,6 +162,7 @@ impl Redis {
             .map_err(OpenError::Address)?;
         let mut redis = Redis {
             connection,
+            clock: clock::ServerClock::default(),
             layout,
             limits: limits.clone(),
             options: options.clone(),
@@ -167,6 +173,7 @@ impl Redis {
             days: HashSet::new(),
             flush_after: Instant::now(),
             checks: BTreeMap::new(),
+            writes_fail: false,
             room: true,
             words: Vec::new(),
             served: Vec::new(),
@@ -209,6 +216,8 @@ impl Redis {
     pub(crate) fn poll(&mut self) {
         if self.connection.drive() {
             self.counters.reconnects += 1;
+            // Without an answer the time of before, or its own, is gone by for a minute.
+            self.ask_time(crate::desk::unix_seconds());
             self.days.clear(); // it may have come back empty
             self.flush_after = Instant::now();
             self.words.push(Word::AskAgain);
@@ -225,6 +234,13 @@ impl Redis {
             self.turn(crate::desk::unix_seconds(), &mut []);
         }
         self.serve_early(false);
+    }
+
+    /// Goes by the clock of Redis, as outside of tests; `own` is what this node's says.
+    #[cfg(test)]
+    pub(crate) fn goes_by_itself(&mut self, own: u32) {
+        self.clock.is_asked = true;
+        self.ask_time(own).expect("Redis is there");
     }
 
     /// What every shard shall hear.
@@ -253,7 +269,10 @@ impl Redis {
 
     pub(crate) fn counters(&self) -> StoreCounters {
         StoreCounters {
-            away: u64::from(!self.connection.is_up()),
+            away: u64::from(!self.connection.is_up() || self.writes_fail),
+            redis_evicts: u64::from(self.connection.traits().evicts),
+            redis_forgets: u64::from(self.connection.traits().forgets),
+            clock_apart: self.clock.apart(),
             ring: self.ring.len() as u64,
             lent: self.lent.len() as u64,
             ..self.counters

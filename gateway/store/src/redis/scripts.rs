@@ -231,6 +231,8 @@ while taken < room do
   redis.call('XADD', KEYS[1], '*', 'p', ARGV[3 + taken])
 end
 if taken > 0 then
+  -- Not when it is handed out: without memory left that would fail, and what is there could not be had.
+  redis.pcall('XGROUP', 'CREATE', KEYS[1], 'g', '0')
   total = redis.call('INCRBY', KEYS[3], taken)
   redis.call('SADD', KEYS[4], ARGV[3])
 end

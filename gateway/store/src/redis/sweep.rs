@@ -23,6 +23,9 @@ const ACCOUNTS_PER_STEP: usize = 64;
 /// What is left of this round.
 pub(super) struct Sweep {
     next_round: Instant,
+    /// What is older than this is given up, seconds since 1970 by the clock of Redis: a node whose clock is wrong gives up
+    /// nothing that others count on.
+    oldest: u64,
     /// When to look for early receipts whose time is over.
     pub(super) early_at: Instant,
     /// Days that are over, and the next hash of the first.
@@ -34,8 +37,14 @@ pub(super) struct Sweep {
 impl Default for Sweep {
     fn default() -> Sweep {
         let now = Instant::now();
-        let (days, accounts) = (VecDeque::new(), VecDeque::new());
-        Sweep { next_round: now, early_at: now, days, bucket: 0, accounts }
+        Sweep {
+            next_round: now,
+            early_at: now,
+            oldest: 0,
+            days: VecDeque::new(),
+            bucket: 0,
+            accounts: VecDeque::new(),
+        }
     }
 }
 
@@ -45,7 +54,7 @@ impl Redis {
         if !self.connection.is_up() {
             return;
         }
-        self.sweep_early(now);
+        self.sweep_early(super::clock::shifted(now, self.shift(now)));
         if self.sweep.days.is_empty() && self.sweep.accounts.is_empty() {
             if self.sweep.next_round > Instant::now() {
                 return;
@@ -54,11 +63,13 @@ impl Redis {
             self.begin_round(now);
         }
         self.sweep_buckets();
-        self.sweep_parked(now);
+        self.sweep_parked();
     }
 
     fn begin_round(&mut self, now: u32) {
-        let oldest = u64::from(now.saturating_sub(self.limits.time_to_live_seconds));
+        let Some(now) = self.ask_time(now) else { return };
+        let oldest = now.saturating_sub(u64::from(self.limits.time_to_live_seconds));
+        self.sweep.oldest = oldest;
         let sets = ["vendor-days", "owners"]
             .map(|name| Request { command: "SMEMBERS", arguments: vec![self.layout.name(name).into()] });
         let mut requests = Vec::from(sets);
@@ -109,8 +120,8 @@ impl Redis {
         }
     }
 
-    fn sweep_parked(&mut self, now: u32) {
-        let oldest = u64::from(now.saturating_sub(self.limits.time_to_live_seconds)) * 1000;
+    fn sweep_parked(&mut self) {
+        let oldest = self.sweep.oldest * 1000;
         let count = self.sweep.accounts.len().min(ACCOUNTS_PER_STEP);
         if count == 0 {
             return;

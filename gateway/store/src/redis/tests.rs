@@ -1,6 +1,8 @@
 //! What only this store has: several nodes, Redis that is away, and days that are over.
 
-use crate::contract::{correlation, early, find, forget, found, key, park, remember, turn, unpark};
+use crate::contract::{
+    correlation, early, find, forget, forget_of, found, key, park, remember, remember_as, turn, unpark,
+};
 use crate::redis::{RedisOptions, WhenFull, Word};
 use crate::{Batch, Store, StoreOptions};
 use redis_server::RedisServer;
@@ -255,6 +257,88 @@ fn what_is_parked_for_too_long_is_given_up_and_counted() {
     let release = StoreOp::Release { account: AccountId(1), parked: entries[0].parked };
     assert_eq!(texts(&turn(&mut store, vec![release, unpark(1, 9)])), "");
     assert_eq!((store.counters().parked_now, store.counters().away), (0, 0));
+}
+
+/// A node whose clock is 80 hours ahead gives up nothing of the others.
+#[test]
+fn a_clock_that_is_ahead_gives_nothing_up() {
+    let Some(server) = RedisServer::start() else { return };
+    let (mut well, mut ahead) = (node(&server), node(&server));
+    let (delivery, vendor) = (DeliveryKey::from_u64(1), VendorId(1));
+    turn(&mut well, vec![park(1, "a"), StoreOp::ParkOrphan { delivery, vendor, pdu: vec![1] }]);
+    let Store::Redis(redis) = &mut ahead else { panic!("Redis") };
+    let own = crate::desk::unix_seconds() + 80 * 3600;
+    redis.goes_by_itself(own);
+    ahead.sweep(own, 0);
+    let counters = ahead.counters();
+    assert_eq!((counters.parked_expired, counters.orphans_expired), (0, 0));
+    assert_eq!(counters.orphans_now, 1, "it did look");
+    assert_eq!(texts(&turn(&mut well, vec![unpark(1, 9)])), "a");
+}
+
+/// A node whose clock is 80 hours ahead, or behind, and the others find what each wrote, and drop it.
+#[test]
+fn what_a_node_with_a_wrong_clock_wrote_is_found_by_others_and_theirs_by_it() {
+    let right = crate::desk::unix_seconds();
+    for wrong in [right + 80 * 3600, right - 80 * 3600] {
+        let Some(server) = RedisServer::start() else { return };
+        let mut nodes = [(node(&server), right), (node(&server), wrong)];
+        for (store, own) in &mut nodes {
+            let Store::Redis(redis) = store else { panic!("Redis") };
+            redis.goes_by_itself(*own);
+        }
+        assert_eq!(nodes.each_ref().map(|(store, _)| store.counters().clock_apart > 0), [false, true]);
+        for (writes, reads) in [(0, 1), (1, 0), (1, 1)] {
+            let turn_at = |nodes: &mut [(Store, u32); 2], at: usize, op| {
+                let (store, own) = &mut nodes[at];
+                let mut batches = [Batch { ops: vec![op], answers: Vec::new() }];
+                store.turn(*own, &mut batches);
+                let [batch] = batches;
+                batch.answers
+            };
+            let submitted_at = nodes[writes].1;
+            turn_at(&mut nodes, writes, remember_as(1, 1, 1, submitted_at));
+            let answers = turn_at(&mut nodes, reads, find(1, 1));
+            let Some(StoreAnswer::Found { outcome: Ok(Finding::Fits(one)), .. }) = answers.last() else {
+                panic!("{writes} wrote, {reads}: {answers:?}")
+            };
+            assert!(one.submitted_at.abs_diff(right) < 60, "in the time of all");
+            turn_at(&mut nodes, reads, forget_of(1, 1, 1, one.submitted_at));
+            assert_eq!(found(&turn_at(&mut nodes, writes, find(1, 1))), [None]);
+        }
+    }
+}
+
+/// Without memory left one customer binds: what was parked is handed out, look-ups are answered, and nothing is taken for a
+/// lost connection.
+#[test]
+fn without_memory_what_is_there_can_be_had() {
+    let Some(server) = RedisServer::start() else { return };
+    let mut store = node(&server);
+    turn(&mut store, vec![remember(1, 1), park(1, "a")]);
+    assert_eq!(server.ask("CONFIG SET maxmemory 1"), "+OK");
+    assert_eq!(kept(&turn(&mut store, vec![remember(1, 2)])), 1, "in memory");
+    assert_eq!(store.counters().away, 1, "writes fail");
+    for _ in 0..3 {
+        let answers = turn(&mut store, vec![unpark(2, 9), find(1, 1), unpark(1, 9)]);
+        assert_eq!(found(&answers), [Some(1)]);
+    }
+    assert_eq!(store.counters().reconnects, 1, "the first");
+    assert_eq!(server.ask("CONFIG SET maxmemory 0"), "+OK");
+    turn(&mut store, vec![park(1, "b")]);
+    assert_eq!((store.counters().away, store.counters().reconnects), (0, 1));
+}
+
+/// A group that is not there is a failure of that command: the account is asked about again, not told that nothing is there.
+#[test]
+fn what_cannot_be_answered_does_not_read_as_nothing_there() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let mut store = node(&server);
+    turn(&mut store, vec![park(1, "a")]);
+    server.kill();
+    let answers = turn(&mut store, vec![unpark(1, 9)]);
+    let Some(StoreAnswer::Unparked { entries, more, .. }) = answers.last() else { panic!("{answers:?}") };
+    assert!(entries.is_empty() && *more);
 }
 
 #[test]

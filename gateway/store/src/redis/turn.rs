@@ -1,6 +1,7 @@
 //! One turn: what all shards have asked, as one pipeline.
 
 use super::Redis;
+use super::clock::{in_shared_time, shifted};
 use super::connection::Request;
 use super::early::early_field;
 use super::layout::{DAY_SPAN_MAX, StreamId, day_member, day_of, stream_id};
@@ -46,6 +47,16 @@ enum Call {
     Nothing,
 }
 
+impl Call {
+    /// Whether Redis refuses it when it has no memory left, or may not write.
+    fn needs_memory(&self) -> bool {
+        matches!(
+            self,
+            Call::Remember { .. } | Call::Park { .. } | Call::KeepEarly { .. } | Call::Orphan { .. }
+        )
+    }
+}
+
 /// What goes out in one pipeline.
 #[derive(Default)]
 struct Plan {
@@ -67,12 +78,15 @@ impl Redis {
     /// See [`crate::Store::turn`].
     pub(crate) fn turn(&mut self, now: u32, batches: &mut [Batch]) {
         let mut plan = Plan::default();
+        let shift = self.shift(now);
+        let now = shifted(now, shift);
         let is_up = self.connection.is_up();
         if is_up && Instant::now() >= self.flush_after {
             self.flush_ring(now, &mut plan);
         }
         for (at, batch) in batches.iter_mut().enumerate() {
             for op in batch.ops.drain(..) {
+                let op = in_shared_time(op, shift);
                 let place = (at, batch.answers.len());
                 if is_up {
                     self.plan(now, op, place, &mut plan, &mut batch.answers);
@@ -97,6 +111,9 @@ impl Redis {
         let mut replies = replies.unwrap_or_default().into_iter();
         for call in calls {
             let reply = replies.next().and_then(Result::ok);
+            if call.needs_memory() {
+                self.writes_fail = reply.is_none() && self.connection.is_up();
+            }
             self.take_reply(now, call, reply, batches);
         }
         self.serve_early(false);
@@ -165,7 +182,8 @@ impl Redis {
             StoreOp::Unpark { account, count_max } => {
                 self.put_groups(plan); // what was asked before shall be seen
                 self.unpark(plan, place, account, count_max);
-                answers.push(StoreAnswer::Unparked { account, entries: Vec::new(), more: false });
+                // Until its reply says how much there is: asked again, should there be none.
+                answers.push(StoreAnswer::Unparked { account, entries: Vec::new(), more: true });
             }
             StoreOp::Release { parked, .. } => self.release(parked),
             StoreOp::Return { parked, .. } => self.give_back(parked),
@@ -372,12 +390,6 @@ impl Redis {
                     set_outcome(batches, place, Ok(()));
                 }
             }
-            (Call::Remember { place, key, correlation }, None) => {
-                self.flush_after = Instant::now() + FULL_PAUSE;
-                if let Some(place) = place {
-                    set_outcome(batches, place, self.keep_in_ring(key, correlation));
-                }
-            }
             (Call::Find { place, key, numbers }, Some(Value::Array(values))) => {
                 self.found(now, place, &key, &numbers, &values, batches);
             }
@@ -385,13 +397,6 @@ impl Redis {
                 self.counters.forgotten += integer(&reply);
                 if self.ring.of_message(&key, gateway_id) == Some(Due::Forget(gateway_id, submitted_at)) {
                     self.ring.remove(&key, gateway_id);
-                }
-            }
-            (Call::Find { place, key, numbers }, _) => {
-                // Redis did not answer, and the ring may know.
-                match self.find_in_ring(&key, &numbers) {
-                    Some(found) => set_found(batches, place, found),
-                    None => self.counters.outages += 1,
                 }
             }
             (Call::Park { places }, Some(reply)) => {
@@ -416,17 +421,33 @@ impl Redis {
                 self.counters.parked_now = pair(&reply).1;
             }
             (Call::Return { ids, .. }, Some(_)) => self.lent.settle(ids.len()),
-            (Call::Release { name, ids }, None) => {
-                self.lent.released.entry(name).or_default().extend(ids);
+            (Call::Nothing, _) => {}
+            (call, _) => self.not_answered(call, batches),
+        }
+    }
+
+    /// Redis did not answer: what has an answer is told `Away` already, but for what is known or kept here.
+    fn not_answered(&mut self, call: Call, batches: &mut [Batch]) {
+        match call {
+            Call::Remember { place, key, correlation } => {
+                self.flush_after = Instant::now() + FULL_PAUSE;
+                if let Some(place) = place {
+                    set_outcome(batches, place, self.keep_in_ring(key, correlation));
+                }
             }
-            (Call::Return { name, ids }, None) => {
-                self.lent.returned.entry(name).or_default().extend(ids);
-            }
-            (Call::Forget { key, gateway_id, submitted_at }, None) => {
+            Call::Find { place, key, numbers } => match self.find_in_ring(&key, &numbers) {
+                Some(found) => set_found(batches, place, found),
+                None => self.counters.outages += 1,
+            },
+            Call::Forget { key, gateway_id, submitted_at } => {
                 self.forget_in_ring(key, gateway_id, submitted_at);
             }
-            (Call::Nothing, _) => {}
-            (_, None) => self.counters.outages += 1, // its answer says `Away` already
+            Call::Release { name, ids } => self.lent.released.entry(name).or_default().extend(ids),
+            Call::Return { name, ids } => self.lent.returned.entry(name).or_default().extend(ids),
+            Call::KeepEarly { .. } | Call::Park { .. } | Call::Orphan { .. } | Call::Unpark { .. } => {
+                self.counters.outages += 1;
+            }
+            Call::Nothing => {}
         }
     }
 

@@ -71,7 +71,7 @@ fn literals(setting: &Setting) -> (Vec<String>, Vec<String>) {
         Kind::Texts { .. } => (vec![], vec![list(&["1", "1"]), list(&["1", "null"])]),
         Kind::Flag => (vec!["true".into(), "false".into()], vec![]),
         Kind::Own(_) => (vec![quoted("\"tolerant\""), quoted("{}")], vec![quoted("5")]),
-        Kind::Wholes { .. } | Kind::Listen => {
+        Kind::Wholes { .. } | Kind::WholeOr { .. } | Kind::Listen => {
             panic!("{}: say here what a column of this kind takes", setting.key)
         }
     }

@@ -30,7 +30,7 @@ fn a_hundred_thousand_routes_and_ten_thousand_customers_load_within_two_seconds(
         let parsed = began.elapsed();
         let built = build(&config).unwrap();
         let whole = began.elapsed();
-        assert_eq!((config.routes.len(), built.credentials.len()), (100_000, 10_000));
+        assert_eq!((config.routes.len(), built.guests.credentials.len()), (100_000, 10_000));
         println!("read {read:?}, parse and check {:?}, build {:?}: {whole:?}", parsed - read, whole - parsed);
         best = best.min(whole);
     }

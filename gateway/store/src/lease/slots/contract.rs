@@ -129,6 +129,37 @@ fn empty(turn: u64) -> [VendorAsk; 1] {
     [VendorAsk { vendor: VendorId(7), total: 2, takes: true, turn, held: vec![], released: vec![] }]
 }
 
+/// After a stall the last holder has its slot back at once, and nobody else; not where the table may lack a newer holding.
+#[test]
+fn a_stall_gives_each_holder_its_own_back() {
+    let Some(server) = RedisServer::start() else { return };
+    let mut client = SlotClient::new(&RedisOptions::new(&server.url())).expect("an address");
+    let nodes = [1, 2].map(|node| rules(node, 1, WhenAway::Release));
+    let (mut now, mut turn) = (1_700_000_000_000, 0);
+    let mut ask = |of: usize, held: Vec<Hold>, later: u64, run: &str| {
+        (now, turn) = (now + later, turn + 1);
+        let asks = [VendorAsk { held, ..empty(turn)[0].clone() }];
+        let said = client.ask_at(&nodes[of], &asks, WITHIN, Clock::Told(now, run)).expect("an answer");
+        mine(&said[0])
+    };
+    // An empty table is closed for a life and a grace; then each takes its share.
+    let mut held = [vec![], vec![]];
+    for _ in 0..24 {
+        for of in [0, 1] {
+            held[of] = ask(of, held[of].clone(), LIFE / 8, "a");
+        }
+    }
+    assert_eq!(held.each_ref().map(Vec::len), [1, 1]);
+    let slots = held.each_ref().map(|held| held[0].slot);
+    let back = |held: Vec<Hold>| held.iter().map(|hold| hold.slot).collect::<Vec<_>>();
+    // Redis stood still; both let go.
+    assert_eq!(back(ask(1, vec![], 10 * LIFE, "a")), [slots[1]]);
+    assert_eq!(back(ask(0, vec![], 1, "a")), [slots[0]]);
+    // Another life of the server may have lost who took them.
+    assert_eq!(back(ask(1, vec![], 10 * LIFE, "b")), []);
+    assert_eq!(back(ask(0, vec![], 1, "b")), []);
+}
+
 #[test]
 fn it_knows_the_time_and_the_life_of_its_server() {
     let Some(server) = RedisServer::start() else { return };

@@ -17,6 +17,7 @@ pub(super) struct Table {
     run: String,
     last: u64,
     closed: u64,
+    torn: u64,
     over: u64,
     members: BTreeMap<String, Member>,
     slots: BTreeMap<u32, Slot>,
@@ -109,6 +110,9 @@ impl Table {
         if self.run != run || now < self.last || now - self.last > asker.life / 4 {
             self.over = 0;
             self.closed = now + asker.life + asker.grace;
+            if self.run != run || self.torn > self.closed {
+                self.torn = self.closed;
+            }
             self.run = run.into();
             for slot in self.slots.values_mut() {
                 slot.till = slot.till.min(now + asker.life);
@@ -166,14 +170,11 @@ impl Table {
     }
 
     fn is_free(&self, asker: &Asker<'_>, slot: u32) -> bool {
-        if asker.now < self.closed {
-            return false;
-        }
+        let is_open = asker.now >= self.closed;
         match self.slots.get(&slot) {
-            None => true,
-            Some(Slot { who: None, .. }) => true,
-            Some(there) if there.is(&asker.member) => true,
-            Some(there) => there.till + asker.grace <= asker.now && !there.keeps,
+            Some(there) if there.is(&asker.member) => asker.now >= self.torn,
+            None | Some(Slot { who: None, .. }) => is_open,
+            Some(there) => is_open && there.till + asker.grace <= asker.now && !there.keeps,
         }
     }
 

@@ -1,7 +1,8 @@
 -- One round of a node, for all vendors at once. One hash for each vendor; its fields:
 --   run             which life of which server wrote it last
 --   last            when that was
---   closed          until when no slot changes hands, because leases may have been lost
+--   closed          until when no slot changes hands, because leases may be missing, or renewals were
+--   torn            the same where the table itself may lack holdings: another server or life, or none
 --   over            since when one node has more than its share while another waits
 --   m<member>       until takes turn address      a node that is alive, and its last question
 --   s<slot>         member until fence keeps      who has a slot; member - has given it back
@@ -61,11 +62,17 @@ local function round(key)
   end
   -- A gap that no asker accounts for, a clock that went back, another server or life: leases may be missing here.
   local last, closed = tonumber(state['last'] or '0'), tonumber(state['closed'] or '0')
+  local torn = tonumber(state['torn'] or '0')
   if state['run'] ~= run or now < last or now - last > life / 4 then
     closed = now + life + grace
     state['over'] = '0'
     write('over', '0')
     write('closed', whole(closed))
+    -- Also where the clock went back: no later than that.
+    if state['run'] ~= run or torn > closed then
+      torn = closed
+      write('torn', whole(torn))
+    end
     write('run', run)
     for slot, held in pairs(slots) do
       if held.till > now + life then put(slot, held.who, now + life, held.fence, held.keeps) end
@@ -123,8 +130,11 @@ local function round(key)
   -- Takes what is free up to that.
   local function is_free(slot)
     local there = slots[slot]
-    if now < closed or mine[slot] then return false end
-    if not there or there.who == '-' or there.who == member then return true end
+    if mine[slot] then return false end
+    -- Nobody has had it since: after a stall its last holder has it back at once, unless the table is not to be believed.
+    if there and there.who == member then return now >= torn end
+    if now < closed then return false end
+    if not there or there.who == '-' then return true end
     return there.till + grace <= now and there.keeps == '0'
   end
   for slot = 0, total - 1 do
