@@ -4,6 +4,7 @@
 mod app;
 mod database;
 mod route;
+mod store_files;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,9 @@ enum Command {
     Export(database::Which),
     /// Ask a running gateway what became of a message.
     Trace(trace::Arguments),
+    /// Look at what a stopped gateway keeps on disk, or go on with what can be read of it.
+    #[command(subcommand)]
+    Store(store_files::Command),
     /// Ask about routes.
     #[command(subcommand)]
     Route(route::Command),
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => exit(database::import(&arguments)),
         Command::Export(which) => exit(database::export(&which)),
         Command::Trace(arguments) => exit(trace::run(&arguments)),
+        Command::Store(command) => store_files::run(&command),
         Command::Route(command) => exit(route::run(&command)),
     }
 }

@@ -483,8 +483,9 @@ impl Totals {
         #[rustfmt::skip]
         let SpoolCounters {
             accepted: _, settled: _, handed_out: _, // as the relays count them
-            full, syncs, sync_ns, outages, entries, octets, waiting, away,
+            full, syncs, sync_ns, outages, entries, octets, waiting, away, cut_octets,
         } = counters;
+        self.count(&n::SPOOL_CUT, &[], *cut_octets);
         self.count(&n::SPOOL_ENTRIES, &["all"], *entries);
         self.count(&n::SPOOL_ENTRIES, &["waiting"], *waiting);
         self.count(&n::SPOOL_OCTETS, &[], *octets);
@@ -501,8 +502,9 @@ impl Totals {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
             outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared,
-            reconnects, hints, round_trips_micros, ring, lent,
+            reconnects, hints, round_trips_micros, ring, lent, behind_mark,
         } = counters;
+        self.count(&n::STORE_BEHIND, &[], *behind_mark);
         for (operation, count) in [
             ("remember", remembered),
             ("find_hit", found),

@@ -10,7 +10,10 @@
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
+mod lasting;
 mod tidy;
+
+pub use lasting::Lasting;
 
 use super::housekeeping::Housekeeping;
 use super::recent::{self, KEY_MAX, Recent};
@@ -44,7 +47,7 @@ const OLD_SHARE: usize = 8;
 type ShelfRow = [u8; 32];
 
 /// See the module.
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// First, so that it has let go of the database when that is closed.
     _housekeeping: Housekeeping,
     database: Database,
@@ -67,6 +70,8 @@ pub struct Embedded {
     /// False only when no correlation is on disk alone, so that most look-ups need not ask there.
     has_old: bool,
     away: bool,
+    /// Deliveries may be out that were handed out before it was opened.
+    reopened: bool,
 }
 
 /// What this turn changed and the batch does not hold yet.
@@ -132,6 +137,7 @@ impl Embedded {
             sweep: SweepCursors::default(),
             has_old: false,
             away: false,
+            reopened: false,
             database,
         };
         store.restore().map_err(broken)?;
@@ -363,7 +369,11 @@ impl Embedded {
     fn release(&mut self, account: u32, id: u64) {
         let name = shelf_of(account, id);
         let Some(shelf) = self.shelves.get_mut(&name) else { return };
-        if shelf.release(id) {
+        if !shelf.release(id) {
+            if self.reopened {
+                self.release_from_before(account, id);
+            }
+        } else {
             if id < shelf.head() {
                 self.untidy.insert(name);
             } else {
@@ -515,6 +525,9 @@ impl Embedded {
         }
         for row in self.shelf_rows.iter() {
             let (key, value) = row.into_inner()?;
+            if Embedded::is_tide(&key) {
+                continue;
+            }
             check_version(&value)?;
             let row = pdu_of(&value);
             let mut shelf = Shelf::restore(number_at(row, 0), number_at(row, 8), number_at(row, 16));
@@ -544,7 +557,7 @@ impl Embedded {
     fn outage(&mut self, error: &fjall::Error) -> StoreOutage {
         self.counters.outages += 1;
         if !self.away {
-            tracing::error!(directory = %self.limits.directory.display(), %error, "the store failed and is out of use until a restart");
+            tracing::error!(directory = %self.limits.directory.display(), %error, "the store failed: everything is refused until its files work again");
         }
         self.away = true;
         StoreOutage::Away
