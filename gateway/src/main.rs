@@ -147,5 +147,7 @@ fn log_to_stderr() {
     use tracing_subscriber::filter::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    // Without `log_internal_errors`: it would print to standard error, too, and panic where that is a file on a full disk.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    log.with_ansi(colours).with_writer(std::io::stderr).init();
 }

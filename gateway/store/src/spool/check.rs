@@ -87,6 +87,9 @@ pub fn check(directory: &Path) -> Result<Option<Report>, OpenError> {
     if open.unknown > 0 {
         let _ = writeln!(text, "  {} entries of a version that this program does not know", open.unknown);
     }
+    if super::convert::is_old(directory) {
+        text.push_str("  files of an earlier version are there: the next start takes their messages over\n");
+    }
     let is_whole = found.loss().is_none() && found.version.is_none() && open.unknown == 0;
     text.push_str(match (is_whole, found.damages.is_empty()) {
         (true, true) => "  whole\n",

@@ -30,7 +30,7 @@ pub(super) fn convert(options: &SpoolOptions) -> Result<(), OpenError> {
     if directory.join(DONE).exists() {
         return remove_old(directory).map_err(broken);
     }
-    if !directory.join(OLD[0]).is_dir() && !directory.join(OLD[1]).is_file() {
+    if !is_old(directory) {
         return Ok(());
     }
     let count = read_old(options)?;
@@ -38,6 +38,11 @@ pub(super) fn convert(options: &SpoolOptions) -> Result<(), OpenError> {
     remove_old(directory).map_err(broken)?;
     tracing::warn!(directory = %directory.display(), messages = count, "the spool of an earlier version was converted");
     Ok(())
+}
+
+/// An earlier version left files.
+pub(super) fn is_old(directory: &Path) -> bool {
+    directory.join(OLD[0]).is_dir() || directory.join(OLD[1]).is_file()
 }
 
 /// Appends all that the library has; the number of messages.
