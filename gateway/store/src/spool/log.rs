@@ -30,12 +30,20 @@ const SEGMENT_OCTETS_MIN: u64 = 1 << 20;
 const SEGMENT_PART: u64 = 16;
 /// Beside its PDU, octets that a message takes in the journal.
 const MESSAGE_OVERHEAD: u64 = (ENTRY_HEAD + ID + HEAD) as u64;
+/// Batches of the oldest segment looked at in one go, so that it is gone through faster than others are written: a turn
+/// writes one or two, and one more with what is copied.
+const WALK_BATCHES: usize = 32;
+/// What is copied in one go, octets, and a batch more.
+const WALK_OCTETS: usize = 1 << 20;
 /// Vendors that come and go again and again hasten what waits at most this often.
 const HASTEN_EVERY: Millis = 1_000;
 /// After a failure the files are tried again this often.
 const RECOVER_EVERY: Millis = 250;
 
-const _: () = assert!(COMMIT_OCTETS + (1 << 17) < BATCH_OCTETS_MAX, "a batch holds one long message more");
+const _: () = assert!(
+    WALK_OCTETS + COMMIT_OCTETS + (1 << 17) < BATCH_OCTETS_MAX,
+    "a batch holds one long message more"
+);
 
 /// Operations of one shard, and room for their answers.
 #[derive(Default)]
@@ -322,15 +330,20 @@ impl<F: Files> Log<F> {
         if self.journal.has_failed() || self.journal.octets() <= room {
             return;
         }
-        match self.journal.walk_first() {
-            Ok(entries) => {
-                for (old, kind, octets) in entries {
-                    self.copy(old, kind, &octets);
+        for _ in 0..WALK_BATCHES {
+            match self.journal.walk_first() {
+                Ok(entries) if entries.is_empty() => break,
+                Ok(entries) => entries.iter().for_each(|(old, kind, octets)| self.copy(*old, *kind, octets)),
+                Err(error) => {
+                    self.say_damage(&error);
+                    break;
                 }
-                self.commit(now);
             }
-            Err(error) => self.say_damage(&error),
+            if self.journal.staged_octets() >= WALK_OCTETS {
+                break;
+            }
         }
+        self.commit(now);
     }
 
     /// Writes a message again, with what is known of it, if this is where it lies.
