@@ -159,10 +159,22 @@ impl Reader {
 impl Iterator for Reader {
     type Item = Record;
 
+    #[inline]
     fn next(&mut self) -> Option<Record> {
         if self.tail != Tail::Whole {
             return None;
         }
+        // Nearly every record stands whole in the buffer, and is read from there.
+        let Some(bytes) = self.input.buffer().first_chunk() else { return self.next_across() };
+        let record = Record::decode(bytes);
+        self.input.consume(Record::SIZE);
+        self.counted(record)
+    }
+}
+
+impl Reader {
+    /// The next record, where the buffer holds only a part of it or nothing.
+    fn next_across(&mut self) -> Option<Record> {
         let mut bytes = [0; Record::SIZE];
         let mut length = 0;
         while length < Record::SIZE {
@@ -177,14 +189,17 @@ impl Iterator for Reader {
             }
         }
         match length {
-            0 => return None,
-            Record::SIZE => {}
+            0 => None,
+            Record::SIZE => self.counted(Record::decode(&bytes)),
             octets => {
                 self.tail = Tail::Cut { octets };
-                return None;
+                None
             }
         }
-        let record = Record::decode(&bytes);
+    }
+
+    #[inline]
+    fn counted(&mut self, record: Option<Record>) -> Option<Record> {
         match record {
             Some(_) => self.records += 1,
             None => self.tail = Tail::Damaged { record: self.records },

@@ -14,9 +14,31 @@ use double::table::table;
 /// Each row of the table. `JUDGE_ROWS=text` runs the rows whose name contains the text.
 #[test]
 fn every_fault_is_named_and_nothing_else() {
+    check_table(&rows(), AT_ONCE);
+}
+
+/// The same faults where they are rare, as in a long run: one offence among thousands of messages that are in order.
+#[test]
+#[ignore = "sends some 100,000 messages for each fault"]
+fn every_fault_is_named_at_one_in_5000() {
+    let is_drawn = |fault: &Fault| fault.one_in > 1 && fault.setup.steady.is_none();
+    let faults: Vec<Fault> = rows().into_iter().filter(is_drawn).map(made_rare).collect();
+    check_table(&faults, 1);
+}
+
+/// One in 5,000 messages, and enough of them for some strikes.
+fn made_rare(fault: Fault) -> Fault {
+    fault.one_in(5_000).steady("rate = 20000\nfor = \"3s\"").mobile("rate = 10000, count = 20000")
+}
+
+/// The rows asked for.
+fn rows() -> Vec<Fault> {
     let wanted = std::env::var("JUDGE_ROWS").unwrap_or_default();
-    let faults: Vec<Fault> = table().into_iter().filter(|fault| fault.name.contains(&wanted)).collect();
-    let judged = run_all(&faults);
+    table().into_iter().filter(|fault| fault.name.contains(&wanted)).collect()
+}
+
+fn check_table(faults: &[Fault], at_once: usize) {
+    let judged = run_all(faults, at_once);
     println!("{:<50} {:>7}  {:<26} judged", "fault", "strikes", "must be named");
     let mut wrong = Vec::new();
     for (fault, judged) in faults.iter().zip(&judged) {
@@ -84,11 +106,11 @@ fn check_clean(fault: &Fault) {
 }
 
 /// Runs all, some at a time: most of a run is waiting.
-fn run_all(faults: &[Fault]) -> Vec<Judged> {
+fn run_all(faults: &[Fault], at_once: usize) -> Vec<Judged> {
     let next = AtomicUsize::new(0);
     let judged: Vec<Mutex<Judged>> = faults.iter().map(|_| Mutex::default()).collect();
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);

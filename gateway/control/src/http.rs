@@ -110,6 +110,7 @@ async fn state(State(shared): State<Arc<Shared>>) -> Response {
             "correlations": counters.open_recent + counters.open_old,
             "parked": counters.parked_now,
             "orphans": counters.orphans_now,
+            "early": counters.early_now,
         })
     });
     let spool = sources.spool.as_ref().map(|spool| {

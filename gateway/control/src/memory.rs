@@ -52,7 +52,9 @@ pub fn bound_of(built: &Built, links_max: u32, shards: u64) -> MemoryBound {
         steady: relay::LIMITS_OCTETS,
     });
     let circuits = shards * Limits::ROUTE_CIRCUIT_OCTETS_MAX;
+    let together = shards * Limits::TOGETHER_OCTETS_MAX;
     bound.summands.push(Summand { holder: "circuits of routes", worst: circuits, steady: circuits });
+    bound.summands.push(Summand { holder: "parts of long messages", worst: together, steady: together });
     if built.plan.snapshot.routes().has_rewrites() {
         // What goes to the vendor stands beside what the customer sent.
         let messages = shards * u64::from(limits.messages_max);

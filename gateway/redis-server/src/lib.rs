@@ -1,5 +1,6 @@
 //! A real Redis for tests: on a free port of the loopback, in a temporary folder, every write synced to its log before
-//! it is answered. It ends with its handle, also when a test fails. Where `redis-server` is not installed the test fails,
+//! it is answered; the log is in memory where the machine has a folder there, since a disk that others keep busy holds Redis
+//! up for seconds, and what these tests kill is the process, not the machine. It ends with its handle, also when a test fails. Where `redis-server` is not installed the test fails,
 //! unless Redis was given up on purpose (`test-needs`).
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How long it may take to answer after its start.
 const START_MAX: Duration = Duration::from_secs(10);
+/// A folder in memory, on most Linux systems.
+const MEMORY: &str = "/dev/shm";
 
 /// See the module.
 pub struct RedisServer {
@@ -42,7 +45,8 @@ impl RedisServer {
                 .then_some(())
                 .ok_or_else(|| "redis-server does not run (apt-get install redis-server)".into())
         })?;
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir());
+        let folder = folder.expect("a temporary folder");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         Some(RedisServer { folder, port, child: None })

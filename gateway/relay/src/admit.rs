@@ -1,13 +1,15 @@
 //! May this message enter? The checks that need nothing but the message, the session and the bounds.
 
 use crate::account::Session;
+use crate::in_flight::addresses;
 use crate::refusal::Refusal;
 use crate::snapshot::Limits;
 use smpp::error::Field;
 use smpp::field::time::Time;
 use smpp::field::{Address, CommandId, DataCoding, EsmClass, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
-use smpp::tlv::Tlvs;
+use smpp::text::segment::Part;
+use smpp::tlv::{Tag, Tlvs};
 
 /// Lowest priority_flag above what bulk traffic has (SMPP 3.4 §5.2.14).
 const PRIORITY_URGENT: u8 = 1;
@@ -75,6 +77,25 @@ impl<'a> Submission<'a> {
             short_message: &[],
             tlvs: pdu.tlvs,
         }
+    }
+
+    /// Which part of a message it is, when it is one.
+    #[inline]
+    pub(crate) fn part(&self) -> Option<Part> {
+        let has_header = self.esm_class.has_user_data_header();
+        if !has_header && self.tlvs.as_bytes().is_empty() {
+            return None; // nearly all
+        }
+        let payload = match self.short_message {
+            [] => self.tlvs.find(Tag::MESSAGE_PAYLOAD).unwrap_or_default(),
+            text => text,
+        };
+        Part::find(has_header, payload, &self.tlvs).filter(|part| part.total > 1)
+    }
+
+    /// Source and destination as one number.
+    pub(crate) fn addresses(&self) -> u64 {
+        addresses(self.source, self.destination)
     }
 
     /// True when a receipt or an intermediate notification may come back.

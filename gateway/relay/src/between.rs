@@ -9,11 +9,11 @@ use smpp::time::Instant;
 impl Relay {
     pub(crate) fn shard_said(&mut self, now: Instant, from: ShardIndex, message: ShardMessage) {
         match message {
-            ShardMessage::Submit { message, vendor, addresses, pdu } => {
-                self.serve(now, from, message, vendor, addresses, pdu);
+            ShardMessage::Submit { hand_over, vendor, addresses, pdu } => {
+                self.serve(now, from, hand_over, vendor, addresses, pdu);
             }
-            ShardMessage::SubmitDone { message, outcome, pdu } => {
-                self.submit_done(now, from, message.0, outcome, pdu);
+            ShardMessage::SubmitDone { hand_over, outcome, pdu } => {
+                self.submit_done(now, from, hand_over, outcome, pdu);
             }
             ShardMessage::Deliver { delivery, account, pdu } => {
                 self.serve_delivery(now, from, delivery, account, pdu);
@@ -74,7 +74,7 @@ impl Relay {
 
     pub(crate) fn came_back(&mut self, now: Instant, to: ShardIndex, message: ShardMessage) {
         match message {
-            ShardMessage::Submit { message, pdu, .. } => self.submit_undelivered(now, to, message.0, pdu),
+            ShardMessage::Submit { hand_over, pdu, .. } => self.submit_undelivered(now, to, hand_over, pdu),
             ShardMessage::Deliver { delivery, pdu, .. } => {
                 self.deliver_done(now, delivery.0, crate::DeliverOutcome::Undelivered, pdu);
             }

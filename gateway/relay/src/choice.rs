@@ -2,14 +2,39 @@
 
 use crate::arena::Arena;
 use crate::form::takes;
-use crate::forward::Choice;
 use crate::health::Health;
 use crate::limit::Limiter;
+use crate::message::{Key, ShardIndex};
 use crate::open::Message;
 use crate::route::{Candidate, Chooser, Encoding, Standing};
 use crate::snapshot::Snapshot;
 use crate::vendor::{VendorLink, Vendors};
 use smpp::time::Instant;
+
+/// Where one more try can go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Choice {
+    /// On this bind, now; its pace has been paid.
+    Link { vendor: u16, link: Key },
+    /// Into the vendor's wait queue.
+    Queue { vendor: u16 },
+    /// To another shard's bind.
+    Shard { vendor: u16, shard: ShardIndex },
+    /// Vendors are up, none has room.
+    Full,
+    /// No vendor that was not tried is up.
+    Down,
+}
+
+impl Choice {
+    /// The vendor that gets it, by its place here.
+    pub(crate) const fn vendor(self) -> Option<u16> {
+        match self {
+            Self::Link { vendor, .. } | Self::Queue { vendor } | Self::Shard { vendor, .. } => Some(vendor),
+            Self::Full | Self::Down => None,
+        }
+    }
+}
 
 /// What a choice looks at: the vendors of a shard, or what somebody says of them.
 pub(crate) trait Surroundings {

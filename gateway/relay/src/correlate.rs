@@ -1,8 +1,10 @@
 //! The vendor's answer and what follows from it: failover, the correlation in the store, the customer's answer.
 
+use crate::choice::Choice;
 use crate::circuit::Outcome;
-use crate::forward::Choice;
-use crate::message::{Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
+use crate::handset::{Handset, sender_mark};
+use crate::in_flight::addresses_in;
+use crate::message::{HandOver, Key, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::node::NodeAnswer;
 use crate::open::{Origin, Place, trim};
@@ -68,7 +70,8 @@ impl Relay {
     #[inline]
     fn verdict(&mut self, now: Instant, key: Key, status: CommandStatus, id: &[u8]) {
         self.record_verdict(now, key, status, id);
-        match self.class_of(self.messages[key].vendor, status) {
+        let class = self.class_of(self.messages[key].vendor, status);
+        match class {
             StatusClass::Ok => {
                 let message = &mut self.messages[key];
                 message.step(MessageEvent::Accept);
@@ -79,6 +82,9 @@ impl Relay {
                 return self.correlate(now, key, id);
             }
             StatusClass::Temporary | StatusClass::Throttled => {
+                if self.wait_together(now, key, class) {
+                    return;
+                }
                 let message = &mut self.messages[key];
                 let vendor = message.vendor;
                 message.remember_try(vendor);
@@ -128,11 +134,16 @@ impl Relay {
     /// Has the store keep what the receipts of an accepted message need, and answers in the order that is configured.
     pub(crate) fn remember(&mut self, now: Instant, key: Key, kept_under: CorrelationKey, order: Correlate) {
         let message = &self.messages[key];
+        // As the vendor got it: that is what it writes into the receipt.
+        let (sender, handset) = addresses_in(if message.is_rewritten { &message.wire } else { &message.pdu });
         let correlation = Correlation {
             account: self.accounts[message.account].id,
             gateway_id: message.gateway_id,
             submitted_at: message.submitted_at,
             urgent: message.urgent,
+            handset: Handset::of(handset),
+            sender: sender_mark(sender),
+            shared: false,
             addresses: self.own_addresses(key),
         };
         self.counters.traffic.correlations += 1;
@@ -208,17 +219,11 @@ impl Relay {
         &mut self,
         now: Instant,
         from: ShardIndex,
-        key: Key,
+        hand_over: HandOver,
         outcome: SubmitOutcome,
         pdu: Vec<u8>,
     ) {
-        let is_there = self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_)));
-        if !is_there {
-            self.counters.traffic.stale_events += 1;
-            return self.spare.keep(pdu);
-        }
-        self.leave_shard(key);
-        self.take_bytes_back(key, pdu);
+        let Some(key) = self.take_hand_over_back(hand_over, pdu) else { return };
         match outcome {
             SubmitOutcome::Answered { status, vendor_message_id } => {
                 let vendor = self.messages[key].vendor;
@@ -258,12 +263,37 @@ impl Relay {
     }
 
     /// A submit for another shard found no room in the mailbox.
-    pub(crate) fn submit_undelivered(&mut self, now: Instant, to: ShardIndex, key: Key, pdu: Vec<u8>) {
-        if self.messages.get(key).is_some_and(|open| matches!(open.place, Place::Shard(_))) {
-            self.leave_shard(key);
-            self.take_bytes_back(key, pdu);
-            self.unsent_elsewhere(now, to, key);
+    pub(crate) fn submit_undelivered(
+        &mut self,
+        now: Instant,
+        to: ShardIndex,
+        hand_over: HandOver,
+        pdu: Vec<u8>,
+    ) {
+        let Some(key) = self.take_hand_over_back(hand_over, pdu) else { return };
+        self.unsent_elsewhere(now, to, key);
+    }
+
+    /// The message of a hand-over that is over, with its bytes; nothing where it is not with that shard any more.
+    fn take_hand_over_back(&mut self, hand_over: HandOver, pdu: Vec<u8>) -> Option<Key> {
+        let key = hand_over.message.0;
+        if !self.is_handed_over(hand_over) {
+            self.counters.traffic.stale_events += 1;
+            self.spare.keep(pdu);
+            return None;
         }
+        self.leave_shard(key);
+        self.take_bytes_back(key, pdu);
+        Some(key)
+    }
+
+    /// True while the message is with another shard by this hand-over: not by a later one, of which a late answer to
+    /// this one says nothing.
+    fn is_handed_over(&self, hand_over: HandOver) -> bool {
+        self.messages.get(hand_over.message.0).is_some_and(|open| {
+            let is_this = open.hand_overs == hand_over.number || mutated!(self, MatchByMessage);
+            matches!(open.place, Place::Shard(_)) && is_this
+        })
     }
 
     /// Takes a message out of the list of those with other shards.
@@ -354,9 +384,10 @@ impl Relay {
     fn finish_served(&mut self, key: Key, outcome: SubmitOutcome) {
         let open = &mut self.messages[key];
         match open.origin {
-            Origin::Shard { shard, message } => {
+            Origin::Shard { shard, hand_over } => {
                 let pdu = core::mem::take(&mut open.pdu);
-                self.shard_messages.push_back((shard, ShardMessage::SubmitDone { message, outcome, pdu }));
+                let done = ShardMessage::SubmitDone { hand_over, outcome, pdu };
+                self.shard_messages.push_back((shard, done));
             }
             Origin::Node { link, sequence } => {
                 let command = open.command.response();

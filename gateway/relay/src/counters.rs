@@ -52,6 +52,10 @@ counters! {
         vendor_throttled,
         /// Messages given to another vendor after a temporary error.
         vendor_failovers,
+        /// Parts that waited for a vendor that throttled, since it has other parts of their message.
+        parts_waited,
+        /// Messages with parts whose vendor was forgotten before its time: the table was full.
+        parts_forgotten,
         /// Copies sent with the customer's addresses although their route changes them: they were too long for it.
         rewrites_refused,
         /// Times a circuit of one vendor of one plan opened.
@@ -82,7 +86,7 @@ counters! {
         unknowns_forgotten,
         /// Submits that will not be recognised when they come again: the table was full.
         resubmits_forgotten,
-        /// Events for messages that were closed already.
+        /// Events for messages that were closed already, or had gone on to elsewhere.
         stale_events,
         /// Messages that waited for a window slot.
         queued,
@@ -110,6 +114,12 @@ counters! {
         receipts_uncorrelated,
         /// Receipts that came before their correlation and had to wait.
         receipts_early,
+        /// Final receipts that came again, word for word, and were acknowledged at once.
+        receipts_repeated,
+        /// Receipts whose numbers are those of no open message of their id.
+        receipts_contradicted,
+        /// Receipts that may be about messages of two customers, or of an id that was given twice and no number to go by.
+        receipts_of_several,
         /// MO from vendors.
         mo,
         /// Parts of MO that were gathered, on the shard that gathered them.

@@ -131,6 +131,7 @@ impl Relay {
         delivery.account = account;
         delivery.key = None;
         delivery.is_final = false;
+        delivery.content = 0; // or the slot's last receipt would be done with when this one is
         delivery.urgent = false;
         delivery.session = Key::NONE;
         delivery.tries = 0;
@@ -239,9 +240,10 @@ impl Relay {
         if delivery.is_final
             && let Some(kept_under) = delivery.key
         {
-            let submitted_at = delivery.submitted_at;
+            let (gateway_id, submitted_at) = (delivery.gateway_id, delivery.submitted_at);
             self.seen.insert(receipt_number(kept_under.vendor, &kept_under.id));
-            self.store_ops.push_back(StoreOp::Forget { key: kept_under, submitted_at });
+            self.note_done(key);
+            self.store_ops.push_back(StoreOp::Forget { key: kept_under, gateway_id, submitted_at });
         }
     }
 
@@ -254,6 +256,7 @@ impl Relay {
                 let owner = self.accounts[delivery.account].id;
                 self.park(now, key, owner);
             }
+            Sender::Nobody => {}
             Sender::Shard { .. } => self.finish_delivery_served(key, DeliverOutcome::Undelivered),
             Sender::Parked(parked) => self.end_parked(now, key, Err(parked)),
         }
@@ -304,6 +307,8 @@ impl Relay {
             self.forget_if_final(key);
             let account = self.deliveries[key].account;
             self.note_parked(now, account);
+        } else {
+            self.note_done(key);
         }
         self.answer_vendor(key, CommandStatus::ESME_ROK);
         true
@@ -320,15 +325,9 @@ impl Relay {
         let mut next = key;
         while next != Key::NONE {
             let delivery = &mut self.deliveries[next];
-            let (sender, command, twin) = (delivery.sender, delivery.command, delivery.gathered.twin);
+            let (sender, twin) = (delivery.sender, delivery.gathered.twin);
             match sender {
-                Sender::Vendor { link, sequence } => {
-                    self.counters.traffic.deliveries_refused += u64::from(status != CommandStatus::ESME_ROK);
-                    if let Some(bind) = self.vendor_links.get(link) {
-                        let (link, command) = (bind.link, command.response());
-                        self.outputs.push_back(Output::AnswerDeliver { link, sequence, command, status });
-                    }
-                }
+                Sender::Vendor { .. } => self.answer_sender(next, status),
                 Sender::Part { shard, delivery: asked } => {
                     let pdu = core::mem::take(&mut delivery.pdu);
                     let done = ShardMessage::PartDone { delivery: asked, status, pdu };
@@ -337,12 +336,23 @@ impl Relay {
                 Sender::Spool { gateway_id, tries, fate } => {
                     self.spool_receipt_done(gateway_id, tries, fate, status);
                 }
-                Sender::Shard { .. } | Sender::Parked(_) => {}
+                Sender::Shard { .. } | Sender::Parked(_) | Sender::Nobody => {}
             }
             self.close_delivery(next);
             next = twin;
         }
         self.whole_answered(whole, status);
+    }
+
+    /// Writes the answer to a vendor's delivery, where the bind is still there.
+    pub(crate) fn answer_sender(&mut self, key: Key, status: CommandStatus) {
+        let Delivery { sender, command, .. } = self.deliveries[key];
+        let Sender::Vendor { link, sequence } = sender else { return };
+        self.counters.traffic.deliveries_refused += u64::from(status != CommandStatus::ESME_ROK);
+        if let Some(bind) = self.vendor_links.get(link) {
+            let (link, command) = (bind.link, command.response());
+            self.outputs.push_back(Output::AnswerDeliver { link, sequence, command, status });
+        }
     }
 
     fn finish_delivery_served(&mut self, key: Key, outcome: DeliverOutcome) {
@@ -382,6 +392,10 @@ impl Relay {
             self.counters.traffic.store_outages += 1;
             let Delivery { place, account, .. } = self.deliveries[key];
             self.leave_store(key);
+            if let Sender::Nobody = self.deliveries[key].sender {
+                self.end_early(key);
+                continue;
+            }
             self.refuse_delivery(key, DeliveryRefusal::StoreAway);
             if place == DeliveryPlace::Parking {
                 self.note_parked(now, account); // it may be parked all the same, later

@@ -19,7 +19,7 @@ use smpp::tlv::Tag;
 use std::collections::VecDeque;
 
 /// Finished records that wait to be drawn. The shard draws them in the same turn, so this only bounds a mistake there;
-/// more are counted as lost. About 350 octets each.
+/// more are counted as lost. About 480 octets each.
 const READY_MAX: usize = 65_536;
 
 /// The relay's records: drafts of what is open, and finished ones.

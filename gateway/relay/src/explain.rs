@@ -1,9 +1,8 @@
 //! Why a message would go where: the look-up and the choice of [`crate::Relay`] themselves, watched. Nothing is sent, and
 //! nothing of it is on the message path.
 
-use crate::choice::{Surroundings, first_choice};
+use crate::choice::{Choice, Surroundings, first_choice};
 use crate::circuit::CircuitState;
-use crate::forward::Choice;
 use crate::limit::{LimitShown, limits_of};
 use crate::message::{Key, VendorId};
 use crate::network::Network;

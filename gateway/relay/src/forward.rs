@@ -1,12 +1,12 @@
 //! Sending on: from a customer's request to a vendor's link, and again when that one fails it.
 
 use crate::admit::{Submission, admit};
-use crate::choice::{Here, first_choice};
+use crate::choice::{Choice, Here, first_choice};
 use crate::circuit::Outcome;
-use crate::in_flight::{addresses, addresses_in};
+use crate::in_flight::addresses_in;
 use crate::input::Arrival;
 use crate::limit::{Charges, segments};
-use crate::message::{Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
+use crate::message::{HandOver, Key, LinkKey, MessageEvent, MessageKey, ShardIndex};
 use crate::mutation::mutated;
 use crate::open::{Message, Origin, Place};
 use crate::output::Output;
@@ -16,26 +16,12 @@ use crate::resubmit::Novelty;
 use crate::route::{CampaignId, Encoding, RouteQuestion, mix};
 use crate::shard_message::{ShardMessage, SubmitOutcome};
 use crate::snapshot::{Correlate, Mode};
+use crate::together::PartOf;
 use crate::vendor::Way;
 use smpp::field::CommandStatus;
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use smpp::wire::Frame;
-
-/// Where one more try can go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Choice {
-    /// On this bind, now; its pace has been paid.
-    Link { vendor: u16, link: Key },
-    /// Into the vendor's wait queue.
-    Queue { vendor: u16 },
-    /// To another shard's bind.
-    Shard { vendor: u16, shard: ShardIndex },
-    /// Vendors are up, none has room.
-    Full,
-    /// No vendor that was not tried is up.
-    Down,
-}
 
 /// What became of a request that was let in.
 enum Entered {
@@ -199,8 +185,9 @@ impl Relay {
         message.urgent = submission.urgent;
         message.account = place;
         if message.wants_receipt && self.snapshot.correlate() != Correlate::None {
-            message.addresses = addresses(submission.source, submission.destination);
+            message.addresses = submission.addresses();
         }
+        message.part_of = submission.part().map(|part| PartOf::new(account, submission.addresses(), &part));
         message.plan = plan;
         message.encoding = encoding;
         message.reserved = submission.reserved;
@@ -222,7 +209,7 @@ impl Relay {
         &mut self,
         now: Instant,
         from: ShardIndex,
-        asked: MessageKey,
+        hand_over: HandOver,
         vendor: crate::message::VendorId,
         addresses: u64,
         pdu: Vec<u8>,
@@ -231,12 +218,12 @@ impl Relay {
         let place = self.vendors.place(&self.snapshot, vendor);
         let slot = if place.is_some() { self.messages.insert() } else { None };
         let (Some(vendor), Some((key, message))) = (place, slot) else {
-            let done = ShardMessage::SubmitDone { message: asked, outcome: SubmitOutcome::Unsent, pdu };
+            let done = ShardMessage::SubmitDone { hand_over, outcome: SubmitOutcome::Unsent, pdu };
             self.shard_messages.push_back((from, done));
             return;
         };
         message.reset();
-        message.origin = Origin::Shard { shard: from, message: asked };
+        message.origin = Origin::Shard { shard: from, hand_over };
         message.vendor = vendor;
         message.addresses = addresses;
         self.spare.swap(&mut message.pdu, pdu);
@@ -273,6 +260,9 @@ impl Relay {
                 (_, Choice::Shard { .. }) => Choice::Down, // it came here because we had a bind
                 (_, choice) => choice,
             };
+        }
+        if let Some(part) = message.part_of {
+            return self.choose_together(now, key, part);
         }
         let roams = message.returns < snapshot.limits().attempts_max;
         let plan = snapshot.routes().plan(message.plan);
@@ -379,12 +369,12 @@ impl Relay {
         let policy = self.policy(key);
         let message = &mut self.messages[key];
         message.policy = Some(policy);
-        let addresses = message.addresses;
+        let (addresses, hand_over) = (message.addresses, message.hand_over(key));
         let is_rewritten = !message.wire.is_empty();
         let pdu = core::mem::take(if is_rewritten { &mut message.wire } else { &mut message.pdu });
         self.messages.push_back(&mut self.remote_waits, key);
         self.counters.traffic.remote_submits += 1;
-        let submit = ShardMessage::Submit { message: MessageKey(key), vendor: id, addresses, pdu };
+        let submit = ShardMessage::Submit { hand_over, vendor: id, addresses, pdu };
         self.shard_messages.push_back((shard, submit));
     }
 
@@ -414,9 +404,11 @@ impl Relay {
         }
     }
 
-    /// Waiting messages of a vendor without binds here look for another place, in order.
+    /// Waiting messages of a vendor without binds here look for another place, in order. Parts whose message is with this
+    /// vendor wait on: each is looked at once.
     pub(crate) fn evacuate(&mut self, now: Instant, vendor: u16) {
-        while let Some(key) = self.messages.first(&self.vendors[vendor].queue) {
+        for _ in 0..self.vendors[vendor].queue.len() {
+            let Some(key) = self.messages.first(&self.vendors[vendor].queue) else { return };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
             self.messages[key].step(MessageEvent::ProveUnsent);
             self.messages[key].place = Place::Hands;

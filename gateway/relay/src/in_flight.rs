@@ -48,7 +48,7 @@ impl InFlight {
 }
 
 fn cell(vendor: VendorId, addresses: u64) -> usize {
-    (mix(addresses ^ (u64::from(vendor.0) << 32)) >> (64 - CELL_BITS)) as usize
+    (mix(addresses ^ vendor.spread()) >> (64 - CELL_BITS)) as usize
 }
 
 /// One number for a message's source and destination, the same on every shard; a leading `+` does not count. Two pairs

@@ -40,11 +40,13 @@ mod correlate;
 mod counters;
 mod deliver;
 mod drafts;
+mod early;
 mod explain;
 mod form;
 mod forward;
 mod gather;
 mod gather_table;
+mod handset;
 mod health;
 mod in_flight;
 mod input;
@@ -56,6 +58,7 @@ mod message;
 mod mistake;
 mod mo;
 mod mutation;
+mod name;
 mod network;
 mod node;
 mod numbers;
@@ -76,6 +79,7 @@ mod spool;
 mod spool_op;
 mod spool_pdu;
 mod store_op;
+mod together;
 mod unknown;
 mod unpark;
 mod unresolved;
@@ -87,10 +91,12 @@ pub use cdr::{
 };
 pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
+pub use early::{EarlyReceipt, receipt_for};
 pub use explain::{
     ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
 };
 pub use gather_table::{MO_GATHER_MAX, MO_GATHERED_MAX, MO_GATHERED_OCTETS_MAX, MO_REMEMBER_MAX};
+pub use handset::{Finding, Handset, ReceiptNumbers, choose};
 pub use health::{CircuitNotice, VendorHealth};
 pub use input::Arrival;
 pub use keyword::{KEYWORD_LENGTH_MAX, is_keyword};
@@ -103,10 +109,11 @@ pub use limit::{
     tmobile_cap,
 };
 pub use message::{
-    AccountId, DeliveryKey, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
+    AccountId, DeliveryKey, HandOver, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex, VendorId,
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
+pub use name::older_number;
 pub use network::{NETWORKS_MAX, Network, NetworkCode, NetworkIndex, NetworkRule, Networks};
 pub use node::NodeAnswer;
 pub use numbers::{KeywordRule, NumberOwners};
@@ -126,5 +133,6 @@ pub use snapshot::{
 };
 pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 pub use store_op::{
-    Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage, VendorMessageId,
+    Correlation, CorrelationKey, ParkedEntry, ParkedId, SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage,
+    VendorMessageId,
 };

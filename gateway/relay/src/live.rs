@@ -108,7 +108,7 @@ impl Relay {
         if !self.vendors[vendor].links.is_empty() {
             return;
         }
-        for _ in 0..EVACUATE_MAX {
+        for _ in 0..self.vendors[vendor].queue.len().min(EVACUATE_MAX as u32) {
             let Some(key) = self.messages.first(&self.vendors[vendor].queue) else { return };
             self.messages.remove(&mut self.vendors[vendor].queue, key);
             self.messages[key].step(MessageEvent::ProveUnsent);

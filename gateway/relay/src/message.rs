@@ -61,41 +61,86 @@ impl Key {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct LinkKey(pub u64);
 
+/// One hand-over of an open submit to another shard. An answer names the hand-over it is about: one that comes after
+/// [`crate::Limits::remote_wait_max`] may find the message on its way to another vendor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HandOver {
+    /// The asking shard's key.
+    pub message: MessageKey,
+    /// Counts the hand-overs of this message.
+    pub number: u16,
+}
+
 /// A shard of this node, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
 pub struct ShardIndex(pub u8);
 
-/// A customer's account. Stable across snapshots and restarts, because the correlation store keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
-pub struct AccountId(pub u32);
+/// A customer's account: its whole name in a number, see [`crate::name`]. Stable across snapshots and restarts, because
+/// the correlation store keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub u128);
 
-/// A vendor. Stable across snapshots and restarts, because the correlation store keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
-pub struct VendorId(pub u32);
+/// A vendor: its whole name in a number, or 120 bits of a hash where it is longer than 15 octets. Stable across snapshots
+/// and restarts, because the correlation store keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct VendorId(pub u128);
 
 impl AccountId {
-    /// The id of an account that has only a name (a configuration file without a database): FNV-1a.
-    /// Two names with one id are a mistake that [`crate::Snapshot::compile`] reports.
-    pub const fn of_name(system_id: &[u8]) -> Self {
-        Self(fnv1a(system_id))
+    /// The id of a name.
+    pub fn of_name(system_id: &[u8]) -> Self {
+        Self(crate::name::number_of(system_id))
+    }
+
+    /// What stands for an account of an earlier version whose name is not known any more: nobody's.
+    pub const fn of_older_number(number: u32) -> Self {
+        Self(crate::name::nobodys(number))
+    }
+
+    /// A number to spread accounts by, over shards; two may have the same.
+    pub fn spread(self) -> u64 {
+        crate::name::spread(self.0)
+    }
+}
+
+impl fmt::Debug for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::name::show(self.0, f)
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::name::show(self.0, f)
     }
 }
 
 impl VendorId {
-    /// The id of a vendor that has only a name; see [`AccountId::of_name`].
-    pub const fn of_name(name: &[u8]) -> Self {
-        Self(fnv1a(name))
+    /// The id of a name.
+    pub fn of_name(name: &[u8]) -> Self {
+        Self(crate::name::number_of(name))
+    }
+
+    /// What stands for a vendor of an earlier version whose name is not known any more: nobody's.
+    pub const fn of_older_number(number: u32) -> Self {
+        Self(crate::name::nobodys(number))
+    }
+
+    /// A number to spread vendors by, over shards and nodes; two may have the same.
+    pub fn spread(self) -> u64 {
+        crate::name::spread(self.0)
     }
 }
 
-const fn fnv1a(name: &[u8]) -> u32 {
-    let mut hash = 0x811c_9dc5_u32;
-    let mut at = 0;
-    while at < name.len() {
-        hash = (hash ^ name[at] as u32).wrapping_mul(0x0100_0193);
-        at += 1;
+impl fmt::Debug for VendorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::name::show(self.0, f)
     }
-    hash
+}
+
+impl fmt::Display for VendorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::name::show(self.0, f)
+    }
 }
 
 /// Where a submitted message stands. A closed set; [`MessageState::next`] is the whole table, and
@@ -232,7 +277,7 @@ mod tests {
 
     #[test]
     fn names_have_stable_ids() {
-        assert_eq!(AccountId::of_name(b""), AccountId(0x811c_9dc5));
-        assert_eq!(AccountId::of_name(b"a"), AccountId(0xe40c_292c));
+        assert_eq!(AccountId::of_name(b"a").to_string(), "a");
+        assert_eq!(crate::older_number(b"a"), 0xe40c_292c);
     }
 }

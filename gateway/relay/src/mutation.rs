@@ -29,8 +29,8 @@ pub enum Mutation {
     ReuseIds,
     /// A window slot does not come back with the answer.
     LeakSlot,
-    /// A receipt without correlation is an orphan at once.
-    SkipEarlyRetries,
+    /// A receipt that no message fits yet is acknowledged and dropped.
+    DropEarly,
     /// What waits for a slot is taken from the wrong end.
     LastFirst,
     /// The word that something was parked elsewhere is not heeded.
@@ -51,12 +51,18 @@ pub enum Mutation {
     IgnoreRoom,
     /// Numbers of other customers are taken as sources.
     SourceOfAnyone,
+    /// The newest message of an id gets its receipts, whatever number they speak of.
+    IdIsProof,
+    /// A late answer of another shard is taken for the message wherever it has gone since.
+    MatchByMessage,
+    /// Parts of one message go each its own way.
+    PartsApart,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -69,7 +75,7 @@ impl Mutation {
         Self::AnswerBeforeKept,
         Self::ReuseIds,
         Self::LeakSlot,
-        Self::SkipEarlyRetries,
+        Self::DropEarly,
         Self::LastFirst,
         Self::IgnoreHints,
         Self::ForgetExpired,
@@ -80,6 +86,9 @@ impl Mutation {
         Self::UrgentLast,
         Self::IgnoreRoom,
         Self::SourceOfAnyone,
+        Self::IdIsProof,
+        Self::MatchByMessage,
+        Self::PartsApart,
     ];
 }
 

@@ -2,11 +2,12 @@
 //! arena whose buffers are used again.
 
 use crate::form::Form;
-use crate::message::{Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
+use crate::message::{HandOver, Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::{Encoding, PlanIndex};
 use crate::snapshot::UnknownOutcome;
 use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
+use crate::together::PartOf;
 use smpp::error::Field;
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
@@ -25,8 +26,8 @@ pub(crate) const DELIVERY_TRIES_MAX: usize = 3;
 pub(crate) enum Origin {
     /// A customer's session, by this sequence number.
     Customer { session: Key, link: LinkKey, sequence: u32 },
-    /// Another shard, by its key.
-    Shard { shard: ShardIndex, message: MessageKey },
+    /// Another shard, by its hand-over.
+    Shard { shard: ShardIndex, hand_over: HandOver },
     /// Nobody: the customer has its answer, and the spool the message. `tries` is how often it was deferred, `again`
     /// whether the spool handed it out.
     Spool { tries: u16, again: bool },
@@ -79,6 +80,8 @@ pub(crate) struct Message {
     /// Times it came back unsent from where it had been handed to; within the bound of attempts it roams and gets
     /// new deadlines.
     pub(crate) returns: u8,
+    /// Times it was handed to another shard; attempts and returns bound them, far below where the number wraps.
+    pub(crate) hand_overs: u16,
     /// The policy when it was last handed to another shard. Its bytes went along, so that a new snapshot cannot say.
     pub(crate) policy: Option<UnknownOutcome>,
     pub(crate) account: u32,
@@ -86,6 +89,8 @@ pub(crate) struct Message {
     pub(crate) link: Key,
     /// Its source and destination as one number, where a receipt may tell of it; see [`crate::in_flight`].
     pub(crate) addresses: u64,
+    /// Of which long message it is a part.
+    pub(crate) part_of: Option<PartOf>,
     /// By what the customer's resubmit is recognised. May be stale.
     pub(crate) resubmit: Key,
     pub(crate) plan: PlanIndex,
@@ -137,6 +142,12 @@ impl Message {
         Form { length: self.pdu.len(), reserved: self.reserved }
     }
 
+    /// Numbers one more hand-over to another shard of this message, which stands in slot `key`.
+    pub(crate) fn hand_over(&mut self, key: Key) -> HandOver {
+        self.hand_overs = self.hand_overs.wrapping_add(1);
+        HandOver { message: MessageKey(key), number: self.hand_overs }
+    }
+
     pub(crate) fn tried(&self) -> &[u16] {
         &self.tried[..usize::from(self.tries)]
     }
@@ -168,11 +179,13 @@ impl Default for Message {
             tries: 0,
             tried: [0; TRIES_MAX],
             returns: 0,
+            hand_overs: 0,
             policy: None,
             account: 0,
             vendor: 0,
             link: Key::NONE,
             addresses: crate::in_flight::NO_ADDRESSES,
+            part_of: None,
             resubmit: Key::NONE,
             plan: PlanIndex::default(),
             epoch: 0,
@@ -201,6 +214,8 @@ pub(crate) enum Sender {
     Part { shard: ShardIndex, delivery: crate::message::DeliveryKey },
     /// The store, which handed it out.
     Parked(ParkedId),
+    /// A vendor that was answered already: the store keeps the receipt, and it may tell an unknown outcome.
+    Nobody,
     /// The spool, which owes its customer this receipt.
     Spool { gateway_id: GatewayId, tries: u16, fate: Fate },
 }
@@ -212,7 +227,7 @@ pub(crate) enum DeliveryPlace {
     Hands,
     /// For the store to find its correlation; in the list of store waits.
     Finding,
-    /// For its correlation to appear; in the list of this round.
+    /// For its next look at unknown outcomes; in the list of this round.
     Early,
     /// For a window slot; in its account's list.
     Waiting,
@@ -224,6 +239,8 @@ pub(crate) enum DeliveryPlace {
     Parking,
     /// For the store to park it as an orphan; in the list of store waits.
     Orphaning,
+    /// For the store to keep it until its message comes; in the list of store waits.
+    Keeping,
     /// For other parts of its message; in the list of that message.
     Gathering,
     /// For the answer to the delivery that it hangs on; in no list.
@@ -263,6 +280,10 @@ pub(crate) struct Delivery {
     pub(crate) key: Option<CorrelationKey>,
     /// The `submitted_at` of its correlation, once that is found.
     pub(crate) submitted_at: u32,
+    /// Names a final receipt as its vendor sent it; 0 = it is none. See [`crate::seen::repetition_number`].
+    pub(crate) content: u64,
+    /// The message of its correlation, once that is found.
+    pub(crate) gateway_id: GatewayId,
     /// The last receipt of its message.
     pub(crate) is_final: bool,
     /// Goes before others where it must wait.
@@ -295,6 +316,8 @@ impl Default for Delivery {
             account: 0,
             key: None,
             submitted_at: 0,
+            content: 0,
+            gateway_id: GatewayId(0),
             is_final: false,
             urgent: false,
             shape: crate::receipt::Shape::default(),

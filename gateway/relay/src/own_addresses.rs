@@ -74,7 +74,7 @@ impl OwnAddresses {
 
     /// Writes a receipt's PDU so that it comes from the message's destination and goes to its source. False when the
     /// PDU is cut.
-    fn write_receipt(&self, pdu: &[u8], out: &mut Vec<u8>) -> bool {
+    pub(crate) fn write_receipt(&self, pdu: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
         let Some(found) = Addresses::of(pdu) else { return false };
         out.extend_from_slice(&pdu[..found.source.at]);

@@ -1,6 +1,8 @@
 //! From a vendor's deliver_sm to its owner: receipts by correlation, MO by number, never by guess.
 
 use crate::account::NO_ACCOUNT;
+use crate::handset::{Finding, ReceiptNumbers};
+use crate::in_flight::addresses_in;
 use crate::input::Arrival;
 use crate::message::{DeliveryKey, Key};
 use crate::mo::Mo;
@@ -9,11 +11,10 @@ use crate::open::{DeliveryPlace, Gathered, Sender};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
-use crate::seen::receipt_number;
+use crate::seen::{receipt_number, repetition_number};
 use crate::snapshot::Correlate;
-use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
+use crate::store_op::{CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
 use bytes::BytesMut;
-use core::time::Duration;
 use smpp::field::{Address, CommandId, CommandStatus};
 use smpp::limits::TLV_LENGTH_MAX;
 use smpp::pdu::{DataSm, DeliverSm};
@@ -23,11 +24,6 @@ use smpp::text::segment::Udh;
 use smpp::time::Instant;
 use smpp::tlv::Tag;
 use smpp::wire::Frame;
-
-/// How long a receipt without correlation waits before each new look: the vendor's receipt may overtake its own
-/// answer, and another node's write may be on its way. Then it is an orphan.
-pub(crate) const EARLY_WAITS: [Duration; 3] =
-    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1000)];
 
 /// Where the parts of a PDU lie that a receipt's rewriting changes. Taken from where the decoder found them: a lenient
 /// one may have skipped octets between them.
@@ -43,8 +39,15 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn new(pdu: &[u8], short_message: &[u8], tlvs: &[u8], has_header: bool) -> Self {
-        Self { short_message: place_in(pdu, short_message), tlvs: place_in(pdu, tlvs), has_header }
+    pub(crate) fn of_deliver(bytes: &[u8], pdu: &DeliverSm<'_>) -> Self {
+        let has_header = pdu.esm_class.has_user_data_header();
+        let (text, tlvs) = (place_in(bytes, pdu.short_message), place_in(bytes, pdu.tlvs.as_bytes()));
+        Self { short_message: text, tlvs, has_header }
+    }
+
+    pub(crate) fn of_data(bytes: &[u8], pdu: &DataSm<'_>) -> Self {
+        let has_header = pdu.esm_class.has_user_data_header();
+        Self { short_message: place_in(bytes, &[]), tlvs: place_in(bytes, pdu.tlvs.as_bytes()), has_header }
     }
 }
 
@@ -70,7 +73,7 @@ struct Delivered<'a> {
 impl Relay {
     pub(crate) fn deliver_sm(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>) {
         let has_header = pdu.esm_class.has_user_data_header();
-        let shape = Shape::new(frame.bytes(), pdu.short_message, pdu.tlvs.as_bytes(), has_header);
+        let shape = Shape::of_deliver(frame.bytes(), pdu);
         self.delivered(
             arrival,
             frame,
@@ -94,7 +97,7 @@ impl Relay {
 
     pub(crate) fn deliver_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
         let has_header = pdu.esm_class.has_user_data_header();
-        let shape = Shape::new(frame.bytes(), &[], pdu.tlvs.as_bytes(), has_header);
+        let shape = Shape::of_data(frame.bytes(), pdu);
         self.delivered(
             arrival,
             frame,
@@ -157,6 +160,7 @@ impl Relay {
         delivery.vendor = vendor;
         delivery.account = NO_ACCOUNT;
         delivery.key = None;
+        delivery.content = 0;
         delivery.is_final = false;
         delivery.urgent = delivered.receipt.is_none(); // a receipt's message decides for it, once it is found
         delivery.shape = delivered.shape;
@@ -167,13 +171,19 @@ impl Relay {
         self.spare.fill(&mut delivery.pdu, frame.bytes());
         self.record_delivery(arrival.now, key, delivered.addresses, delivered.receipt.as_ref());
         match &delivered.receipt {
-            Some(view) => self.find(arrival.now, key, view),
+            Some(view) => self.find(arrival.now, key, view, delivered.addresses),
             None => self.find_owner(arrival.now, key, &delivered.mo),
         }
     }
 
     /// Asks the store whose receipt it is.
-    fn find(&mut self, now: Instant, key: Key, view: &ReceiptView<'_>) {
+    fn find(
+        &mut self,
+        now: Instant,
+        key: Key,
+        view: &ReceiptView<'_>,
+        addresses: (Address<'_>, Address<'_>),
+    ) {
         let vendor = self.deliveries[key].vendor;
         let mut spelled = [0; ID_LENGTH_MAX];
         let rule = self.id_rule(vendor);
@@ -185,30 +195,58 @@ impl Relay {
         let delivery = &mut self.deliveries[key];
         delivery.key = Some(CorrelationKey { vendor: scope, id });
         delivery.is_final = view.finality == Finality::Final;
-        self.ask_store(now, key);
+        if delivery.is_final {
+            delivery.content = repetition_number(scope, &delivery.pdu);
+        }
+        let (source, destination) = addresses;
+        let numbers = self.numbers_of(vendor, source.digits, destination.digits);
+        self.ask_store(now, key, numbers);
     }
 
-    fn ask_store(&mut self, now: Instant, key: Key) {
+    /// Asks the store, by the numbers that the receipt speaks of.
+    pub(crate) fn ask_store(&mut self, now: Instant, key: Key, numbers: ReceiptNumbers) {
         let Some(kept_under) = self.deliveries[key].key else { return self.orphan(now, key) };
         self.wait_for_store(now, key, DeliveryPlace::Finding);
-        self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: kept_under });
+        self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: kept_under, numbers });
+    }
+
+    /// What a receipt that waits says about its handset.
+    pub(crate) fn numbers_in(&self, key: Key) -> ReceiptNumbers {
+        let delivery = &self.deliveries[key];
+        let (source, destination) = addresses_in(&delivery.pdu);
+        self.numbers_of(delivery.vendor, source, destination)
+    }
+
+    /// What a receipt's addresses say about its handset, as far as its vendor's receipts can be believed.
+    fn numbers_of(&self, vendor: u16, source: &[u8], destination: &[u8]) -> ReceiptNumbers {
+        #[cfg(feature = "mutations")]
+        if mutated!(self, IdIsProof) {
+            return ReceiptNumbers::newest();
+        }
+        match self.vendor_rules(vendor).is_some_and(|rules| rules.receipts_without_number) {
+            true => ReceiptNumbers::none(),
+            false => ReceiptNumbers::new(source, destination),
+        }
     }
 
     /// The store knows, does not know yet, or is away.
-    pub(crate) fn found(
-        &mut self,
-        now: Instant,
-        key: Key,
-        outcome: Result<Option<Correlation>, StoreOutage>,
-    ) {
+    pub(crate) fn found(&mut self, now: Instant, key: Key, outcome: Result<Finding, StoreOutage>) {
         if self.deliveries.get(key).is_none_or(|delivery| delivery.place != DeliveryPlace::Finding) {
             self.counters.traffic.stale_events += 1;
             return;
         }
         self.leave_store(key);
+        if let Sender::Nobody = self.deliveries[key].sender {
+            // The store has it already; what it is asked for is whether its message came.
+            return match outcome {
+                Ok(Finding::Nothing | Finding::Contradicted) => self.fits_nothing(now, key),
+                Ok(Finding::Fits(_) | Finding::Several) | Err(_) => self.end_early(key),
+            };
+        }
         match outcome {
-            Ok(Some(correlation)) => {
+            Ok(Finding::Fits(correlation)) => {
                 let delivery = &mut self.deliveries[key];
+                delivery.gateway_id = correlation.gateway_id;
                 delivery.submitted_at = correlation.submitted_at;
                 delivery.urgent = correlation.urgent;
                 self.records.found(key, correlation.gateway_id);
@@ -221,37 +259,19 @@ impl Relay {
                 }
                 self.give_to(now, key, correlation.account);
             }
-            Ok(None) => self.wait_early(now, key),
+            Ok(Finding::Nothing) => self.fits_nothing(now, key),
+            // The vendor gave its id again, and the answer that says so may still come.
+            Ok(Finding::Contradicted) => {
+                self.counters.traffic.receipts_contradicted += 1;
+                self.fits_nothing(now, key);
+            }
+            Ok(Finding::Several) => {
+                self.counters.traffic.receipts_of_several += 1;
+                self.orphan(now, key);
+            }
             Err(_) => {
                 self.counters.traffic.store_outages += 1;
                 self.refuse_delivery(key, DeliveryRefusal::StoreAway);
-            }
-        }
-    }
-
-    fn wait_early(&mut self, now: Instant, key: Key) {
-        let delivery = &mut self.deliveries[key];
-        let round = usize::from(delivery.early_round);
-        let wait = EARLY_WAITS.get(round).filter(|_| !mutated!(self, SkipEarlyRetries));
-        let Some(wait) = wait else { return self.orphan(now, key) };
-        if round == 0 {
-            self.counters.traffic.receipts_early += 1;
-        }
-        delivery.early_round += 1;
-        delivery.place = DeliveryPlace::Early;
-        delivery.deadline = now + *wait;
-        self.deliveries.push_back(&mut self.early[round], key);
-        self.look_among_unresolved(now, key);
-    }
-
-    /// Looks again for the receipts whose wait is over.
-    pub(crate) fn retry_early(&mut self, now: Instant) {
-        for round in 0..EARLY_WAITS.len() {
-            while let Some(key) = self.deliveries.first(&self.early[round])
-                && self.deliveries[key].deadline <= now
-            {
-                self.deliveries.remove(&mut self.early[round], key);
-                self.ask_store(now, key);
             }
         }
     }
@@ -292,7 +312,7 @@ impl Relay {
 const SHORT_MESSAGE_MAX: usize = 254;
 
 /// Writes a receipt's PDU with another id into `out`; every other octet stays. `text` is working space.
-fn rewrite_pdu(pdu: &[u8], shape: Shape, id: &[u8], text: &mut BytesMut, out: &mut Vec<u8>) {
+pub(crate) fn rewrite_pdu(pdu: &[u8], shape: Shape, id: &[u8], text: &mut BytesMut, out: &mut Vec<u8>) {
     out.clear();
     let part = |(at, length): (u32, u32)| &pdu[at as usize..][..length as usize];
     let (short_message, tlvs) = (part(shape.short_message), part(shape.tlvs));
@@ -361,7 +381,8 @@ mod tests {
         let original = pdu(before.0, before.1);
         let behind = &original[original.len() - before.0.len() - before.1.len()..];
         let (text, tlvs) = behind.split_at(before.0.len());
-        let shape = Shape::new(&original, text, tlvs, has_header);
+        let (short_message, tlvs) = (place_in(&original, text), place_in(&original, tlvs));
+        let shape = Shape { short_message, tlvs, has_header };
         let mut out = Vec::new();
         rewrite_pdu(&original, shape, b"0123456789ABCDEF", &mut BytesMut::new(), &mut out);
         assert_eq!(out.escape_ascii().to_string(), pdu(after.0, after.1).escape_ascii().to_string());

@@ -5,6 +5,7 @@ use crate::arena::{Arena, List};
 use crate::circuit::Outcome;
 use crate::counters::{Counters, VendorTraffic};
 use crate::drafts::Records;
+use crate::early::LOOKS;
 use crate::form::may_leave;
 use crate::gather_table::Gather;
 use crate::health::Health;
@@ -15,13 +16,13 @@ use crate::mutation::mutated;
 use crate::node::NodeAnswer;
 use crate::open::{Delivery, DeliveryPlace, Message, SpareBuffers};
 use crate::output::Output;
-use crate::receipt::EARLY_WAITS;
 use crate::resubmit::Resubmits;
 use crate::seen::SeenReceipts;
 use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
+use crate::together::Together;
 use crate::unresolved::UnresolvedTable;
 use crate::vendor::{VendorLink, Vendors, pace, set_pace};
 use bytes::BytesMut;
@@ -89,9 +90,12 @@ pub struct Relay {
     pub(crate) in_flight: InFlight,
     pub(crate) unresolved: UnresolvedTable,
     pub(crate) seen: SeenReceipts,
+    /// Final receipts that were taken or are kept, by their whole content.
+    pub(crate) done: SeenReceipts,
     /// Until then a receipt without a correlation may be about an accepted message of ours.
     pub(crate) distrust_until: Instant,
     pub(crate) resubmits: Resubmits,
+    pub(crate) together: Together,
 
     pub(crate) deliveries: Arena<Delivery>,
     /// Deliveries that wait for the store, by deadline.
@@ -99,7 +103,7 @@ pub struct Relay {
     /// Deliveries with other shards, by deadline.
     pub(crate) remote_deliveries: List,
     /// Early receipts by round, by deadline.
-    pub(crate) early: [List; EARLY_WAITS.len()],
+    pub(crate) early: [List; LOOKS.len()],
 
     /// Parts of MO whose message is not whole.
     pub(crate) gather: Gather,
@@ -171,8 +175,10 @@ impl Relay {
             in_flight: InFlight::new(),
             unresolved: UnresolvedTable::new(options.seed),
             seen: SeenReceipts::new(options.seed),
+            done: SeenReceipts::new(options.seed),
             distrust_until: Instant::default(),
             resubmits: Resubmits::new(options.seed),
+            together: Together::new(options.seed),
             deliveries: Arena::new(limits.deliveries_max),
             delivery_store_waits: List::default(),
             remote_deliveries: List::default(),
@@ -395,6 +401,9 @@ impl Relay {
             }
             StoreAnswer::OrphanParked { delivery, outcome, pdu } => {
                 self.parked(now, delivery.0, outcome, pdu, DeliveryPlace::Orphaning);
+            }
+            StoreAnswer::EarlyKept { delivery, outcome, pdu } => {
+                self.early_kept(now, delivery.0, outcome, pdu);
             }
             StoreAnswer::Unparked { account, entries, more } => {
                 if let Some(place) = self.accounts.place_any(&self.snapshot, account) {

@@ -10,8 +10,8 @@ use hashbrown::HashSet;
 /// Receipts of one generation; the last one whole and the one before it are known, so that at 1,000 receipts a second on
 /// a shard a repetition is recognised for one to two minutes. A full hash table of 65,536 slots, 9 octets each.
 const GENERATION_MAX: usize = 57_344;
-/// What is kept on one shard, octets: 1.2 MiB.
-pub(crate) const SEEN_OCTETS: u64 = 2 * 65_536 * 9;
+/// What is kept on one shard, octets: ids and whole receipts, 1.2 MiB each.
+pub(crate) const SEEN_OCTETS: u64 = 2 * 2 * 65_536 * 9;
 
 /// Ids of receipts, the newest generation and the one before.
 #[derive(Debug)]
@@ -40,12 +40,24 @@ impl SeenReceipts {
     }
 }
 
+/// One number for a receipt as it stands in its PDU behind the sequence number: a vendor that did not get our answer sends
+/// the same again. Never 0.
+#[inline]
+pub(crate) fn repetition_number(vendor: VendorId, pdu: &[u8]) -> u64 {
+    const SEED: u64 = 0x5eed_0f2e_1a7e_0006;
+    const HEADER_LENGTH: usize = 16;
+    let mut hasher = FixedState::with_seed(SEED).build_hasher();
+    hasher.write_u64(vendor.spread());
+    hasher.write(pdu.get(HEADER_LENGTH..).unwrap_or_default());
+    hasher.finish().max(1)
+}
+
 /// One number for a vendor's id, the same on every shard and never 0.
 #[inline]
 pub(crate) fn receipt_number(vendor: VendorId, id: &VendorMessageId) -> u64 {
     const SEED: u64 = 0x5eed_0f2e_1a7e_0004;
     let mut hasher = FixedState::with_seed(SEED).build_hasher();
-    hasher.write_u32(vendor.0);
+    hasher.write_u128(vendor.0);
     hasher.write(id.as_bytes());
     hasher.finish().max(1)
 }
@@ -73,5 +85,15 @@ mod tests {
         let one = receipt_number(VendorId(1), &id(b"77"));
         assert_ne!(one, receipt_number(VendorId(2), &id(b"77")));
         assert_ne!(one, receipt_number(VendorId(1), &id(b"78")));
+    }
+
+    #[test]
+    fn a_repetition_has_another_sequence_number_only() {
+        let number = |vendor, pdu: &[u8]| repetition_number(VendorId(vendor), pdu);
+        let one = number(1, b"0123456789abcdefbody");
+        assert_eq!(number(1, b"0123456789abXXXXbody"), one);
+        assert_ne!(number(1, b"0123456789abcdefBody"), one);
+        assert_ne!(number(2, b"0123456789abcdefbody"), one);
+        assert_ne!(number(1, b"cut"), 0);
     }
 }

@@ -6,7 +6,7 @@
 //! questions, announcements as many as there are vendors and accounts, words about unknown outcomes a few for each
 //! message that was lost.
 
-use crate::message::{AccountId, DeliveryKey, MessageKey, ShardIndex, VendorId};
+use crate::message::{AccountId, DeliveryKey, HandOver, ShardIndex, VendorId};
 use crate::part::MoPart;
 use crate::store_op::VendorMessageId;
 use smpp::field::CommandStatus;
@@ -18,8 +18,8 @@ use smpp::text::message_id::GatewayId;
 pub enum ShardMessage {
     /// Send this on a bind of yours; answered by `SubmitDone`.
     Submit {
-        /// The asking shard's key.
-        message: MessageKey,
+        /// Which hand-over of which message of the asking shard's.
+        hand_over: HandOver,
         /// The vendor it chose.
         vendor: VendorId,
         /// Source and destination as one number, 0 where no receipt is wanted.
@@ -29,8 +29,8 @@ pub enum ShardMessage {
     },
     /// What became of a `Submit`.
     SubmitDone {
-        /// As asked.
-        message: MessageKey,
+        /// As asked. An answer to an earlier hand-over says nothing about the message where it is now.
+        hand_over: HandOver,
         /// What became of it.
         outcome: SubmitOutcome,
         /// The buffer of the question.

@@ -94,6 +94,9 @@ pub struct Vendor {
     pub throttle_pause: Duration,
     /// How its receipts write the ids that its answers gave.
     pub id_rule: IdRule,
+    /// Its receipts carry no usable number of the handset: the id alone names their message, and one that it gave twice
+    /// names none.
+    pub receipts_without_number: bool,
     /// What its statuses mean here, where that is not what they mean everywhere; each status once.
     pub error_map: Vec<ErrorRule>,
     /// What it takes; other messages are not tried there.
@@ -116,6 +119,7 @@ impl Vendor {
             when_away: WhenAway::default(),
             throttle_pause: Duration::from_secs(1),
             id_rule: IdRule::default(),
+            receipts_without_number: false,
             error_map: Vec::new(),
             encodings: Encodings::ALL,
             pdu_size_max: 0,
@@ -169,6 +173,8 @@ impl Limits {
     /// What a shard keeps of unknown outcomes at most, octets.
     pub const UNKNOWN_OCTETS_MAX: u64 =
         crate::unresolved::UNRESOLVED_OCTETS + crate::in_flight::IN_FLIGHT_OCTETS + crate::seen::SEEN_OCTETS;
+    /// What a shard keeps of where parts of long messages went at most, octets.
+    pub const TOGETHER_OCTETS_MAX: u64 = crate::together::TOGETHER_OCTETS;
     /// What the circuits of routes take on one shard at most, octets.
     pub const ROUTE_CIRCUIT_OCTETS_MAX: u64 = crate::circuit::ROUTE_CIRCUITS_OCTETS;
     /// What a shard remembers of submits that may come again at most, octets.

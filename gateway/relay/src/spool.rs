@@ -24,6 +24,7 @@ use crate::route::{RouteQuestion, mix};
 use crate::snapshot::{Correlate, SpoolRules, UnknownOutcome};
 use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use crate::spool_pdu;
+use crate::together::PartOf;
 use core::time::Duration;
 use smpp::field::{CommandId, CommandStatus, MessageState as FinalState, StatusClass};
 use smpp::text::message_id::GatewayId;
@@ -241,7 +242,7 @@ impl Relay {
         if let Some(refusal) = self.form_refusal(self.snapshot.routes().plan(plan), form) {
             return self.reject_spooled(now, entry, refusal.status());
         }
-        let reserved = view.reserved;
+        let (reserved, part) = (view.reserved, view.part);
         // Its customer may be configured away: what was acknowledged is owed all the same.
         let account = self.accounts.place_any(&self.snapshot, entry.account);
         let has_room = account.is_some() && !self.draining && self.spool.again < AGAIN_MAX;
@@ -256,6 +257,7 @@ impl Relay {
         if wants_receipt && self.snapshot.correlate() != Correlate::None {
             message.addresses = addresses;
         }
+        message.part_of = part.map(|part| PartOf::new(entry.account, addresses, &part));
         message.maybe_sent = entry.maybe_sent;
         message.account = account;
         message.plan = plan;

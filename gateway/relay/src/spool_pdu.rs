@@ -14,6 +14,7 @@ use smpp::pdu::{DataSm, DeliverSm, Pdu};
 use smpp::strict::{reserved_in_data, reserved_in_submit};
 use smpp::text::message_id::GatewayId;
 use smpp::text::receipt::{DateForm, Receipt};
+use smpp::text::segment::Part;
 use smpp::tlv::{Tag, Tlvs, write_tlv};
 use smpp::wire::Frame;
 
@@ -36,6 +37,8 @@ pub(crate) struct View<'a> {
     pub(crate) wants_failure: bool,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
+    /// Which part of a message it is.
+    pub(crate) part: Option<Part>,
     /// A one-octet field with a reserved value.
     pub(crate) reserved: Option<Field>,
 }
@@ -58,6 +61,7 @@ impl<'a> View<'a> {
             wants_receipt: submission.wants_receipt(),
             wants_failure: matches!(wanted, ReceiptWanted::Always | ReceiptWanted::OnFailure),
             urgent: submission.urgent,
+            part: submission.part(),
             reserved,
         })
     }

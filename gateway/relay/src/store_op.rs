@@ -5,11 +5,14 @@
 //! * Operations of one relay take effect in the order given, so that a `Find` after a `Remember` finds it.
 //! * Every operation that names a delivery or a message gets exactly one answer, or none when the store died:
 //!   the relay then stops waiting after [`crate::Limits::store_wait_max`].
-//! * `Parked`, `OrphanParked` and (strict order) `Remembered` are answered only when the entry survives a
+//! * `Parked`, `EarlyKept`, `OrphanParked` and (strict order) `Remembered` are answered only when the entry survives a
 //!   restart of the node.
 //! * An entry given out by `Unpark` is not given out again before its `Return` or the store's restart.
 
+use crate::early::EarlyReceipt;
+use crate::handset::{Finding, Handset, ReceiptNumbers};
 use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
+use crate::name;
 use crate::own_addresses::OwnAddresses;
 use smpp::field::CommandId;
 use smpp::text::message_id::GatewayId;
@@ -47,7 +50,7 @@ impl core::fmt::Debug for VendorMessageId {
     }
 }
 
-/// Under what a correlation is kept: ids of two vendors never meet.
+/// Under what correlations are kept: ids of two vendors never meet, and several open messages may share one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct CorrelationKey {
     /// The vendor that gave the id.
@@ -67,51 +70,95 @@ pub struct Correlation {
     pub submitted_at: u32,
     /// Its receipts go before others where they must wait.
     pub urgent: bool,
+    /// The number that the message went to, as the vendor got it: a receipt must fit it.
+    pub handset: Handset,
+    /// Marks the sender, as the vendor got it; see [`crate::handset`].
+    pub sender: u16,
+    /// Another message of the same id was open at the same time. The store says so.
+    pub shared: bool,
     /// The customer's own addresses, where a route changed one of them on the way to the vendor.
     pub addresses: Option<OwnAddresses>,
 }
 
+/// Open messages of one id that a store keeps at most; one more takes the place of the oldest. A vendor that gives one id
+/// to all messages must not make every look-up a search through them.
+pub const SAME_ID_MAX: usize = 16;
+
 impl Correlation {
-    /// Octets of the longest packed form.
-    pub const PACKED_LENGTH_MAX: usize = Self::PACKED_LENGTH + OwnAddresses::PACKED_LENGTH_MAX;
-    /// Octets of the packed form without addresses.
-    pub const PACKED_LENGTH: usize = 17;
-    /// Octets of the packed form that earlier versions wrote: without flags.
-    const PACKED_LENGTH_PLAIN: usize = 16;
+    /// Of a message whose handset is not known.
+    pub const fn new(account: AccountId, gateway_id: GatewayId, submitted_at: u32) -> Self {
+        let (handset, sender, shared) = (Handset::NONE, 0, false);
+        Self { account, gateway_id, submitted_at, urgent: false, handset, sender, shared, addresses: None }
+    }
+
+    /// Octets of the longest packed form; below 256, so that one octet holds a length.
+    pub const PACKED_LENGTH_MAX: usize =
+        Self::HEAD + name::PACKED_LENGTH_MAX + OwnAddresses::PACKED_LENGTH_MAX;
+    /// Octets before the account.
+    const HEAD: usize = 23;
     /// The flag of an urgent message.
     const URGENT: u8 = 1;
     /// The flag of one whose addresses follow.
     const ADDRESSES: u8 = 2;
+    /// The flag of a shared id.
+    const SHARED: u8 = 4;
+    /// Octets of the form that earlier versions wrote: account as a hash, gateway id, time.
+    const OLDER_PLAIN: usize = 16;
 
-    /// The packed form: account, gateway id, time, each little-endian, an octet of flags, and the addresses where there
-    /// are any. Gives the octets used.
+    /// The packed form: gateway id, time, number of the handset, mark of the sender, flags, the account's name, and the
+    /// customer's addresses where there are any. Gives the octets used.
     pub fn pack(&self, into: &mut [u8; Self::PACKED_LENGTH_MAX]) -> usize {
-        into[..4].copy_from_slice(&self.account.0.to_le_bytes());
-        into[4..12].copy_from_slice(&self.gateway_id.0.to_le_bytes());
-        into[12..16].copy_from_slice(&self.submitted_at.to_le_bytes());
-        into[16] = if self.urgent { Self::URGENT } else { 0 };
-        match &self.addresses {
-            None => Self::PACKED_LENGTH,
-            Some(addresses) => {
-                into[16] |= Self::ADDRESSES;
-                Self::PACKED_LENGTH + addresses.pack(&mut into[Self::PACKED_LENGTH..])
-            }
-        }
+        into[..8].copy_from_slice(&self.gateway_id.0.to_be_bytes());
+        into[8..12].copy_from_slice(&self.submitted_at.to_be_bytes());
+        into[12..20].copy_from_slice(&self.handset.to_bytes());
+        into[20..22].copy_from_slice(&self.sender.to_be_bytes());
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        into[22] = flag(self.urgent, Self::URGENT)
+            | flag(self.addresses.is_some(), Self::ADDRESSES)
+            | flag(self.shared, Self::SHARED);
+        let length = Self::HEAD + name::pack(self.account.0, &mut into[Self::HEAD..]);
+        self.addresses.as_ref().map_or(length, |addresses| length + addresses.pack(&mut into[length..]))
     }
 
-    /// Octets of a packed form, with flags, that something else follows; nothing when it is cut.
-    pub fn packed_length(begin: &[u8]) -> Option<usize> {
-        let (head, behind) = begin.split_at_checked(Self::PACKED_LENGTH)?;
-        let addresses = match head[Self::PACKED_LENGTH - 1] & Self::ADDRESSES {
+    /// Reads the packed form; nothing when its length is wrong.
+    pub fn from_bytes(packed: &[u8]) -> Option<Self> {
+        let (gateway_id, rest) = packed.split_first_chunk::<8>()?;
+        let (submitted_at, rest) = rest.split_first_chunk::<4>()?;
+        let (handset, rest) = rest.split_first_chunk::<8>()?;
+        let (sender, rest) = rest.split_first_chunk::<2>()?;
+        let (flags, rest) = rest.split_first()?;
+        let (account, rest) = name::unpack(rest)?;
+        let addresses = match flags & Self::ADDRESSES {
+            0 if rest.is_empty() => None,
+            0 => return None,
+            _ => Some(OwnAddresses::unpack(rest)?),
+        };
+        Some(Self {
+            account: AccountId(account),
+            gateway_id: GatewayId(u64::from_be_bytes(*gateway_id)),
+            submitted_at: u32::from_be_bytes(*submitted_at),
+            urgent: flags & Self::URGENT != 0,
+            handset: Handset::from_bytes(*handset),
+            sender: u16::from_be_bytes(*sender),
+            shared: flags & Self::SHARED != 0,
+            addresses,
+        })
+    }
+
+    /// Octets of a packed form of an earlier version, with flags, that something else follows; nothing when it is cut.
+    pub fn older_length(begin: &[u8]) -> Option<usize> {
+        let (head, behind) = begin.split_at_checked(Self::OLDER_PLAIN + 1)?;
+        let addresses = match head[Self::OLDER_PLAIN] & Self::ADDRESSES {
             0 => 0,
             _ => OwnAddresses::packed_length(behind)?,
         };
-        Some(Self::PACKED_LENGTH + addresses)
+        Some(Self::OLDER_PLAIN + 1 + addresses)
     }
 
-    /// Reads the packed form, also one without flags; nothing when the length is wrong.
-    pub fn from_bytes(packed: &[u8]) -> Option<Self> {
-        let (packed, rest) = packed.split_first_chunk::<{ Self::PACKED_LENGTH_PLAIN }>()?;
+    /// Reads what an earlier version packed, also without flags: the account by the hash of its name, no number of the
+    /// handset. Nothing when the length is wrong.
+    pub fn from_older(packed: &[u8], account_of: impl Fn(u32) -> AccountId) -> Option<Self> {
+        let (packed, rest) = packed.split_first_chunk::<{ Self::OLDER_PLAIN }>()?;
         let (flags, behind) = rest.split_first().map_or((0, rest), |(flags, behind)| (*flags, behind));
         let addresses = match flags & Self::ADDRESSES {
             0 if behind.is_empty() => None,
@@ -120,14 +167,19 @@ impl Correlation {
         };
         let [a0, a1, a2, a3, g0, g1, g2, g3, g4, g5, g6, g7, t0, t1, t2, t3] = *packed;
         Some(Self {
-            account: AccountId(u32::from_le_bytes([a0, a1, a2, a3])),
+            account: account_of(u32::from_le_bytes([a0, a1, a2, a3])),
             gateway_id: GatewayId(u64::from_le_bytes([g0, g1, g2, g3, g4, g5, g6, g7])),
             submitted_at: u32::from_le_bytes([t0, t1, t2, t3]),
             urgent: flags & Self::URGENT != 0,
+            handset: Handset::NONE,
+            sender: 0,
+            shared: false,
             addresses,
         })
     }
 }
+
+const _: () = assert!(Correlation::PACKED_LENGTH_MAX < 256);
 
 /// Names a parked message that was handed out, within its account; the store gives it. Says nothing of the order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -145,17 +197,35 @@ pub enum StoreOp {
         /// What.
         correlation: Correlation,
     },
-    /// Look a correlation up, leaving it in place; answered by `Found`.
+    /// Look for the message of a receipt, leaving its correlation in place; answered by `Found`. [`crate::choose`] decides
+    /// between messages that share the id.
     Find {
         /// The receipt that waits.
         delivery: DeliveryKey,
         /// Under what.
         key: CorrelationKey,
+        /// The numbers in the receipt.
+        numbers: ReceiptNumbers,
     },
-    /// Drop a correlation whose final receipt was taken or parked. No answer.
+    /// Keep a receipt that no open message fits, for a time; answered by `EarlyKept`. Then, and whenever a message of its id
+    /// is remembered, the store looks whether one fits. If so it parks what [`crate::receipt_for`] writes, says `ParkedFor`
+    /// to all, and with a final receipt drops the correlation. Never refused for want of room: the oldest gives way.
+    KeepEarly {
+        /// Whose vendor waits for its answer.
+        delivery: DeliveryKey,
+        /// Under what its message will be kept.
+        key: CorrelationKey,
+        /// What decides whether a message fits.
+        receipt: EarlyReceipt,
+        /// The PDU as the vendor sent it.
+        pdu: Vec<u8>,
+    },
+    /// Drop the correlation of a message whose final receipt was taken or parked; others of the same id stay. No answer.
     Forget {
         /// Under what.
         key: CorrelationKey,
+        /// Of which message.
+        gateway_id: GatewayId,
         /// The correlation's own `submitted_at`: a store may keep each day apart.
         submitted_at: u32,
     },
@@ -170,7 +240,7 @@ pub enum StoreOp {
         /// The PDU as the customer shall get it, sequence number to be patched.
         pdu: Vec<u8>,
     },
-    /// Keep a whole PDU whose owner is not known; answered by `OrphanParked`.
+    /// Keep a whole PDU whose owner is not known; answered by `OrphanParked`. The oldest gives way where there is no room.
     ParkOrphan {
         /// Whose vendor waits for its answer.
         delivery: DeliveryKey,
@@ -212,6 +282,9 @@ impl StoreOp {
             Self::Find { delivery, .. } => Some(StoreAnswer::Found { delivery, outcome: Err(away) }),
             Self::Park { delivery, account, pdu, .. } => {
                 Some(StoreAnswer::Parked { delivery, account, outcome: Err(away), pdu })
+            }
+            Self::KeepEarly { delivery, pdu, .. } => {
+                Some(StoreAnswer::EarlyKept { delivery, outcome: Err(away), pdu })
             }
             Self::ParkOrphan { delivery, pdu, .. } => {
                 Some(StoreAnswer::OrphanParked { delivery, outcome: Err(away), pdu })
@@ -256,8 +329,8 @@ pub enum StoreAnswer {
     Found {
         /// As asked.
         delivery: DeliveryKey,
-        /// The correlation, nothing when there is none (yet), or why nobody knows.
-        outcome: Result<Option<Correlation>, StoreOutage>,
+        /// What was found, or why nobody knows.
+        outcome: Result<Finding, StoreOutage>,
     },
     /// Answers `Park`.
     Parked {
@@ -268,6 +341,15 @@ pub enum StoreAnswer {
         /// Durable, or why not.
         outcome: Result<(), StoreOutage>,
         /// The buffer, for use again; its content is not looked at.
+        pdu: Vec<u8>,
+    },
+    /// Answers `KeepEarly`.
+    EarlyKept {
+        /// As asked.
+        delivery: DeliveryKey,
+        /// Durable, or why not.
+        outcome: Result<(), StoreOutage>,
+        /// The buffer, for use again; its content is not looked at, but where it fits an unknown outcome.
         pdu: Vec<u8>,
     },
     /// Answers `ParkOrphan`.
@@ -288,7 +370,7 @@ pub enum StoreAnswer {
         /// True when the account has more that could be handed out.
         more: bool,
     },
-    /// Answers nothing: something was parked for an account on another node.
+    /// Answers nothing: something was parked for an account, by another node or by the store itself.
     ParkedFor {
         /// The owner.
         account: AccountId,

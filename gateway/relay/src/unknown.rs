@@ -8,7 +8,7 @@
 //! correlation of late. Between the two looks the answer of a message that was on a link at the first has come and its correlation is kept, or it is an unknown
 //! outcome itself.
 
-use crate::forward::Choice;
+use crate::choice::Choice;
 use crate::in_flight::{NO_ADDRESSES, addresses, addresses_in};
 use crate::message::{DeliveryKey, Key, MessageEvent, ShardIndex, VendorId};
 use crate::mutation::mutated;
@@ -208,20 +208,27 @@ impl Relay {
         }
     }
 
-    /// The store knows nothing of a receipt that will be looked for again: is it about an unknown outcome? Its source
-    /// is the message's destination.
-    pub(crate) fn look_among_unresolved(&mut self, now: Instant, delivery: Key) {
+    /// Which unknown outcome a receipt may be about. Its source is the message's destination.
+    pub(crate) fn fit_among_unresolved(&self, delivery: Key) -> Fit {
         if self.unresolved.is_empty() {
-            return;
+            return Fit::None;
         }
         let open = &self.deliveries[delivery];
-        let Some(CorrelationKey { vendor, id }) = open.key else { return };
+        let Some(CorrelationKey { vendor, .. }) = open.key else { return Fit::None };
         let (source, destination) = addresses_in(&open.pdu);
-        match self.unresolved.fit(vendor, addresses(destination, source)) {
+        self.unresolved.fit(vendor, addresses(destination, source))
+    }
+
+    /// The store knows no message of a receipt that will be looked at again: is it about an unknown outcome?
+    pub(crate) fn look_among_unresolved(&mut self, now: Instant, delivery: Key) {
+        let fit = self.fit_among_unresolved(delivery);
+        let Some(CorrelationKey { vendor, id }) = self.deliveries[delivery].key else { return };
+        match fit {
             Fit::None => {}
             Fit::Several => {
                 // Counted once, at the first look.
-                self.counters.traffic.unknowns_ambiguous += u64::from(open.early_round == 1);
+                self.counters.traffic.unknowns_ambiguous +=
+                    u64::from(self.deliveries[delivery].early_round == 1);
             }
             Fit::One(entry) => {
                 let Some(entry) = self.unresolved.get(entry) else { return };

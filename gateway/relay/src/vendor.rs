@@ -1,9 +1,9 @@
 //! Vendors as a shard sees them: our binds here, what other shards announced, and what waits for a slot.
 
 use crate::arena::{Arena, List};
+use crate::choice::Choice;
 use crate::circuit::Circuit;
 use crate::counters::VendorTraffic;
-use crate::forward::Choice;
 use crate::limit::{Bucket, Limiter, NO_LIMIT};
 use crate::message::{Key, LinkKey, ShardIndex, VendorId};
 use crate::snapshot::{Snapshot, VENDORS_MAX, Vendor};

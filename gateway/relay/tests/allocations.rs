@@ -252,7 +252,7 @@ fn cycle(relay: &mut Relay, submit: &[u8], receipt: &[u8], at: u64) {
     }
     while let Some(op) = relay.poll_store() {
         if let StoreOp::Find { delivery, .. } = op {
-            relay.handle_store_answer(now, StoreAnswer::Found { delivery, outcome: Ok(last) });
+            relay.handle_store_answer(now, StoreAnswer::Found { delivery, outcome: Ok(last.into()) });
         }
     }
     while let Some(output) = relay.poll() {

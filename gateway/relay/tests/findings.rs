@@ -2,10 +2,10 @@
 
 use gateway_relay as relay;
 use relay::{
-    Account, AccountId, Arrival, Correlate, Correlation, Counters, Limits, LinkKey, MessageKey, Mode, Output,
-    ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage, Snapshot,
-    SnapshotInput, SpoolAnswer, SpoolOp, SpoolRules, StoreAnswer, StoreOp, StoreOutage, SubmitOutcome,
-    UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, Arrival, Correlate, Correlation, Counters, HandOver, Limits, LinkKey, MessageKey,
+    Mode, Output, ParkedEntry, ParkedId, Refusal, Relay, RelayOptions, Route, ShardIndex, ShardMessage,
+    Snapshot, SnapshotInput, SpoolAnswer, SpoolOp, SpoolRules, StoreAnswer, StoreOp, StoreOutage,
+    SubmitOutcome, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::{Address, CommandStatus, EsmClass, RegisteredDelivery};
 use smpp::pdu::{BindKind, DeliverSm, Pdu, SubmitSm};
@@ -237,10 +237,11 @@ fn without_room_for_correlations_only_submits_without_receipt_enter() {
 #[test]
 fn a_submit_for_a_vendor_that_is_gone_goes_back_and_leaves_nothing() {
     let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
-    let (vendor, message, pdu) = (VendorId::of_name(b"gone"), MessageKey::from_u64(7), vec![0; 16]);
-    let submit = ShardMessage::Submit { message, vendor, addresses: 0, pdu: pdu.clone() };
+    let (vendor, pdu) = (VendorId::of_name(b"gone"), vec![0; 16]);
+    let hand_over = HandOver { message: MessageKey::from_u64(7), number: 1 };
+    let submit = ShardMessage::Submit { hand_over, vendor, addresses: 0, pdu: pdu.clone() };
     relay.handle_shard_message(START, ShardIndex(1), submit);
-    let done = ShardMessage::SubmitDone { message, outcome: SubmitOutcome::Unsent, pdu };
+    let done = ShardMessage::SubmitDone { hand_over, outcome: SubmitOutcome::Unsent, pdu };
     assert_eq!(relay.poll_shard(), Some((ShardIndex(1), done)));
     assert_eq!(relay.counters().traffic.messages_open, 0);
 }
@@ -256,9 +257,9 @@ fn give_back(relay: &mut Relay, delivered: bool) -> u32 {
     let mut count = 0;
     while let Some((to, word)) = relay.poll_shard() {
         match word {
-            ShardMessage::Submit { message, pdu, .. } if delivered => {
+            ShardMessage::Submit { hand_over, pdu, .. } if delivered => {
                 let outcome = SubmitOutcome::Unsent;
-                relay.handle_shard_message(START, to, ShardMessage::SubmitDone { message, outcome, pdu });
+                relay.handle_shard_message(START, to, ShardMessage::SubmitDone { hand_over, outcome, pdu });
             }
             submit @ ShardMessage::Submit { .. } => relay.handle_undelivered(START, to, submit),
             _ => continue,
@@ -417,9 +418,8 @@ fn park_receipt(relay: &mut Relay) -> StoreOp {
     relay.handle_deliver(arrival(START, BIND), Frame::whole(&bytes).expect("one PDU"), &pdu);
     let Some(StoreOp::Find { delivery, .. }) = relay.poll_store() else { panic!("a look into the store") };
     let gateway_id = GatewayId(7);
-    let found =
-        Correlation { account: account(), gateway_id, submitted_at: 1, urgent: false, addresses: None };
-    relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found)) });
+    let found = Correlation::new(account(), gateway_id, 1);
+    relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found).into()) });
     let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
     relay.delivery_failed(START, delivery);
     let park = relay.poll_store().expect("a word to the store");

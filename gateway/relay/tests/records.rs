@@ -180,9 +180,12 @@ impl World {
         for op in self.store_ops() {
             let answer = match op {
                 StoreOp::Remember { message, .. } => StoreAnswer::Remembered { message, outcome: Ok(()) },
-                StoreOp::Find { delivery, .. } => StoreAnswer::Found { delivery, outcome: Ok(found) },
+                StoreOp::Find { delivery, .. } => StoreAnswer::Found { delivery, outcome: Ok(found.into()) },
                 StoreOp::Park { delivery, account, pdu, .. } => {
                     StoreAnswer::Parked { delivery, account, outcome: Ok(()), pdu }
+                }
+                StoreOp::KeepEarly { delivery, pdu, .. } => {
+                    StoreAnswer::EarlyKept { delivery, outcome: Ok(()), pdu }
                 }
                 StoreOp::ParkOrphan { delivery, pdu, .. } => {
                     StoreAnswer::OrphanParked { delivery, outcome: Ok(()), pdu }
@@ -214,13 +217,7 @@ const RECEIPT: &[u8] =
     b"id:A7 sub:001 dlvrd:000 submit date:2601010000 done date:2601010000 stat:UNDELIV err:013 text:x";
 
 fn ours() -> Correlation {
-    Correlation {
-        account: account(),
-        gateway_id: GatewayId(0xABCD),
-        submitted_at: 0,
-        urgent: false,
-        addresses: None,
-    }
+    Correlation::new(account(), GatewayId(0xABCD), 0)
 }
 
 #[test]
@@ -433,7 +430,7 @@ fn only_the_shard_that_has_the_customer_makes_the_record() {
     world.relay.handle_shard_message(world.now, far, state);
     world.clear();
     world.submit();
-    let Some((_, ShardMessage::Submit { message, pdu, addresses, vendor: chosen })) =
+    let Some((_, ShardMessage::Submit { hand_over, pdu, addresses, vendor: chosen })) =
         world.relay.poll_shard()
     else {
         panic!("another shard has the bind")
@@ -441,7 +438,7 @@ fn only_the_shard_that_has_the_customer_makes_the_record() {
     world.pass(5);
     // The far shard serves it and makes no record.
     let mut served = World::new(|_| {});
-    let submit = ShardMessage::Submit { message, pdu: pdu.clone(), addresses, vendor: chosen };
+    let submit = ShardMessage::Submit { hand_over, pdu: pdu.clone(), addresses, vendor: chosen };
     served.relay.handle_shard_message(served.now, ShardIndex(1), submit);
     let sent = served.sent();
     served.answer(sent, OK, b"C9");
@@ -613,6 +610,7 @@ fn fitting_receipt(world: &mut World) {
     let pdu = DeliverSm::decode(frame, &Dialect::strict()).expect("well-formed");
     world.relay.handle_deliver(world.arrival(WEST), frame, &pdu);
     world.store_answers(None);
+    world.store_answers(None); // it is kept
     world.pass(100); // the second look
     world.store_answers(None);
 }
@@ -640,7 +638,7 @@ fn a_receipt_that_tells_an_outcome_makes_a_record() {
         world.store_answers(None);
     }
     let orphan = world.delivery_record();
-    assert_eq!((orphan.outcome, orphan.gateway_id), (DeliveryOutcome::Orphan, submit.gateway_id));
+    assert_eq!((orphan.outcome, orphan.gateway_id), (DeliveryOutcome::Early, submit.gateway_id));
 }
 
 #[test]

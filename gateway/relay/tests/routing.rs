@@ -4,7 +4,7 @@
 use gateway_relay::{
     Account, AccountId, Arrival, CircuitChange, Correlate, Correlation, Encoding, Encodings, ErrorRule,
     LinkKey, MessageKey, NewAddress, Output, Relay, RelayOptions, Rewrite, Route, ShardIndex, Snapshot,
-    SnapshotInput, StoreAnswer, StoreOp, Vendor, VendorId, WeightedVendor,
+    SnapshotInput, StoreAnswer, StoreOp, Vendor, VendorId, WeightedVendor, choose,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, DataCoding, EsmClass, Npi, RegisteredDelivery, StatusClass, Ton};
@@ -115,11 +115,16 @@ impl Node {
                             let answer = StoreAnswer::Remembered { message, outcome: Ok(()) };
                             self.relays[shard].handle_store_answer(now, answer);
                         }
-                        StoreOp::Find { delivery, key } => {
+                        StoreOp::Find { delivery, key, numbers } => {
                             let found = self.kept.iter().rev().find(|(kept, _)| *kept == key);
-                            let outcome = Ok(found.map(|(_, correlation)| *correlation));
+                            let outcome = Ok(choose(found.map(|(_, correlation)| *correlation), &numbers));
                             self.relays[shard]
                                 .handle_store_answer(now, StoreAnswer::Found { delivery, outcome });
+                        }
+                        StoreOp::KeepEarly { delivery, pdu, .. } => {
+                            let outcome = Ok(());
+                            self.relays[shard]
+                                .handle_store_answer(now, StoreAnswer::EarlyKept { delivery, outcome, pdu });
                         }
                         _ => {}
                     }

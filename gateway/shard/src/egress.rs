@@ -188,7 +188,7 @@ pub(crate) fn messages(tokens: &[Token]) -> Vec<MessageKey> {
 /// Addresses are tried in order, starting over after a link that stood. A vendor without an address waits as after a
 /// failure: its name may be resolved by then. Each round takes the newest options.
 pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, bind: Rc<KeptBind>) {
-    let seed = u64::from(key.0.0) << 32 | u64::from(key.1);
+    let seed = key.0.spread() ^ u64::from(key.1);
     let mut backoff = None;
     let mut attempt = 0;
     while let Some(vendor) = hub.with(|app, _| app.next_options(key, &bind)) {

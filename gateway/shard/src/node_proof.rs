@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   system_id      ~node, which no customer may have
-//!   address_range  vendor (8) slot (4) from (2) to (2) seconds since 1970 (8) nonce (16), hexadecimal
+//!   address_range  vendor (16) slot (2) from (1) to (1) seconds since 1970 (4) nonce (6), 30 octets in base 64
 //!   password       the first 8 and
 //!   system_type    the other 12 characters of an HMAC-SHA-256 of address_range, cut to 120 bits, in base 64
 //! ```
@@ -28,8 +28,13 @@ const SEEN_MAX: usize = 4096;
 const PROOF_LENGTH: usize = 20;
 /// Those of them in the password.
 const PASSWORD_LENGTH: usize = 8;
+/// Octets of a claim.
+const CLAIM_OCTETS: usize = 30;
 /// Characters of address_range.
-const CLAIM_LENGTH: usize = 40;
+const CLAIM_LENGTH: usize = CLAIM_OCTETS / 3 * 4;
+/// Bits of a nonce: no two proofs of one minute have one by chance.
+const NONCE_MASK: u64 = 0xFFFF_FFFF_FFFF;
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The secret that all nodes of one gateway share. Never shown.
 #[derive(Clone)]
@@ -61,7 +66,7 @@ pub(crate) struct NodeClaim {
     pub(crate) to: u8,
     /// By the asker's clock.
     pub(crate) unix_seconds: u64,
-    /// Another one for each bind.
+    /// Another one for each bind; 48 bits count.
     pub(crate) nonce: u64,
 }
 
@@ -94,17 +99,22 @@ impl Doubt {
 
 /// The texts of a bind's fields.
 pub(crate) struct Proof {
-    claim: String,
+    claim: [u8; CLAIM_LENGTH],
     proof: [u8; PROOF_LENGTH],
 }
 
 impl Proof {
     pub(crate) fn new(secret: &NodeSecret, claim: &NodeClaim) -> Proof {
         let NodeClaim { vendor, slot, from, to, unix_seconds, nonce } = claim;
-        let slot = slot & 0xFFFF; // fewer than that by far, see the store's bound
-        let seconds = unix_seconds & 0xFFFF_FFFF; // fits till 2106
-        let claim = format!("{:08x}{slot:04x}{from:02x}{to:02x}{seconds:08x}{nonce:016x}", vendor.0);
-        let proof = proof_of(secret, claim.as_bytes());
+        let mut octets = [0; CLAIM_OCTETS];
+        octets[..16].copy_from_slice(&vendor.0.to_be_bytes());
+        octets[16..18].copy_from_slice(&(*slot as u16).to_be_bytes()); // fewer than that by far, see the store's bound
+        octets[18..20].copy_from_slice(&[*from, *to]);
+        octets[20..24].copy_from_slice(&(*unix_seconds as u32).to_be_bytes()); // fits till 2106
+        octets[24..].copy_from_slice(&(nonce & NONCE_MASK).to_be_bytes()[2..]);
+        let mut claim = [0; CLAIM_LENGTH];
+        encode(&octets, &mut claim);
+        let proof = proof_of(secret, &claim);
         Proof { claim, proof }
     }
 
@@ -114,7 +124,7 @@ impl Proof {
             password: &self.proof[..PASSWORD_LENGTH],
             system_type: &self.proof[PASSWORD_LENGTH..],
             interface_version: smpp::limits::INTERFACE_VERSION,
-            address_range: self.claim.as_bytes(),
+            address_range: &self.claim,
             ..Bind::default()
         }
     }
@@ -122,31 +132,49 @@ impl Proof {
 
 /// What a node's bind claims, whether or not it is true.
 pub(crate) fn claim_in(bind: &Bind<'_>) -> Option<NodeClaim> {
-    let text = std::str::from_utf8(bind.address_range).ok()?;
-    if text.len() != CLAIM_LENGTH || !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        return None;
-    }
-    let number = |from: usize, to: usize| u64::from_str_radix(&text[from..to], 16).ok();
+    let octets = decode(bind.address_range)?;
+    let number = |from: usize, to: usize| octets[from..to].iter().fold(0, |n, o| n << 8 | u64::from(*o));
     Some(NodeClaim {
-        vendor: VendorId(number(0, 8)? as u32),
-        slot: number(8, 12)? as u32,
-        from: number(12, 14)? as u8,
-        to: number(14, 16)? as u8,
-        unix_seconds: number(16, 24)?,
-        nonce: number(24, CLAIM_LENGTH)?,
+        vendor: VendorId(u128::from(number(0, 8)) << 64 | u128::from(number(8, 16))),
+        slot: number(16, 18) as u32,
+        from: octets[18],
+        to: octets[19],
+        unix_seconds: number(20, 24),
+        nonce: number(24, 30),
     })
 }
 
-fn proof_of(secret: &NodeSecret, claim: &[u8]) -> [u8; PROOF_LENGTH] {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let tag = hmac::sign(&secret.0, claim);
-    let mut proof = [0; PROOF_LENGTH];
-    for (four, three) in proof.chunks_exact_mut(4).zip(tag.as_ref().chunks_exact(3)) {
+/// Base 64 of what is a multiple of three octets.
+fn encode(octets: &[u8], into: &mut [u8]) {
+    for (four, three) in into.chunks_exact_mut(4).zip(octets.chunks_exact(3)) {
         let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for (place, character) in four.iter_mut().enumerate() {
             *character = ALPHABET[(bits >> (18 - 6 * place)) as usize & 63];
         }
     }
+}
+
+/// The inverse, for a claim.
+fn decode(text: &[u8]) -> Option<[u8; CLAIM_OCTETS]> {
+    let mut octets = [0; CLAIM_OCTETS];
+    if text.len() != CLAIM_LENGTH {
+        return None;
+    }
+    for (four, three) in text.chunks_exact(4).zip(octets.chunks_exact_mut(3)) {
+        let mut bits = 0_u32;
+        for character in four {
+            let digit = ALPHABET.iter().position(|known| known == character)?;
+            bits = bits << 6 | digit as u32;
+        }
+        three.copy_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    Some(octets)
+}
+
+fn proof_of(secret: &NodeSecret, claim: &[u8]) -> [u8; PROOF_LENGTH] {
+    let tag = hmac::sign(&secret.0, claim);
+    let mut proof = [0; PROOF_LENGTH];
+    encode(&tag.as_ref()[..PROOF_LENGTH / 4 * 3], &mut proof);
     proof
 }
 
@@ -191,12 +219,12 @@ mod tests {
     use super::*;
 
     const CLAIM: NodeClaim = NodeClaim {
-        vendor: VendorId(0x811c_9dc5),
+        vendor: VendorId(0x1234_5678_811c_9dc5_0123_4567_89ab_cdef),
         slot: 7,
         from: 1,
         to: 2,
         unix_seconds: 2_000_000_000,
-        nonce: 0xfedc_ba98_7654_3210,
+        nonce: 0xba98_7654_3210,
     };
 
     #[test]
@@ -227,10 +255,10 @@ mod tests {
         // Another claim under a proof that is right for its own.
         let (right, other) =
             (Proof::new(&secret, &CLAIM), Proof::new(&secret, &NodeClaim { slot: 8, ..CLAIM }));
-        let bind = Bind { address_range: other.claim.as_bytes(), ..right.bind() };
+        let bind = Bind { address_range: &other.claim, ..right.bind() };
         assert_eq!(Judge::default().judge(&secret, 2, CLAIM.unix_seconds, &bind), Err(Doubt::WrongProof));
         for range in
-            [&b""[..], &[b'g'; 40], &[b'1'; 39], "é23456789012345678901234567890123456789".as_bytes()]
+            [&b""[..], &[b'-'; 40], &[b'1'; 39], "é23456789012345678901234567890123456789".as_bytes()]
         {
             let bind = Bind { address_range: range, ..right.bind() };
             assert_eq!(Judge::default().judge(&secret, 2, CLAIM.unix_seconds, &bind), Err(Doubt::Malformed));

@@ -161,7 +161,7 @@ impl ShardApp {
         }
         tracing::debug!(
             node = claim.from,
-            vendor = claim.vendor.0,
+            vendor = %claim.vendor,
             slot = claim.slot,
             "another node is bound"
         );
@@ -367,7 +367,7 @@ impl ShardApp {
 
 /// Keeps the link of one slot to the node that holds it, for as long as another one does.
 async fn keep_node<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, node: Rc<KeptNode>) {
-    let mut pause = Backoff::new(RECONNECT, u64::from(key.0.0) << 32 | u64::from(key.1));
+    let mut pause = Backoff::new(RECONNECT, key.0.spread() ^ u64::from(key.1));
     while let Some((to, address)) = node.target.get().filter(|_| hub.with(|app, _| !app.draining)) {
         match connect(&hub, key, &node, to, address).await {
             Ok(gone) => {

@@ -5,19 +5,14 @@ use relay::{AccountId, VendorId};
 /// The shard that holds all sessions of an account: its limits and its receive-capable sessions are then known
 /// in one place, without a word between shards.
 pub fn home_shard(account: AccountId, shards: u8) -> u8 {
-    (spread(account.0) % u64::from(shards.max(1))) as u8
+    (account.spread() % u64::from(shards.max(1))) as u8
 }
 
 /// The shard that keeps the bind with this number of a vendor: binds of one vendor are spread, and first binds of several
 /// vendors do not all fall on one shard. It depends on nothing but the vendor, so that no other vendor that comes or
 /// goes moves a bind.
 pub(crate) fn bind_shard(vendor: VendorId, bind: u32, shards: u8) -> u8 {
-    ((spread(vendor.0) + u64::from(bind)) % u64::from(shards.max(1))) as u8
-}
-
-/// An id is a hash already; a multiplication spreads ids that a database counted.
-fn spread(id: u32) -> u64 {
-    u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+    ((vendor.spread() + u64::from(bind)) % u64::from(shards.max(1))) as u8
 }
 
 #[cfg(test)]

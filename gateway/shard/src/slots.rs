@@ -177,7 +177,7 @@ impl ShardApp {
         for (key, link) in self.binds.shared_links() {
             if !table.may_stand(key, now) {
                 tracing::warn!(
-                    vendor = key.0.0,
+                    vendor = %key.0,
                     slot = key.1,
                     "the slot is not ours any more: its link is reset"
                 );

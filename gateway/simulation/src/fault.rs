@@ -54,6 +54,8 @@ faults! {
     VendorThrottles "vendor-throttles",
     /// A vendor says no for now.
     VendorBusy "vendor-busy",
+    /// A vendor gives an id that it gave to another message.
+    IdGivenTwice "id-given-twice",
     /// A receipt comes before the answer that names its id.
     ReceiptEarly "receipt-early",
     /// A receipt comes twice.

@@ -27,6 +27,8 @@ pub enum Invariant {
     Bounded,
     /// MO and receipts of messages with a priority go before others where they were parked.
     Urgent,
+    /// The parts of one message go to one vendor.
+    Together,
     /// In store and forward: status 0 means that a crash would keep the message.
     Durable,
     /// In store and forward: what was acknowledged reaches a vendor, or its customer is told that none took it.
@@ -49,6 +51,7 @@ impl Invariant {
             Self::Order => "I8 order",
             Self::Bounded => "I9 bounded",
             Self::Urgent => "I10 urgent first",
+            Self::Together => "I11 parts together",
             Self::Durable => "SF1 durable",
             Self::Brought => "SF2 brought",
             Self::Told => "SF3 told",

@@ -37,7 +37,11 @@ pub(crate) struct Submit {
     pub(crate) source_of: Option<usize>,
     /// In the scene's table.
     pub(crate) destination: usize,
+    /// Names the handset within its destination.
+    pub(crate) handset: u64,
     pub(crate) command: CommandId,
+    /// The long message that it is a part of, in its table.
+    pub(crate) long: Option<u32>,
     /// When the gateway got it.
     pub(crate) arrived: Option<u64>,
     pub(crate) session_lost: bool,
@@ -62,6 +66,19 @@ pub(crate) struct Submit {
     pub(crate) own_receipt: u32,
 }
 
+/// A long message of a customer: its parts follow one another among the submits.
+#[derive(Clone, Debug)]
+pub(crate) struct Long {
+    pub(crate) parts: core::ops::Range<u32>,
+    pub(crate) reference: u8,
+    /// Marked by TLVs, else by a header.
+    pub(crate) in_tlvs: bool,
+    /// What its relay had gone through when its first part came: its life, crashes of its node, configurations.
+    pub(crate) before: Option<(u32, u32, u32)>,
+    /// When one of its parts was last sent.
+    pub(crate) sent_at: u64,
+}
+
 impl Submit {
     /// What its unknown outcomes are subject to: the route's policy, else the customer's.
     pub(crate) fn policy(&self) -> UnknownOutcome {
@@ -78,9 +95,14 @@ impl Submit {
     }
 
     /// The digits of its source and destination.
-    pub(crate) fn addresses(&self) -> (String, &'static [u8]) {
+    pub(crate) fn addresses(&self) -> (String, String) {
         let own = self.source_of.map(|owner| CUSTOMERS[owner].number.to_string());
-        (own.unwrap_or_else(|| format!("1202{:07}", self.source)), DESTINATIONS[self.destination].0)
+        (own.unwrap_or_else(|| format!("1202{:07}", self.source)), self.handset_digits())
+    }
+
+    /// The digits of its destination.
+    pub(crate) fn handset_digits(&self) -> String {
+        format!("{}{:06}", DESTINATIONS[self.destination].0, self.handset)
     }
 }
 
@@ -103,6 +125,8 @@ pub(crate) struct Copy {
     /// The copy before it of the same submit.
     pub(crate) previous: u32,
     pub(crate) vendor: usize,
+    /// Where it went, as the vendor saw it.
+    pub(crate) destination: Box<[u8]>,
     pub(crate) shard: usize,
     pub(crate) state: CopyState,
     /// It was refused for good.
@@ -181,6 +205,8 @@ pub(crate) struct Upward {
     pub(crate) parked: u32,
     /// The store that keeps it as an orphan.
     pub(crate) orphan: Option<usize>,
+    /// A store keeps it, or kept it, until its message comes.
+    pub(crate) early: bool,
     /// A store lost it after it had said that it was kept.
     pub(crate) lost: bool,
 }
@@ -198,13 +224,14 @@ pub(crate) struct Sending {
 pub(crate) struct Ledger {
     pub(crate) submits: Vec<Submit>,
     pub(crate) copies: Vec<Copy>,
+    pub(crate) longs: Vec<Long>,
     pub(crate) upwards: Vec<Upward>,
     pub(crate) sendings: Vec<Sending>,
     pub(crate) messages: Vec<MoMessage>,
     /// Messages that a spool kept, by their ids.
     pub(crate) spooled: BTreeMap<GatewayId, u32>,
-    /// Copies by vendor and id.
-    pub(crate) by_id: [Vec<u32>; VENDORS.len()],
+    /// Copies by vendor and id; a vendor may give one to several.
+    pub(crate) by_id: [Vec<Vec<u32>>; VENDORS.len()],
     /// All ids that were given, with their submits; sorted at the end.
     pub(crate) given: Vec<(GatewayId, u32)>,
 }
@@ -220,10 +247,10 @@ impl Ledger {
         })
     }
 
-    /// The copy behind a vendor's number.
-    pub(crate) fn copy_by_id(&self, vendor: usize, id: u64) -> Option<u32> {
-        let at = id.checked_sub(FIRST_ID)?;
-        self.by_id[vendor].get(at as usize).copied()
+    /// The copies behind a vendor's number.
+    pub(crate) fn copies_by_id(&self, vendor: usize, id: u64) -> &[u32] {
+        let at = id.checked_sub(FIRST_ID);
+        at.and_then(|at| self.by_id[vendor].get(at as usize)).map_or(&[], Vec::as_slice)
     }
 
     /// The customer that a receipt or MO belongs to.

@@ -82,8 +82,8 @@ fn run(options: &Options) -> Result<(), Box<Violation>> {
         total.trace
     );
     println!(
-        "{} spooled, {} handed out again, {} receipts of ours; {} MO made whole; {} refused for want of room",
-        total.spooled, total.handed_out, total.own_receipts, total.wholes, total.no_room
+        "{} spooled, {} handed out again, {} receipts of ours; {} MO made whole; {} parts followed others; {} refused for want of room",
+        total.spooled, total.handed_out, total.own_receipts, total.wholes, total.together, total.no_room
     );
     println!("{:.0} messages a minute", total.messages as f64 * 60.0 / seconds);
     println!(

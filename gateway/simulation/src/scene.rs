@@ -4,8 +4,8 @@ use crate::fault::{Fault, Proneness};
 use crate::ids::Spelling;
 use crate::random::Random;
 use relay::{
-    Account, AccountId, CircuitRules, Correlate, KeywordRule, Limits, Mode, Route, Snapshot, SnapshotInput,
-    SpoolRules, UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    Account, AccountId, CircuitRules, Correlate, KeywordRule, Limits, Mode, Rewrite, Route, Snapshot,
+    SnapshotInput, SpoolRules, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::field::CommandStatus;
 use std::sync::Arc;
@@ -95,23 +95,23 @@ const NO_KEYWORDS: [&str; 2] = ["stop", "hello"];
 /// The vendors, in the order of the world's tables.
 pub(crate) const VENDORS: [&str; 3] = ["north", "south", "east"];
 
-/// Destinations of submits: by weight, by priority, one vendor only, nowhere; and two whose routes have a policy of
-/// their own.
-pub(crate) const DESTINATIONS: [(&[u8], Option<UnknownOutcome>); 8] = [
-    (b"12025550111", None),
-    (b"+12025550112", None),
-    (b"12025550113", None),
-    (b"2995550113", None),
-    (b"3005", None),
-    (b"9", None),
-    (b"4415550114", Some(UnknownOutcome::Fail)),
-    (b"5215550115", Some(UnknownOutcome::RetryOther)),
+/// Where handsets of submits are: by weight, two of them with another destination on the way to their vendors, by priority,
+/// one vendor only, nowhere; and two whose routes have a policy of their own, the second one's changing destinations.
+pub(crate) const DESTINATIONS: [(&str, Option<UnknownOutcome>); 8] = [
+    ("1202555", None),
+    ("+1202556", None),
+    ("1202557", None),
+    ("299555", None),
+    ("3005", None),
+    ("9", None),
+    ("441555", Some(UnknownOutcome::Fail)),
+    ("521555", Some(UnknownOutcome::RetryOther)),
 ];
 
 /// Source addresses of a crowded story: some unknown outcomes and messages share both addresses.
 pub(crate) const SOURCES_CROWDED: u64 = 20;
 /// What takes the memory of unknown outcomes or of correlations from a node: then a receipt of a forgotten message may
-/// fit another one with the same addresses, and nobody can tell. Not in crowded stories.
+/// fit another one with the same addresses, and nobody can tell. Not where messages share addresses.
 const FORGETFUL: [Fault; 6] = [
     Fault::NodeCrash,
     Fault::ShardGone,
@@ -128,6 +128,8 @@ const WITHOUT_EAST: usize = 2;
 
 /// Vendors tried for one message.
 pub(crate) const ATTEMPTS_MAX: u8 = 3;
+/// How long a relay knows where the parts of a message went.
+pub(crate) const PARTS_KNOWN_US: u64 = 60_000_000;
 /// Until when customers send and misfortunes happen, microseconds.
 pub(crate) const STORY_US: u64 = 1_200_000;
 /// After that everything heals, and must have come to its end so much later.
@@ -140,10 +142,13 @@ pub(crate) const LEAVE_MAX_US: u64 = 100_000;
 pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
 /// How long the store may take.
 pub(crate) const STORE_WAIT_US: u64 = 300_000;
-/// How long another shard may take.
-pub(crate) const REMOTE_WAIT_US: u64 = 700_000;
-/// A receipt waits so long for its correlation at least: the documented looks after 50, 200 and 1000 ms, less air.
-pub(crate) const EARLY_PROMISE_US: u64 = 1_000_000;
+/// How long another shard may take, where that covers a wait for a slot, for the kernel and for an answer; and where the
+/// vendors' timers are longer than anybody waits for a shard, so that answers come late.
+pub(crate) const REMOTE_WAIT_US: [u64; 2] = [700_000, 40_000];
+/// A store keeps a receipt so long for its message.
+pub(crate) const EARLY_WAIT_US: u64 = 1_500_000;
+/// A receipt waits so long for its correlation at least: the time in the store, less stalls and air.
+pub(crate) const EARLY_PROMISE_US: u64 = 1_400_000;
 /// A submit that is not answered after this is late: each of three tries and three returns may wait for a queue, a
 /// timer and another shard, and at last for the store.
 pub(crate) const ANSWER_DEADLINE_US: u64 = 8_000_000;
@@ -165,8 +170,12 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
     pub(crate) spellings: [Spelling; VENDORS.len()],
+    /// The receipts of a vendor carry no number of the handset.
+    pub(crate) numberless: [bool; VENDORS.len()],
     /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
     pub(crate) crowded: bool,
+    /// Customers send messages of several parts, which share addresses.
+    pub(crate) longs: bool,
     /// A record is made of every submit.
     pub(crate) records: bool,
     /// Requests of the story, about.
@@ -183,7 +192,8 @@ impl Plan {
         let strict = random.percent(80);
         let mut prone = if faultless { 0 } else { random.next() | random.next() & random.next() };
         let crowded = nodes.len() == 1 && random.percent(40);
-        if crowded {
+        let longs = crowded || random.percent(25);
+        if longs {
             FORGETFUL.iter().for_each(|fault| prone &= !(1 << *fault as u32));
         }
         let limits = draw_limits(random, faultless);
@@ -194,6 +204,7 @@ impl Plan {
             if prone & 1 << Fault::ReceiptRecoded as u32 == 0 { all[0] } else { random.pick(&all).unwrap() }
         };
         let spellings = [spelling(), spelling(), spelling()];
+        let numberless = [false, random.percent(15), random.percent(30)].map(|is| is && !crowded);
         Self {
             faultless,
             prone: Proneness(prone),
@@ -202,12 +213,14 @@ impl Plan {
             strict,
             limits,
             spellings,
+            numberless,
             crowded,
+            longs,
             records,
             messages: random.between(100, 260),
             fault_gap_us: random.between(8_000, 60_000),
             snapshots: core::array::from_fn(|variant| {
-                snapshot(variant, (strict, records), (limits, spool), &spellings)
+                snapshot(variant, (strict, records), (limits, spool), (&spellings, &numberless))
             }),
         }
     }
@@ -215,6 +228,7 @@ impl Plan {
 
 fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
     let tight = !faultless && random.percent(30);
+    let impatient = usize::from(!faultless && random.percent(40));
     Limits {
         messages_max: if tight { random.between(8, 30) as u32 } else { 300 },
         deliveries_max: if tight { random.between(6, 20) as u32 } else { 300 },
@@ -223,7 +237,7 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
         delivery_queue_max: random.between(1, 8) as u32,
         delivery_wait_max: Duration::from_millis(100),
         store_wait_max: Duration::from_micros(STORE_WAIT_US),
-        remote_wait_max: Duration::from_micros(REMOTE_WAIT_US),
+        remote_wait_max: Duration::from_micros(REMOTE_WAIT_US[impatient]),
         attempts_max: ATTEMPTS_MAX,
         ..Limits::default()
     }
@@ -243,26 +257,8 @@ fn snapshot(
     variant: usize,
     (strict, records): (bool, bool),
     (limits, spool): (Limits, SpoolRules),
-    spellings: &[Spelling],
+    (spellings, numberless): (&[Spelling], &[bool]),
 ) -> Arc<Snapshot> {
-    let weighted = |name: &str, weight| WeightedVendor {
-        vendor: VendorId::of_name(name.as_bytes()),
-        weight,
-        price: None,
-    };
-    let route = |prefix: &str, priority, vendors| Route {
-        prefix: prefix.into(),
-        account: None,
-        priority,
-        unknown_outcome: None,
-        vendors,
-        ..Route::default()
-    };
-    let overridden = |prefix, priority, vendor, policy| Route {
-        unknown_outcome: Some(policy),
-        ..route(prefix, priority, vec![weighted(vendor, 1)])
-    };
-    let (first, second) = if variant == 1 { ("south", "north") } else { ("north", "south") };
     let accounts = CUSTOMERS.iter().map(|scene| Account {
         unknown_outcome: scene.policy,
         unknown_status: scene.unknown_status,
@@ -273,31 +269,21 @@ fn snapshot(
         burst: 10,
         ..Account::new(scene.name)
     });
-    let is_there = |name: &str| variant != WITHOUT_EAST || name != "east";
-    let vendors =
-        VENDORS.iter().zip(spellings).filter(|(name, _)| is_there(name)).map(|(name, spelling)| Vendor {
+    let rules = spellings.iter().zip(numberless);
+    let vendors = VENDORS.iter().zip(rules).filter(|(name, _)| is_there(variant, name)).map(
+        |(name, (spelling, numberless))| Vendor {
             rate_per_bind: if *name == "south" { 200 } else { 0 },
             throttle_pause: Duration::from_millis(30),
             id_rule: spelling.rule(),
+            receipts_without_number: *numberless,
             ..Vendor::new(name)
-        });
-    let all = [("north", 40), ("south", 40), ("east", 20)];
-    let all = all.into_iter().filter(|(name, _)| is_there(name));
-    let all = all.map(|(name, weight)| weighted(name, weight)).collect();
+        },
+    );
     let input = SnapshotInput {
         version: variant as u64,
         accounts: accounts.collect(),
         vendors: vendors.collect(),
-        routes: vec![
-            route("1", 10, all),
-            route("2", 10, vec![weighted(first, 1)]),
-            route("2", 20, vec![weighted(second, 1)]),
-            route("3", 10, vec![weighted("north", 1)]),
-            overridden("4", 10, first, UnknownOutcome::Fail),
-            overridden("4", 20, second, UnknownOutcome::Fail),
-            overridden("5", 10, first, UnknownOutcome::RetryOther),
-            overridden("5", 20, second, UnknownOutcome::RetryOther),
-        ],
+        routes: routes(variant),
         limits,
         // On the scale of a story, so that circuits open, close and let shares shrink in it.
         circuits: CircuitRules {
@@ -315,6 +301,50 @@ fn snapshot(
         ..SnapshotInput::default()
     };
     Arc::new(Snapshot::compile(input).expect("a scene without mistakes"))
+}
+
+/// Whether a configuration holds this vendor.
+fn is_there(variant: usize, vendor: &str) -> bool {
+    variant != WITHOUT_EAST || vendor != "east"
+}
+
+fn routes(variant: usize) -> Vec<Route> {
+    let weighted = |name: &str, weight| WeightedVendor {
+        vendor: VendorId::of_name(name.as_bytes()),
+        weight,
+        price: None,
+    };
+    let route = |prefix: &str, priority, vendors| Route {
+        prefix: prefix.into(),
+        account: None,
+        priority,
+        unknown_outcome: None,
+        vendors,
+        ..Route::default()
+    };
+    let renamed = |route: Route, strip: &str, add: &str| {
+        let (destination_strip, destination_add) = (strip.into(), add.into());
+        Route { rewrite: Rewrite { source: None, destination_strip, destination_add }, ..route }
+    };
+    let overridden = |prefix, priority, vendor, policy| Route {
+        unknown_outcome: Some(policy),
+        ..route(prefix, priority, vec![weighted(vendor, 1)])
+    };
+    let (first, second) = if variant == 1 { ("south", "north") } else { ("north", "south") };
+    let all = [("north", 40), ("south", 40), ("east", 20)];
+    let all = all.into_iter().filter(|(name, _)| is_there(variant, name));
+    let all: Vec<_> = all.map(|(name, weight)| weighted(name, weight)).collect();
+    vec![
+        renamed(route("1", 10, all.clone()), "1", "001"),
+        route("1202557", 10, all),
+        route("2", 10, vec![weighted(first, 1)]),
+        route("2", 20, vec![weighted(second, 1)]),
+        route("3", 10, vec![weighted("north", 1)]),
+        overridden("4", 10, first, UnknownOutcome::Fail),
+        overridden("4", 20, second, UnknownOutcome::Fail),
+        renamed(overridden("5", 10, first, UnknownOutcome::RetryOther), "5", ""),
+        overridden("5", 20, second, UnknownOutcome::RetryOther),
+    ]
 }
 
 fn numbers_of(scene: &CustomerScene) -> Vec<Box<str>> {

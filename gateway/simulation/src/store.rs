@@ -2,9 +2,10 @@
 //! lose all. It tells the world what it did, so that the world can judge it.
 
 use relay::{
-    AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, ParkedEntry, ParkedId, StoreAnswer,
-    StoreOp, StoreOutage,
+    AccountId, Correlation, CorrelationKey, DeliveryKey, EarlyReceipt, MessageKey, ParkedEntry, ParkedId,
+    StoreAnswer, StoreOp, StoreOutage, choose, receipt_for,
 };
+use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Entries of one page, whatever was asked for: small, so that pages end in the middle of everything.
@@ -18,8 +19,10 @@ const BULK: u64 = 1 << 63;
 pub(crate) enum Deed {
     Nothing,
     Remembered(CorrelationKey, Correlation),
-    Forgot(CorrelationKey),
+    Forgot(CorrelationKey, GatewayId),
     Parked(AccountId, ParkedId),
+    /// A receipt without a message, under this number.
+    KeptEarly(u64),
     Orphaned(Vec<u8>),
     Released(Vec<u8>),
 }
@@ -27,11 +30,14 @@ pub(crate) enum Deed {
 /// What a store lost.
 #[derive(Debug, Default)]
 pub(crate) struct Loss {
-    pub(crate) correlations: Vec<CorrelationKey>,
+    pub(crate) correlations: Vec<(CorrelationKey, GatewayId)>,
     pub(crate) parked: Vec<Vec<u8>>,
     /// Correlations and parked messages that are back, because their removal was lost.
-    pub(crate) back: Vec<CorrelationKey>,
+    pub(crate) back: Vec<(CorrelationKey, GatewayId)>,
     pub(crate) parked_back: Vec<Vec<u8>>,
+    /// Early receipts.
+    pub(crate) early: Vec<Vec<u8>>,
+    pub(crate) early_back: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -41,9 +47,19 @@ struct Parked {
     lent_to: Option<u32>,
 }
 
+/// A receipt that waits for its message.
+#[derive(Debug)]
+struct Early {
+    key: CorrelationKey,
+    receipt: EarlyReceipt,
+    pdu: Vec<u8>,
+}
+
 #[derive(Debug)]
 enum Undo {
-    Remember(CorrelationKey),
+    KeepEarly(u64),
+    ServeEarly(u64, Early),
+    Remember(CorrelationKey, GatewayId),
     Forget(CorrelationKey, Correlation),
     Park((AccountId, ParkedId)),
     Release((AccountId, ParkedId), Vec<u8>),
@@ -51,8 +67,11 @@ enum Undo {
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    correlations: BTreeMap<CorrelationKey, Correlation>,
+    correlations: BTreeMap<CorrelationKey, Vec<Correlation>>,
     parked: BTreeMap<(AccountId, ParkedId), Parked>,
+    early: BTreeMap<u64, Early>,
+    /// What it did with early receipts beside what it was asked.
+    pub(crate) deeds: Vec<Deed>,
     last: u64,
     pub(crate) away: bool,
     pub(crate) full: bool,
@@ -71,21 +90,33 @@ impl Store {
             StoreOp::Remember { message, key, correlation } => {
                 self.remember(now, message, key, correlation, up)
             }
-            StoreOp::Find { delivery, key } => {
-                let outcome = up.map(|()| self.correlations.get(&key).copied());
+            StoreOp::Find { delivery, key, numbers } => {
+                let open = self.correlations.get(&key).into_iter().flatten().copied();
+                let outcome = up.map(|()| choose(open, &numbers));
                 (Deed::Nothing, Some(StoreAnswer::Found { delivery, outcome }))
             }
             // What has no answer is lost while it is away.
             StoreOp::Forget { .. } | StoreOp::Release { .. } | StoreOp::Return { .. } if self.away => {
                 (Deed::Nothing, None)
             }
-            StoreOp::Forget { key, .. } => match self.correlations.remove(&key) {
+            StoreOp::Forget { key, gateway_id, .. } => match self.drop_one(key, gateway_id) {
                 Some(correlation) => {
                     self.journal.push_back((now, Undo::Forget(key, correlation)));
-                    (Deed::Forgot(key), None)
+                    (Deed::Forgot(key, gateway_id), None)
                 }
                 None => (Deed::Nothing, None),
             },
+            StoreOp::KeepEarly { delivery, key, receipt, pdu } => {
+                let mut deed = Deed::Nothing;
+                if up.is_ok() {
+                    self.last += 1;
+                    deed = Deed::KeptEarly(self.last);
+                    self.early.insert(self.last, Early { key, receipt, pdu: pdu.clone() });
+                    self.journal.push_back((now, Undo::KeepEarly(self.last)));
+                    self.serve_early(now, key);
+                }
+                (deed, Some(StoreAnswer::EarlyKept { delivery, outcome: up, pdu }))
+            }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 self.park(now, delivery, (account, urgent), pdu, up)
             }
@@ -127,9 +158,61 @@ impl Store {
         if outcome.is_err() {
             return (Deed::Nothing, answer);
         }
-        self.correlations.insert(key, correlation);
-        self.journal.push_back((now, Undo::Remember(key)));
+        self.drop_one(key, correlation.gateway_id);
+        let open = self.correlations.entry(key).or_default();
+        open.push(correlation);
+        let shared = open.len() > 1 || open[0].shared;
+        open.iter_mut().for_each(|one| one.shared = shared);
+        self.journal.push_back((now, Undo::Remember(key, correlation.gateway_id)));
+        self.serve_early(now, key);
         (Deed::Remembered(key, correlation), answer)
+    }
+
+    /// Early receipts of an id go to the owners of the messages that they fit.
+    fn serve_early(&mut self, now: u64, key: CorrelationKey) {
+        let of_key = self.early.iter().filter(|(_, early)| early.key == key).map(|(number, _)| *number);
+        for number in of_key.collect::<Vec<_>>() {
+            self.serve_one(now, number);
+        }
+    }
+
+    fn serve_one(&mut self, now: u64, number: u64) {
+        let Early { key, receipt, pdu } = &self.early[&number];
+        let (key, open) = (*key, self.correlations.get(key).into_iter().flatten().copied());
+        let found = choose(open, &receipt.numbers);
+        let Some(one) = found.fits().filter(|_| !self.full) else { return };
+        let written = receipt_for(pdu, one).expect("a receipt of the story");
+        let place = self.put(now, one.account, one.urgent, written);
+        self.deeds.push(Deed::Parked(place.0, place.1));
+        let early = self.early.remove(&number).expect("it was there");
+        if early.receipt.is_final {
+            let dropped = self.drop_one(key, one.gateway_id);
+            self.journal.extend(dropped.map(|one| (now, Undo::Forget(key, one))));
+            self.deeds.push(Deed::Forgot(key, one.gateway_id));
+        }
+        self.journal.push_back((now, Undo::ServeEarly(number, early)));
+    }
+
+    /// The time of an early receipt is over: false when the store cannot do it now.
+    pub(crate) fn end_early(&mut self, now: u64, number: u64) -> bool {
+        if self.away || self.full || now < self.stalled_until {
+            return false;
+        }
+        if self.early.contains_key(&number) {
+            self.serve_one(now, number);
+        }
+        if let Some(early) = self.early.remove(&number) {
+            self.deeds.push(Deed::Orphaned(early.pdu));
+        }
+        true
+    }
+
+    fn put(&mut self, now: u64, account: AccountId, urgent: bool, pdu: Vec<u8>) -> (AccountId, ParkedId) {
+        self.last += 1;
+        let place = (account, ParkedId(self.last | if urgent { 0 } else { BULK }));
+        self.parked.insert(place, Parked { pdu, lent_to: None });
+        self.journal.push_back((now, Undo::Park(place)));
+        place
     }
 
     fn park(
@@ -143,10 +226,7 @@ impl Store {
         let outcome = if self.full { Err(StoreOutage::Full) } else { up };
         let mut deed = Deed::Nothing;
         if outcome.is_ok() {
-            self.last += 1;
-            let place = (account, ParkedId(self.last | if urgent { 0 } else { BULK }));
-            self.parked.insert(place, Parked { pdu: pdu.clone(), lent_to: None });
-            self.journal.push_back((now, Undo::Park(place)));
+            let place = self.put(now, account, urgent, pdu.clone());
             deed = Deed::Parked(place.0, place.1);
         }
         (deed, Some(StoreAnswer::Parked { delivery, account, outcome, pdu }))
@@ -193,13 +273,20 @@ impl Store {
         let mut loss = Loss::default();
         while let Some((_, undo)) = self.journal.pop_back_if(|(at, _)| *at >= moment) {
             match undo {
-                Undo::Remember(key) => {
-                    self.correlations.remove(&key);
-                    loss.correlations.push(key);
+                Undo::Remember(key, gateway_id) => {
+                    self.drop_one(key, gateway_id);
+                    loss.correlations.push((key, gateway_id));
                 }
                 Undo::Forget(key, correlation) => {
-                    self.correlations.insert(key, correlation);
-                    loss.back.push(key);
+                    self.correlations.entry(key).or_default().push(correlation);
+                    loss.back.push((key, correlation.gateway_id));
+                }
+                Undo::KeepEarly(number) => {
+                    loss.early.extend(self.early.remove(&number).map(|early| early.pdu));
+                }
+                Undo::ServeEarly(number, early) => {
+                    self.early.insert(number, early);
+                    loss.early_back.push(number);
                 }
                 Undo::Park(place) => loss.parked.extend(self.parked.remove(&place).map(|entry| entry.pdu)),
                 Undo::Release(place, pdu) => {
@@ -216,8 +303,11 @@ impl Store {
         self.was_in_trouble = true;
         self.journal.clear();
         let parked = core::mem::take(&mut self.parked).into_values().map(|entry| entry.pdu).collect();
-        let correlations = core::mem::take(&mut self.correlations).into_keys().collect();
-        Loss { correlations, parked, ..Loss::default() }
+        let all = core::mem::take(&mut self.correlations).into_iter();
+        let correlations = all.flat_map(|(key, open)| open.into_iter().map(move |one| (key, one.gateway_id)));
+        let correlations = correlations.collect();
+        let early = core::mem::take(&mut self.early).into_values().map(|early| early.pdu).collect();
+        Loss { correlations, parked, early, ..Loss::default() }
     }
 
     /// What is parked: the owner, whether it is handed out, and the PDU.
@@ -230,8 +320,23 @@ impl Store {
         &self.parked[&(account, parked)].pdu
     }
 
+    /// The PDU of an early receipt that is there.
+    pub(crate) fn early_pdu(&self, number: u64) -> Option<&[u8]> {
+        self.early.get(&number).map(|early| &early.pdu[..])
+    }
+
     /// All correlations that are kept.
-    pub(crate) fn correlations(&self) -> impl Iterator<Item = &CorrelationKey> + '_ {
-        self.correlations.keys()
+    pub(crate) fn correlations(&self) -> impl Iterator<Item = (&CorrelationKey, GatewayId)> + '_ {
+        self.correlations.iter().flat_map(|(key, open)| open.iter().map(move |one| (key, one.gateway_id)))
+    }
+
+    fn drop_one(&mut self, key: CorrelationKey, gateway_id: GatewayId) -> Option<Correlation> {
+        let open = self.correlations.get_mut(&key)?;
+        let at = open.iter().position(|one| one.gateway_id == gateway_id)?;
+        let dropped = open.remove(at);
+        if open.is_empty() {
+            self.correlations.remove(&key);
+        }
+        Some(dropped)
     }
 }

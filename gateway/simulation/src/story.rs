@@ -25,6 +25,10 @@ pub struct Story {
     pub parked: u64,
     /// Receipts and MO that a store kept as orphans.
     pub orphans: u64,
+    /// Receipts that a store kept until their message came.
+    pub early: u64,
+    /// Of those, the ones whose message came.
+    pub early_served: u64,
     /// Correlations that a store kept, of which the world knows the message.
     pub correlations: u64,
     /// Receipts and MO taken by a customer on another node than the one that got them.
@@ -49,6 +53,8 @@ pub struct Story {
     pub own_receipts: u64,
     /// MO that customers got as one made of their parts.
     pub wholes: u64,
+    /// Parts that followed others of their message to their vendor.
+    pub together: u64,
     /// Submits refused because no receipt could be kept.
     pub no_room: u64,
     /// Misfortunes by kind.
@@ -68,6 +74,8 @@ impl Story {
         self.taken += other.taken;
         self.parked += other.parked;
         self.orphans += other.orphans;
+        self.early += other.early;
+        self.early_served += other.early_served;
         self.correlations += other.correlations;
         self.across_nodes += other.across_nodes;
         self.remote += other.remote;
@@ -80,6 +88,7 @@ impl Story {
         self.handed_out += other.handed_out;
         self.own_receipts += other.own_receipts;
         self.wholes += other.wholes;
+        self.together += other.together;
         self.no_room += other.no_room;
         self.faults.add(&other.faults);
     }

@@ -14,22 +14,27 @@ fn address(digits: &[u8]) -> Address<'_> {
     Address { ton: Ton(1), npi: Npi(1), digits }
 }
 
-/// A submit_sm: its text is its number, some have a validity.
+/// A submit_sm: its text is its number, some have a validity, some are parts of long messages.
 pub(crate) fn submit(
     number: u32,
     (source, destination): (&[u8], &[u8]),
     (wants_receipt, urgent): (bool, bool),
     validity: &[u8],
+    cut: Option<Cut>,
     out: &mut BytesMut,
 ) {
-    let text = format!("m{number}");
+    let (mut text, mut tlvs) = (BytesMut::new(), BytesMut::new());
+    let has_header = cut.is_some_and(|cut| cut.mark(&mut text, &mut tlvs));
+    text.extend_from_slice(format!("m{number}").as_bytes());
     SubmitSm {
         source: address(source),
         destination: address(destination),
         registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
         priority_flag: u8::from(urgent),
         validity_period: validity,
-        short_message: text.as_bytes(),
+        esm_class: EsmClass::default().with_user_data_header(has_header),
+        short_message: &text,
+        tlvs: Tlvs::new(&tlvs),
         ..SubmitSm::default()
     }
     .encode(CommandStatus::ESME_ROK, number + 1, out);
@@ -83,7 +88,7 @@ pub(crate) fn mo(upward: u32, destination: &[u8], sequence: u32) -> BytesMut {
     out
 }
 
-/// How a part of an MO is marked.
+/// How a part of a message is marked.
 #[derive(Clone, Copy)]
 pub(crate) struct Cut {
     pub(crate) number: u8,
@@ -93,18 +98,26 @@ pub(crate) struct Cut {
     pub(crate) in_tlvs: bool,
 }
 
+impl Cut {
+    /// Writes the mark; true when it is a header before the text.
+    fn mark(self, text: &mut BytesMut, tlvs: &mut BytesMut) -> bool {
+        let Cut { number, total, reference, in_tlvs } = self;
+        if total > 1 && in_tlvs {
+            write_tlv(tlvs, Tag::SAR_MSG_REF_NUM, &[0, reference]);
+            write_tlv(tlvs, Tag::SAR_TOTAL_SEGMENTS, &[total]);
+            write_tlv(tlvs, Tag::SAR_SEGMENT_SEQNUM, &[number]);
+        } else if total > 1 {
+            text.extend_from_slice(&[5, 0, 3, reference, total, number]);
+        }
+        total > 1 && !in_tlvs
+    }
+}
+
 /// An MO that begins with a keyword, or one of its parts.
 pub(crate) fn part(upward: u32, destination: &[u8], keyword: &str, cut: Cut, sequence: u32) -> BytesMut {
-    let Cut { number, total, reference, in_tlvs } = cut;
     let (mut text, mut tlvs, mut out) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
-    if total > 1 && in_tlvs {
-        write_tlv(&mut tlvs, Tag::SAR_MSG_REF_NUM, &[0, reference]);
-        write_tlv(&mut tlvs, Tag::SAR_TOTAL_SEGMENTS, &[total]);
-        write_tlv(&mut tlvs, Tag::SAR_SEGMENT_SEQNUM, &[number]);
-    } else if total > 1 {
-        text.extend_from_slice(&[5, 0, 3, reference, total, number]);
-    }
-    if number == 1 {
+    let has_header = cut.mark(&mut text, &mut tlvs);
+    if cut.number == 1 {
         text.extend_from_slice(keyword.as_bytes());
         text.extend_from_slice(b" ");
     }
@@ -112,7 +125,7 @@ pub(crate) fn part(upward: u32, destination: &[u8], keyword: &str, cut: Cut, seq
     DeliverSm {
         source: address(b"13125550100"),
         destination: address(destination),
-        esm_class: EsmClass::default().with_user_data_header(total > 1 && !in_tlvs),
+        esm_class: EsmClass::default().with_user_data_header(has_header),
         short_message: &text,
         tlvs: Tlvs::new(&tlvs),
         ..DeliverSm::default()
@@ -165,6 +178,16 @@ pub(crate) fn content(bytes: &[u8]) -> Option<(&[u8], Option<ReceiptView<'_>>)> 
         Pdu::SubmitSm(pdu) => Some((pdu.payload(), None)),
         Pdu::DeliverSm(pdu) => Some((pdu.payload(), receipt_of(&pdu))),
         Pdu::DataSm(pdu) => Some((pdu.payload(), receipt_of_data(&pdu))),
+        _ => None,
+    }
+}
+
+/// The digits of source and destination.
+pub(crate) fn addresses(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match Pdu::decode(Frame::whole(bytes)?, &Dialect::strict()).ok()? {
+        Pdu::SubmitSm(pdu) => Some((pdu.source.digits, pdu.destination.digits)),
+        Pdu::DeliverSm(pdu) => Some((pdu.source.digits, pdu.destination.digits)),
+        Pdu::DataSm(pdu) => Some((pdu.source.digits, pdu.destination.digits)),
         _ => None,
     }
 }

@@ -262,6 +262,7 @@ impl World {
             Event::SpoolAsked { shard, life, ask } => self.spool_asked(shard, life, ask),
             Event::SpoolSynced { node, life } => self.spool_synced(node, life),
             Event::SpoolSays { shard, life, answer } => self.spool_says(shard, life, answer),
+            Event::EarlyEnds { store, number } => self.early_ends(store, number),
             Event::StoreReturns { store, life } => self.store_returns(store, life),
             Event::PeerCloses { link } => self.peer_closes(link),
             Event::WeClose { link } => self.we_close(link),

@@ -24,12 +24,16 @@ fn every_story_ends_well_and_every_fault_happens_often() {
     assert!(total.refused > STORIES && total.unknown > STORIES && total.retries > STORIES / 2, "{total:?}");
     assert!(total.receipts > 20 * STORIES && total.taken > 20 * STORIES, "{total:?}");
     assert!(total.parked > STORIES && total.orphans > STORIES / 2, "{total:?}");
+    assert!(total.early > STORIES && total.early_served > STORIES / 2, "{total:?}");
     assert!(total.across_nodes > STORIES && total.remote > STORIES && total.failovers > STORIES, "{total:?}");
     assert!(total.told_by_receipt > STORIES / 2, "{total:?}");
     assert!(total.ambiguous > STORIES / 100, "{total:?}");
     assert!(total.records > 30 * STORIES, "{total:?}");
     assert!(total.spooled > 10 * STORIES && total.handed_out > STORIES, "{total:?}");
-    assert!(total.own_receipts > STORIES / 2 && total.wholes > STORIES, "{total:?}");
+    assert!(
+        total.own_receipts > STORIES / 2 && total.wholes > STORIES && total.together > STORIES,
+        "{total:?}"
+    );
     assert!(total.no_room > STORIES, "{total:?}");
     // Most correlations are understood, or what is said of them says nothing.
     assert!(total.correlations * 10 > total.receipts * 7, "{total:?}");

@@ -9,7 +9,8 @@
 
 use gateway_store::{Batch, Store, StoreOptions};
 use relay::{
-    AccountId, Correlation, CorrelationKey, DeliveryKey, MessageKey, StoreOp, VendorId, VendorMessageId,
+    AccountId, Correlation, CorrelationKey, DeliveryKey, Handset, MessageKey, ReceiptNumbers, StoreOp,
+    VendorId, VendorMessageId,
 };
 use smpp::text::message_id::GatewayId;
 use std::time::Instant;
@@ -39,8 +40,14 @@ fn main() {
         for message in first..first + turn {
             batches[0].ops.push(remember(message));
             if let Some(old) = message.checked_sub(open) {
-                batches[0].ops.push(StoreOp::Find { delivery: DeliveryKey::from_u64(old), key: key(old) });
-                batches[0].ops.push(StoreOp::Forget { key: key(old), submitted_at: NOW });
+                let numbers = ReceiptNumbers::new(handset_of(old).as_bytes(), b"ACME");
+                let delivery = DeliveryKey::from_u64(old);
+                batches[0].ops.push(StoreOp::Find { delivery, key: key(old), numbers });
+                batches[0].ops.push(StoreOp::Forget {
+                    key: key(old),
+                    gateway_id: GatewayId(old),
+                    submitted_at: NOW,
+                });
             }
         }
         let turn_started = Instant::now();
@@ -87,19 +94,26 @@ fn key(message: u64) -> CorrelationKey {
     CorrelationKey { vendor: VendorId(7), id: VendorMessageId::new(id.as_bytes()).expect("20 octets") }
 }
 
+fn handset_of(message: u64) -> String {
+    format!("1202{:07}", message % 10_000_000)
+}
+
 fn remember(message: u64) -> StoreOp {
     let correlation = Correlation {
-        account: AccountId(3),
+        account: AccountId::of_name(b"acme"),
         gateway_id: GatewayId(message),
         submitted_at: NOW,
         urgent: false,
+        handset: Handset::of(handset_of(message).as_bytes()),
+        sender: 7,
+        shared: false,
         addresses: None,
     };
     StoreOp::Remember { message: MessageKey::from_u64(message), key: key(message), correlation }
 }
 
 fn is_missing(answer: &relay::StoreAnswer) -> bool {
-    matches!(answer, relay::StoreAnswer::Found { outcome: Ok(None) | Err(_), .. })
+    matches!(answer, relay::StoreAnswer::Found { outcome: Ok(relay::Finding::Nothing) | Err(_), .. })
 }
 
 /// Processor time of this process so far: user and system, all threads.

@@ -6,10 +6,13 @@ use relay::*;
 use smpp::text::message_id::GatewayId;
 use std::path::PathBuf;
 
+mod early;
+pub(super) use early::early;
+
 /// Now, in every test that does not speak of age.
 const NOW: u32 = 1_800_000_000;
 
-pub(super) fn key(vendor: u32, number: u64) -> CorrelationKey {
+pub(super) fn key(vendor: u128, number: u64) -> CorrelationKey {
     let id =
         VendorMessageId::new(format!("id-{:016x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).as_bytes());
     CorrelationKey { vendor: VendorId(vendor), id: id.unwrap() }
@@ -21,17 +24,34 @@ fn own_addresses() -> relay::OwnAddresses {
     relay::OwnAddresses::of_pdu(&pdu).expect("two addresses")
 }
 
+/// The number that each message goes to.
+fn handset(number: u64) -> Handset {
+    Handset::of(number_text(number).as_bytes())
+}
+
+fn number_text(number: u64) -> String {
+    format!("1202{:07}", number * 7919 % 10_000_000)
+}
+
+/// What a receipt about it says.
+pub(super) fn numbers(number: u64) -> ReceiptNumbers {
+    ReceiptNumbers::new(format!("+{}", number_text(number)).as_bytes(), b"ACME")
+}
+
 pub(super) fn correlation(number: u64) -> Correlation {
     Correlation {
-        account: AccountId(number as u32),
+        account: AccountId::of_name(format!("c{}", number % 10_000).as_bytes()),
         gateway_id: GatewayId(number),
         submitted_at: NOW,
         urgent: number % 2 == 1,
+        handset: handset(number),
+        sender: 7,
+        shared: false,
         addresses: (number % 3 == 1).then(own_addresses),
     }
 }
 
-pub(super) fn remember(vendor: u32, number: u64) -> StoreOp {
+pub(super) fn remember(vendor: u128, number: u64) -> StoreOp {
     StoreOp::Remember {
         message: MessageKey::from_u64(number),
         key: key(vendor, number),
@@ -39,25 +59,48 @@ pub(super) fn remember(vendor: u32, number: u64) -> StoreOp {
     }
 }
 
-pub(super) fn find(vendor: u32, number: u64) -> StoreOp {
-    StoreOp::Find { delivery: DeliveryKey::from_u64(number), key: key(vendor, number) }
+pub(super) fn find(vendor: u128, number: u64) -> StoreOp {
+    find_of(vendor, number, numbers(number))
 }
 
-pub(crate) fn forget(vendor: u32, number: u64) -> StoreOp {
-    StoreOp::Forget { key: key(vendor, number), submitted_at: NOW }
+/// By the id of one message, with the numbers of a receipt.
+fn find_of(vendor: u128, number: u64, numbers: ReceiptNumbers) -> StoreOp {
+    StoreOp::Find { delivery: DeliveryKey::from_u64(number), key: key(vendor, number), numbers }
 }
 
-pub(super) fn park(account: u32, text: &str) -> StoreOp {
+pub(crate) fn forget(vendor: u128, number: u64) -> StoreOp {
+    forget_of(vendor, number, number, NOW)
+}
+
+/// By the id of one message, another message.
+pub(crate) fn forget_of(vendor: u128, number: u64, message: u64, submitted_at: u32) -> StoreOp {
+    StoreOp::Forget { key: key(vendor, number), gateway_id: GatewayId(message), submitted_at }
+}
+
+/// A message that got the id of another one.
+pub(crate) fn remember_as(vendor: u128, number: u64, message: u64, submitted_at: u32) -> StoreOp {
+    StoreOp::Remember {
+        message: MessageKey::from_u64(message),
+        key: key(vendor, number),
+        correlation: Correlation { submitted_at, ..correlation(message) },
+    }
+}
+
+pub(super) fn park(account: u128, text: &str) -> StoreOp {
     park_as(account, false, text)
 }
 
-fn park_as(account: u32, urgent: bool, text: &str) -> StoreOp {
+fn park_as(account: u128, urgent: bool, text: &str) -> StoreOp {
     let (delivery, account) = (DeliveryKey::from_u64(7), AccountId(account));
     StoreOp::Park { delivery, account, urgent, pdu: text.into() }
 }
 
-pub(super) fn unpark(account: u32, count_max: u32) -> StoreOp {
-    StoreOp::Unpark { account: AccountId(account), count_max }
+pub(super) fn unpark(account: u128, count_max: u32) -> StoreOp {
+    unpark_for(AccountId(account), count_max)
+}
+
+pub(super) fn unpark_for(account: AccountId, count_max: u32) -> StoreOp {
+    StoreOp::Unpark { account, count_max }
 }
 
 /// One turn of one shard.
@@ -70,7 +113,9 @@ pub(super) fn turn(store: &mut Store, ops: Vec<StoreOp>) -> Vec<StoreAnswer> {
 
 pub(super) fn found(answers: &[StoreAnswer]) -> Vec<Option<u64>> {
     let found = |answer: &StoreAnswer| match answer {
-        StoreAnswer::Found { outcome, .. } => Some(outcome.unwrap().map(|found| found.gateway_id.0)),
+        StoreAnswer::Found { outcome, .. } => {
+            Some(outcome.as_ref().unwrap().fits().map(|found| found.gateway_id.0))
+        }
         _ => None,
     };
     answers.iter().filter_map(found).collect()
@@ -81,6 +126,12 @@ fn handed(answers: &[StoreAnswer]) -> (Vec<(String, ParkedId)>, bool) {
     let Some(StoreAnswer::Unparked { entries, more, .. }) = answers.last() else { panic!("{answers:?}") };
     let text = |entry: &ParkedEntry| (String::from_utf8(entry.pdu.clone()).unwrap(), entry.parked);
     (entries.iter().map(text).collect(), *more)
+}
+
+/// Ids handed out, and whether there are more.
+fn handed_ids(answers: &[StoreAnswer]) -> (Vec<ParkedId>, bool) {
+    let Some(StoreAnswer::Unparked { entries, more, .. }) = answers.last() else { panic!("{answers:?}") };
+    (entries.iter().map(|entry| entry.parked).collect(), *more)
 }
 
 /// Runs one story on every store, with little and with much room in memory.
@@ -124,25 +175,119 @@ fn what_is_remembered_is_found_until_it_is_forgotten() {
 }
 
 #[test]
-fn an_id_used_again_means_the_newer_message() {
-    let again = || StoreOp::Remember {
-        message: MessageKey::from_u64(9),
-        key: key(1, 1),
-        correlation: correlation(99),
-    };
+fn the_handsets_number_decides_between_messages_of_one_id() {
     check(
         |_| {},
         |store| {
-            turn(store, vec![remember(1, 1), remember(1, 2), remember(1, 3)]);
-            assert_eq!(found(&turn(store, vec![again(), find(1, 1)])), [Some(99)]);
-            assert_eq!(found(&turn(store, vec![find(1, 1), forget(1, 1), find(1, 1)])), [Some(99), None]);
-            assert_eq!(found(&turn(store, vec![find(1, 1)])), [None], "the older one does not come back");
-            let answers = turn(store, vec![again(), forget(1, 1), again(), find(1, 1)]);
-            assert_eq!(found(&answers), [Some(99)]);
-            assert_eq!(
-                found(&turn(store, vec![find(1, 1), find(1, 2), find(1, 3)])),
-                [Some(99), Some(2), Some(3)]
+            turn(store, vec![remember(1, 1), remember(1, 2), remember_as(1, 1, 9, NOW)]);
+            assert_eq!(store.counters().given_again, 1);
+            let both = || vec![find(1, 1), find_of(1, 1, numbers(9)), find_of(1, 1, numbers(5)), find(1, 2)];
+            assert_eq!(found(&turn(store, both())), [Some(1), Some(9), None, Some(2)]);
+            // One is done with: the other one stays, and does not take its place.
+            assert_eq!(found(&turn(store, vec![forget_of(1, 1, 9, NOW), find_of(1, 1, numbers(9))])), [None]);
+            assert_eq!(found(&turn(store, both())), [Some(1), None, None, Some(2)]);
+            let by_id = find_of(1, 1, ReceiptNumbers::none());
+            let answers = turn(store, vec![by_id, find_of(1, 2, ReceiptNumbers::none())]);
+            assert!(
+                matches!(&answers[0], StoreAnswer::Found { outcome: Ok(Finding::Several), .. }),
+                "{answers:?}"
             );
+            assert_eq!(found(&answers), [None, Some(2)], "an id given twice says nothing by itself");
+            turn(store, vec![forget(1, 1), forget(1, 2)]);
+            assert_eq!(found(&turn(store, both())), [None; 4]);
+            // With all gone, it begins anew.
+            turn(store, vec![remember(1, 1)]);
+            assert_eq!(found(&turn(store, vec![find_of(1, 1, ReceiptNumbers::none())])), [Some(1)]);
+        },
+    );
+}
+
+/// A vendor's counter began anew: yesterday's message of the same id is another customer's.
+#[test]
+fn forgetting_todays_message_does_not_bring_yesterdays_back() {
+    const YESTERDAY: u32 = NOW - 86_400;
+    check(
+        |_| {},
+        |store| {
+            turn(store, vec![remember_as(1, 1, 1, YESTERDAY)]);
+            turn(store, vec![remember_as(1, 1, 9, NOW)]);
+            let all = || vec![find(1, 1), find_of(1, 1, numbers(9)), find_of(1, 1, ReceiptNumbers::none())];
+            assert_eq!(found(&turn(store, all())), [Some(1), Some(9), None]);
+            turn(store, vec![forget_of(1, 1, 9, NOW)]);
+            assert_eq!(found(&turn(store, all())), [Some(1), None, None], "also by the id alone");
+            turn(store, vec![forget_of(1, 1, 1, YESTERDAY)]);
+            assert_eq!(found(&turn(store, all())), [None; 3]);
+        },
+    );
+}
+
+#[test]
+fn an_id_given_to_every_message_keeps_the_newest() {
+    check(
+        |_| {},
+        |store| {
+            let most = SAME_ID_MAX as u64;
+            for message in 0..most + 3 {
+                turn(store, vec![remember_as(1, 1, message, NOW + message as u32)]);
+            }
+            let ops = (0..most + 3).map(|message| find_of(1, 1, numbers(message))).collect();
+            let expected: Vec<_> = (0..most + 3).map(|message| (message >= 3).then_some(message)).collect();
+            assert_eq!(found(&turn(store, ops)), expected);
+            // The same message again takes no other one's place.
+            turn(store, vec![remember_as(1, 1, 5, NOW + 5)]);
+            assert_eq!(
+                found(&turn(store, vec![find_of(1, 1, numbers(3)), find_of(1, 1, numbers(5))])),
+                [Some(3), Some(5)]
+            );
+        },
+    );
+}
+
+/// Two names that had one number in earlier versions are two customers and two vendors.
+#[test]
+fn names_of_one_older_number_never_meet() {
+    let [one, other] = ["client-s1d6o", "client-xa4s7"];
+    assert_eq!(relay::older_number(one.as_bytes()), relay::older_number(other.as_bytes()));
+    let (own, others) = (AccountId::of_name(one.as_bytes()), AccountId::of_name(other.as_bytes()));
+    let (vendor, stranger) = (VendorId::of_name(one.as_bytes()), VendorId::of_name(other.as_bytes()));
+    check(
+        |_| {},
+        |store| {
+            let delivery = DeliveryKey::from_u64(1);
+            let park = StoreOp::Park { delivery, account: own, urgent: false, pdu: b"mine".to_vec() };
+            turn(store, vec![park]);
+            assert_eq!(handed(&turn(store, vec![unpark_for(others, 9)])), (vec![], false));
+            assert_eq!(handed(&turn(store, vec![unpark_for(own, 9)])).0.len(), 1);
+            let id = VendorMessageId::new(b"77").unwrap();
+            let (key, of_stranger) = (CorrelationKey { vendor, id }, CorrelationKey { vendor: stranger, id });
+            let correlation = Correlation { account: own, ..correlation(1) };
+            turn(store, vec![StoreOp::Remember { message: MessageKey::from_u64(1), key, correlation }]);
+            let find = |key| StoreOp::Find { delivery, key, numbers: numbers(1) };
+            let answers = turn(store, vec![find(key), find(of_stranger)]);
+            assert_eq!(found(&answers), [Some(1), None]);
+            let StoreAnswer::Found { outcome: Ok(Finding::Fits(kept)), .. } = answers[0] else { panic!() };
+            assert_eq!(kept.account, own);
+        },
+    );
+}
+
+/// Many orphans in one turn, more than there is room for, leave the newest.
+#[test]
+fn the_newest_orphans_stay() {
+    check_own(
+        |options| options.orphans_max = 3,
+        |store| {
+            let orphan = |number: u8| StoreOp::ParkOrphan {
+                delivery: DeliveryKey::from_u64(1),
+                vendor: VendorId(1),
+                pdu: vec![number],
+            };
+            for _ in 0..2 {
+                turn(store, (0..10).map(orphan).collect());
+                let counters = store.counters();
+                assert_eq!(counters.orphans_now, 3);
+            }
+            assert_eq!(store.counters().orphans_full, 17);
         },
     );
 }
@@ -272,9 +417,11 @@ fn a_full_room_refuses_and_says_so() {
                 })
                 .collect();
             let full = Err(StoreOutage::Full);
-            assert_eq!(outcomes, [Ok(()), Ok(()), full, Ok(()), full, Ok(()), full]);
+            // The oldest orphan gives way, so that no vendor is refused for want of room.
+            assert_eq!(outcomes, [Ok(()), Ok(()), full, Ok(()), full, Ok(()), Ok(())]);
+            turn(store, vec![orphan(), orphan(), orphan()]);
             let counters = store.counters();
-            assert_eq!((counters.parked_full, counters.orphans_full), (2, 1));
+            assert_eq!((counters.parked_full, counters.orphans_full), (2, 4));
             assert_eq!((counters.parked_now, counters.orphans_now), (3, 1));
         },
     );

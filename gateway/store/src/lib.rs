@@ -14,8 +14,8 @@
 //!   survive what [`Durability`] says. When the commit fails they say `Away` instead, and so does everything after until the store works again.
 //! * The embedded store goes on by itself once files that failed work again. A mark beside its directory tells when it was
 //!   lost, or came back shorter: it refuses then, or says so where a power cut explains it.
-//! * Nothing is dropped silently: parked deliveries and orphans are refused with `Full` (the vendor keeps them), and
-//!   what outlives its time to live is counted.
+//! * Nothing is dropped silently: parked deliveries are refused with `Full` (the vendor keeps them); the oldest orphan or early
+//!   receipt that gives way to a new one, and what outlives its time, are counted.
 //! * Every collection is bounded by [`StoreOptions`].
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod housekeeping;
 pub mod lease;
 mod mark;
 mod memory;
+mod older;
 mod pace;
 mod recent;
 mod redis;
@@ -47,6 +48,7 @@ pub const STORE_FILES_MAX: u64 = FILES_CACHED as u64 + 32;
 pub const REDIS_CONNECTIONS: u64 = 8;
 
 pub use mark::{check, salvage};
+pub use older::OlderNames;
 pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
@@ -58,7 +60,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A correlation held in memory with its places in the tables, octets.
-const RECENT_ENTRY_OCTETS: u64 = 200;
+const RECENT_ENTRY_OCTETS: u64 = 214;
 
 /// What an entry survives once it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -88,8 +90,14 @@ pub struct StoreOptions {
     pub parked_account_max: u64,
     /// Parked deliveries handed out in one second, on this node; 0 = as fast as sessions take them.
     pub release_rate: u32,
-    /// Orphans; one more is refused with `Full`.
+    /// Orphans; one more takes the place of the oldest.
     pub orphans_max: u64,
+    /// How long a receipt waits for its message before it is an orphan, seconds.
+    pub early_wait_seconds: u32,
+    /// Receipts that wait so; one more takes the place of the oldest. [`embedded::EARLY_ENTRY_OCTETS`] each in memory.
+    pub early_max: u64,
+    /// What an older version of the program called customers and vendors.
+    pub older: OlderNames,
     /// Redis instead of the directory. The bounds of parked deliveries and orphans are then those of all nodes.
     pub redis: Option<RedisOptions>,
 }
@@ -106,6 +114,9 @@ impl StoreOptions {
             parked_account_max: 1_000_000,
             release_rate: 60_000,
             orphans_max: 100_000,
+            early_wait_seconds: 60,
+            early_max: 100_000,
+            older: OlderNames::default(),
             redis: None,
         }
     }
@@ -116,7 +127,11 @@ impl StoreOptions {
     pub fn octets_max(&self) -> u64 {
         match &self.redis {
             Some(options) => options.ring_max as u64 * redis::RING_ENTRY_OCTETS,
-            None => self.recent_max as u64 * RECENT_ENTRY_OCTETS + embedded::CACHES_OCTETS,
+            None => {
+                self.recent_max as u64 * RECENT_ENTRY_OCTETS
+                    + self.early_max * embedded::EARLY_ENTRY_OCTETS
+                    + embedded::CACHES_OCTETS
+            }
         }
     }
 }
@@ -128,6 +143,8 @@ pub enum OpenError {
     InUse(PathBuf),
     /// The address of Redis is none.
     Address(String),
+    /// Redis holds entries of a version that knew customers by a hash: host and port, prefix.
+    OlderRedis(String, String),
     /// The entries were written by a version of the program that this one does not know.
     Version {
         /// The directory.
@@ -164,7 +181,7 @@ impl std::fmt::Display for OpenError {
             OpenError::Address(reason) => write!(f, "the address of Redis is wrong: {reason}"),
             OpenError::Version { directory, found } => write!(
                 f,
-                "state directory {} holds entries of version {found}, this program knows version {VERSION}; use the program that wrote them",
+                "state directory {} holds entries of version {found}, which this program does not know; use the program that wrote them",
                 directory.display()
             ),
             OpenError::Damaged { directory, what } => {
@@ -175,6 +192,9 @@ impl std::fmt::Display for OpenError {
                      `gateway store check {state}` tells more, `gateway store salvage {state}` goes on with what can be read",
                     directory.display()
                 )
+            }
+            OpenError::OlderRedis(place, prefix) => {
+                write!(f, "Redis at {place}: {}", redis::older_advice(prefix))
             }
             OpenError::Broken { directory, reason } => {
                 write!(f, "state directory {} cannot be opened: {reason}", directory.display())
@@ -214,8 +234,18 @@ pub struct StoreCounters {
     pub parked_expired: u64,
     /// Orphans kept.
     pub orphans: u64,
-    /// Orphans refused because the room was full.
+    /// Orphans dropped, the oldest, because the room was full.
     pub orphans_full: u64,
+    /// Receipts kept until their message comes.
+    pub early: u64,
+    /// Of those, the ones whose message came.
+    pub early_served: u64,
+    /// Of those, the ones that became orphans.
+    pub early_expired: u64,
+    /// Of those, the oldest, dropped because the room was full.
+    pub early_full: u64,
+    /// Gauge: receipts that wait for their message.
+    pub early_now: u64,
     /// Orphans given up by age.
     pub orphans_expired: u64,
     /// Turns committed.
@@ -257,6 +287,17 @@ pub struct StoreCounters {
     pub behind_mark: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
+    /// Correlations whose vendor gave their id to another open message.
+    pub given_again: u64,
+    /// Of those, the oldest of their id that gave way: more than [`relay::SAME_ID_MAX`] were open.
+    pub displaced: u64,
+}
+
+impl StoreCounters {
+    fn count_finding(&mut self, found: &relay::Finding) {
+        let count = if found.fits().is_some() { &mut self.found } else { &mut self.missed };
+        *count += 1;
+    }
 }
 
 /// Operations of one shard, and room for their answers.
@@ -328,6 +369,15 @@ impl Store {
         }
     }
 
+    /// What every shard shall hear, since the last time.
+    fn take_words(&mut self) -> Vec<redis::Word> {
+        match self {
+            Store::Embedded(store) => store.take_words(),
+            Store::Memory(store) => store.take_words(),
+            Store::Redis(store) => store.take_words(),
+        }
+    }
+
     /// There is work that can wait for a better moment: see [`Store::tidy`].
     fn is_untidy(&self) -> bool {
         matches!(self, Store::Embedded(store) if store.is_untidy())
@@ -358,15 +408,17 @@ impl Store {
     }
 }
 
-/// First byte of every stored value. Those of earlier versions are read too: correlations of version 1 have no flags, those
-/// of version 2 no addresses.
-const VERSION: u8 = 3;
+/// First byte of every stored value. What earlier versions wrote is written anew when the store is opened
+/// (`embedded/older.rs`): correlations of version 1 have no flags, those of version 2 no addresses, and up to version 3
+/// customers and vendors are hashes of 32 bits.
+const VERSION: u8 = 4;
 
 /// What a commit would have made true, is not.
 fn spoil(answer: &mut StoreAnswer) {
     match answer {
         StoreAnswer::Remembered { outcome, .. }
         | StoreAnswer::Parked { outcome, .. }
+        | StoreAnswer::EarlyKept { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = Err(StoreOutage::Away),
         StoreAnswer::Found { .. }
         | StoreAnswer::Unparked { .. }

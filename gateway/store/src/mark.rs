@@ -210,12 +210,18 @@ pub fn salvage(directory: &Path) -> Result<Option<Report>, OpenError> {
         directory: directory.to_path_buf(),
         reason: error.to_string(),
     };
-    let opened = super::embedded::Embedded::open(&crate::StoreOptions::new(directory.to_path_buf()));
+    // Names of customers are not known here, which what an earlier version left would need to be written anew.
+    let opened = super::embedded::Embedded::open_as_it_is(&crate::StoreOptions::new(directory.to_path_buf()));
     match opened {
         Ok(store) => {
             let counters = store.counters();
             let (open, parked) = (counters.open_recent + counters.open_old, counters.parked_now);
             text.push_str(&format!("salvaged: about {open} correlations and {parked} parked deliveries\n"));
+        }
+        Err(OpenError::Version { found, .. }) if found < crate::VERSION => {
+            text.push_str(&format!(
+                "salvaged: entries of version {found}, which the next start writes anew\n"
+            ));
         }
         Err(OpenError::Broken { reason, .. }) => {
             let name = |number| directory.with_extension(format!("damaged-{number}"));

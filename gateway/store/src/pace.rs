@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use relay::{ParkedEntry, ParkedId};
 
-    fn unpark(account: u32) -> StoreOp {
+    fn unpark(account: u128) -> StoreOp {
         StoreOp::Unpark { account: AccountId(account), count_max: 256 }
     }
 
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(pace.due(), None);
     }
 
-    fn answers(batches: &mut [Batch]) -> Vec<(u32, usize, bool)> {
+    fn answers(batches: &mut [Batch]) -> Vec<(u128, usize, bool)> {
         let answers = batches.iter_mut().flat_map(|batch| batch.answers.drain(..));
         let seen = answers.filter_map(|answer| match answer {
             StoreAnswer::Unparked { account, entries, more } => Some((account.0, entries.len(), more)),
@@ -255,7 +255,7 @@ mod tests {
         seen.collect()
     }
 
-    fn asked(batches: &mut [Batch]) -> Vec<u32> {
+    fn asked(batches: &mut [Batch]) -> Vec<u128> {
         let ops = batches.iter_mut().flat_map(|batch| batch.ops.drain(..));
         let asked = ops.filter_map(|op| match op {
             StoreOp::Unpark { account, .. } => Some(account.0),
@@ -303,7 +303,7 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::new(1, now);
         let mut batches = [Batch::default()];
-        batches[0].ops.extend((0..WAITING_MAX as u32 + 3).map(unpark));
+        batches[0].ops.extend((0..WAITING_MAX as u128 + 3).map(unpark));
         pace.hold(now, &mut batches);
         assert_eq!((asked(&mut batches).len(), pace.unpaced()), (3, 3));
         batches[0].ops.push(unpark(0));

@@ -1,22 +1,27 @@
 //! The newest open correlations in memory: found by vendor and id, given up from the oldest end. A receipt usually
 //! comes within seconds, so its look-up never touches the tree on disk.
 //!
-//! A record is `version, packed correlation (17, and addresses where it says so; 16 in version 1), vendor (4,
-//! big-endian), id`: the tail is the key, the head the value. Its bytes are shared with the tree's own memory, not copied.
+//! A record is `version, length of the packed correlation, packed correlation, vendor (16, big-endian), id`: the tail is the
+//! key, the head the value. Its bytes are shared with the tree's own memory, not copied. Several may have one key.
 
 use super::VERSION;
 use fjall::Slice;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use relay::{Correlation, CorrelationKey};
+use relay::{Correlation, CorrelationKey, VendorId};
+use smpp::text::message_id::GatewayId;
 use std::hash::BuildHasher;
 
 /// Where the key begins at most within a record that we write.
-const KEY_AT_MAX: usize = 1 + Correlation::PACKED_LENGTH_MAX;
+const KEY_AT_MAX: usize = VALUE_AT + Correlation::PACKED_LENGTH_MAX;
+/// Where the packed correlation begins: behind the version and its length.
+const VALUE_AT: usize = 2;
 /// Octets of the longest record.
 pub(super) const RECORD_MAX: usize = KEY_AT_MAX + KEY_MAX;
 /// Octets of the longest key: vendor and id.
-pub(super) const KEY_MAX: usize = 4 + relay::VendorMessageId::LENGTH_MAX;
+pub(super) const KEY_MAX: usize = VENDOR + relay::VendorMessageId::LENGTH_MAX;
+/// Octets of a vendor in keys.
+const VENDOR: usize = 16;
 /// Place that is none.
 const NONE: u32 = u32::MAX;
 
@@ -58,7 +63,7 @@ impl Recent {
         }
     }
 
-    /// Puts in the newest; its key must not be there.
+    /// Puts in the newest.
     pub(super) fn push(&mut self, sequence: u64, record: Slice) {
         let slot = Slot { record, sequence, older: self.newest, newer: NONE };
         let place = match self.free.pop() {
@@ -81,22 +86,45 @@ impl Recent {
         self.index.insert_unique(hash(&place), place, hash);
     }
 
-    /// The value under a key.
-    pub(super) fn find(&self, key: &[u8]) -> Option<Correlation> {
-        let place = *self
-            .index
-            .find(self.hasher.hash_one(key), |place| key_of(&self.slots[*place as usize].record) == key)?;
-        correlation_of(&self.slots[place as usize].record)
+    /// The correlations under a key, in no order.
+    pub(super) fn find(&self, key: &[u8]) -> impl Iterator<Item = Correlation> {
+        self.places(key).filter_map(|place| correlation_of(&self.slots[place as usize].record))
     }
 
-    /// Takes an entry out by its key.
-    pub(super) fn take(&mut self, key: &[u8]) -> Option<Taken> {
-        let hash = self.hasher.hash_one(key);
-        let slots = &self.slots;
-        let entry =
-            self.index.find_entry(hash, |place| key_of(&slots[*place as usize].record) == key).ok()?;
+    fn places(&self, key: &[u8]) -> impl Iterator<Item = u32> {
+        let is_it = move |place: &u32| key_of(&self.slots[*place as usize].record) == key;
+        self.index.iter_hash(self.hasher.hash_one(key)).copied().filter(is_it)
+    }
+
+    /// Takes a message's correlation out by its key.
+    pub(super) fn take(&mut self, key: &[u8], gateway_id: GatewayId) -> Option<Taken> {
+        let is_its = |place: &u32| {
+            correlation_of(&self.slots[*place as usize].record)
+                .is_some_and(|one| one.gateway_id == gateway_id)
+        };
+        let place = self.places(key).find(is_its)?;
+        self.take_at(place)
+    }
+
+    fn take_at(&mut self, place: u32) -> Option<Taken> {
+        let hash = self.hasher.hash_one(key_of(&self.slots[place as usize].record));
+        let entry = self.index.find_entry(hash, |other| *other == place).ok()?;
         let (place, _) = entry.remove();
         Some(self.unlink(place))
+    }
+
+    /// Marks all correlations under a key as of a shared id; gives the records that changed, with their numbers.
+    pub(super) fn share(&mut self, key: &[u8]) -> Vec<Taken> {
+        let places: Vec<u32> = self.places(key).collect();
+        let mut changed = Vec::new();
+        for place in places {
+            let slot = &mut self.slots[place as usize];
+            if let Some(found) = correlation_of(&slot.record).filter(|found| !found.shared) {
+                slot.record = pack_record(key, &Correlation { shared: true, ..found });
+                changed.push(Taken { sequence: slot.sequence, record: slot.record.clone() });
+            }
+        }
+        changed
     }
 
     /// Takes the oldest out if it satisfies a test.
@@ -108,17 +136,13 @@ impl Recent {
         if !correlation_of(record).is_none_or(|found| test(&found)) {
             return None;
         }
-        let record = record.clone();
-        self.take(key_of(&record))
+        self.take_at(self.oldest)
     }
 
     /// The record of an entry that is still in the list under this number.
     pub(super) fn record_of(&self, key: &[u8], sequence: u64) -> Option<&Slice> {
-        let place = *self
-            .index
-            .find(self.hasher.hash_one(key), |place| key_of(&self.slots[*place as usize].record) == key)?;
-        let slot = &self.slots[place as usize];
-        (slot.sequence == sequence).then_some(&slot.record)
+        let place = self.places(key).find(|place| self.slots[*place as usize].sequence == sequence)?;
+        Some(&self.slots[place as usize].record)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -145,29 +169,32 @@ impl Recent {
 /// The packed key: vendor, big-endian, then the id.
 pub(super) fn pack_key<'a>(key: &CorrelationKey, into: &'a mut [u8; KEY_MAX]) -> &'a [u8] {
     let id = key.id.as_bytes();
-    into[..4].copy_from_slice(&key.vendor.0.to_be_bytes());
-    into[4..4 + id.len()].copy_from_slice(id);
-    &into[..4 + id.len()]
+    into[..VENDOR].copy_from_slice(&key.vendor.0.to_be_bytes());
+    into[VENDOR..VENDOR + id.len()].copy_from_slice(id);
+    &into[..VENDOR + id.len()]
+}
+
+/// The vendor of a packed key.
+pub(super) fn vendor_of(key: &[u8]) -> VendorId {
+    let number = key.first_chunk::<VENDOR>().map_or(0, |vendor| u128::from_be_bytes(*vendor));
+    VendorId(number)
 }
 
 /// The whole record of a correlation.
 pub(super) fn pack_record(key: &[u8], correlation: &Correlation) -> Slice {
     let mut packed = [0; Correlation::PACKED_LENGTH_MAX];
-    let key_at = 1 + correlation.pack(&mut packed);
+    let length = correlation.pack(&mut packed);
+    let key_at = VALUE_AT + length;
     let mut record = [0; RECORD_MAX];
-    record[0] = VERSION;
-    record[1..key_at].copy_from_slice(&packed[..key_at - 1]);
+    (record[0], record[1]) = (VERSION, length as u8);
+    record[VALUE_AT..key_at].copy_from_slice(&packed[..length]);
     record[key_at..key_at + key.len()].copy_from_slice(key);
     Slice::new(&record[..key_at + key.len()])
 }
 
-/// Where the key begins: one octet earlier in what version 1 wrote. Behind the end when the record is cut.
+/// Where the key begins. Behind the end when the record is cut.
 fn key_at(record: &[u8]) -> usize {
-    match record.split_first() {
-        Some((1, _)) => Correlation::PACKED_LENGTH,
-        Some((_, packed)) => 1 + Correlation::packed_length(packed).unwrap_or(packed.len() + 1),
-        None => 1,
-    }
+    record.get(1).map_or(VALUE_AT, |length| VALUE_AT + usize::from(*length))
 }
 
 /// The key within a record.
@@ -175,14 +202,32 @@ pub(super) fn key_of(record: &[u8]) -> &[u8] {
     record.get(key_at(record)..).unwrap_or_default()
 }
 
-/// The value within a record, or in a value without a key; nothing when it is cut.
+/// The value within a record; nothing when it is cut.
 pub(super) fn correlation_of(record: &[u8]) -> Option<Correlation> {
-    Correlation::from_bytes(record.get(1..key_at(record))?)
+    Correlation::from_bytes(record.get(VALUE_AT..key_at(record))?)
 }
 
-/// The value without its key, for where the key stands beside it.
-pub(super) fn value_of(record: &[u8]) -> &[u8] {
-    record.get(..key_at(record)).unwrap_or_default()
+/// What lies in the tree under a key that stands beside it: the version, then each correlation behind its length.
+pub(super) fn pack_list(correlations: &[Correlation]) -> Slice {
+    let mut value = vec![VERSION];
+    for correlation in correlations {
+        let mut packed = [0; Correlation::PACKED_LENGTH_MAX];
+        let length = correlation.pack(&mut packed);
+        value.push(length as u8);
+        value.extend_from_slice(&packed[..length]);
+    }
+    Slice::new(&value)
+}
+
+/// Reads a list; what is cut ends it.
+pub(super) fn list_of(value: &[u8]) -> impl Iterator<Item = Correlation> {
+    let mut rest = value.get(1..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first()?;
+        let (packed, after) = behind.split_at_checked(usize::from(*length))?;
+        rest = after;
+        Correlation::from_bytes(packed)
+    })
 }
 
 #[cfg(test)]
@@ -190,30 +235,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_of_version_1_are_read() {
-        let record = [&[1][..], &[3, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0], b"\0\0\0\x07id"].concat();
-        let found = correlation_of(&record).unwrap();
-        assert_eq!((found.account.0, found.gateway_id.0, found.submitted_at, found.urgent), (3, 9, 5, false));
-        assert_eq!(key_of(&record), b"\0\0\0\x07id");
-        assert_eq!(correlation_of(value_of(&record)), Some(found));
-        let record = pack_record(b"\0\0\0\x07id", &Correlation { urgent: true, ..found });
-        assert_eq!(key_of(&record), b"\0\0\0\x07id");
-        assert!(correlation_of(&record).unwrap().urgent);
-    }
-
-    #[test]
     fn a_record_with_addresses_keeps_its_key_apart_and_a_cut_one_has_none() {
         let with = crate::contract::correlation(1);
         assert!(with.addresses.is_some());
-        let record = pack_record(b"\0\0\0\x07id", &with);
-        assert_eq!(key_of(&record), b"\0\0\0\x07id");
+        let key = [&[0; 15][..], b"\x07id"].concat();
+        let record = pack_record(&key, &with);
+        assert_eq!(key_of(&record), key);
         assert_eq!(correlation_of(&record), Some(with));
-        for length in 0..record.len() - 6 {
+        for length in 0..record.len() - key.len() {
             assert_eq!(
                 (correlation_of(&record[..length]), key_of(&record[..length])),
                 (None, &b""[..]),
                 "{length}"
             );
         }
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written() {
+        let all = [1, 2, 3].map(crate::contract::correlation);
+        assert_eq!(list_of(&pack_list(&all)).collect::<Vec<_>>(), all);
+        assert_eq!(list_of(&pack_list(&[])).count(), 0);
     }
 }

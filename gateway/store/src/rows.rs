@@ -27,22 +27,26 @@ pub(super) fn time_of(value: &[u8]) -> u32 {
     value.get(1..HEAD).and_then(|time| time.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
-pub(super) fn parked_key(account: u32, id: u64) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..4].copy_from_slice(&account.to_be_bytes());
-    key[4..].copy_from_slice(&id.to_be_bytes());
+/// Octets of an account in keys.
+pub(super) const ACCOUNT: usize = 16;
+
+pub(super) fn parked_key(account: u128, id: u64) -> [u8; ACCOUNT + 8] {
+    let mut key = [0; ACCOUNT + 8];
+    key[..ACCOUNT].copy_from_slice(&account.to_be_bytes());
+    key[ACCOUNT..].copy_from_slice(&id.to_be_bytes());
     key
 }
 
-/// That of an urgent shelf is what earlier versions wrote for an account, so that what they parked is found.
 pub(super) fn shelf_key((account, class): ShelfName) -> Slice {
-    let [a, b, c, d] = account.to_be_bytes();
-    if class == BULK { Slice::new(&[a, b, c, d, 1]) } else { Slice::new(&[a, b, c, d]) }
+    let mut key = [1; ACCOUNT + 1];
+    key[..ACCOUNT].copy_from_slice(&account.to_be_bytes());
+    Slice::new(if class == BULK { &key } else { &key[..ACCOUNT] })
 }
 
 pub(super) fn shelf_name(key: &[u8]) -> ShelfName {
-    let (account, class) = key.split_at(key.len().min(4));
-    (number_at(account, 0) as u32, class_of(class.is_empty()))
+    let (account, class) = key.split_at(key.len().min(ACCOUNT));
+    let number = u128::from_be_bytes(account.try_into().unwrap_or_default());
+    (number, class_of(class.is_empty()))
 }
 
 /// A big-endian number of up to eight octets at a place; what is missing is not counted.
@@ -58,7 +62,7 @@ pub(super) fn first_sequence() -> u64 {
 
 pub(super) fn check_version(value: &[u8]) -> fjall::Result<()> {
     match value.first() {
-        Some(1..=VERSION) => Ok(()),
+        Some(&VERSION) => Ok(()),
         found => Err(fjall::Error::InvalidTag((VERSION_TAG, found.copied().unwrap_or(0)))),
     }
 }

@@ -34,6 +34,8 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 const SWEEP_BUDGET: usize = 4096;
 /// How often a little of the work that can wait is done while there is some.
 const TIDY_EVERY: Duration = Duration::from_millis(5);
+/// How often at most the log says that vendors give ids again.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How often the counters are shown.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
@@ -133,6 +135,8 @@ struct Service {
     swept_at: Instant,
     tidied_at: Instant,
     reported_at: Instant,
+    /// Ids given again that the log told of, and when.
+    warned: (u64, Option<Instant>),
 }
 
 impl Service {
@@ -154,6 +158,7 @@ impl Service {
             swept_at: Instant::now(),
             tidied_at: Instant::now(),
             reported_at: Instant::now(),
+            warned: (0, None),
         }
     }
 
@@ -173,6 +178,7 @@ impl Service {
                 self.pace.charge(Instant::now(), &self.batches);
             }
             self.hand_out();
+            self.words.extend(self.store.take_words());
             self.tell_all();
             self.look_after();
             if ending.load(Ordering::Acquire) {
@@ -196,8 +202,8 @@ impl Service {
         loop {
             if let Store::Redis(store) = &mut self.store {
                 store.poll();
-                self.words.extend(store.take_words());
             }
+            self.words.extend(self.store.take_words());
             let mut open = 0;
             let mut taken = 0;
             let mut blocked = false;
@@ -267,7 +273,23 @@ impl Service {
         }
         if now - self.reported_at >= REPORT_EVERY {
             self.reported_at = now;
-            self.report.store(Arc::new(self.counters()));
+            let counters = self.counters();
+            self.warn(now, &counters);
+            self.report.store(Arc::new(counters));
+        }
+    }
+
+    /// Vendors that give ids again are told of, but not for each.
+    fn warn(&mut self, now: Instant, counters: &StoreCounters) {
+        let (told, at) = self.warned;
+        let is_time = at.is_none_or(|at| now - at >= WARN_EVERY);
+        if counters.given_again > told && is_time {
+            self.warned = (counters.given_again, Some(now));
+            tracing::warn!(
+                ids = counters.given_again - told,
+                displaced = counters.displaced,
+                "vendors gave ids to messages while other open messages had them: receipts go by the handset's number"
+            );
         }
     }
 
@@ -290,7 +312,7 @@ mod tests {
         for (shard, port) in ports.iter_mut().enumerate() {
             for number in 0..count {
                 let message = MessageKey::from_u64(number);
-                let key = key(shard as u32, number);
+                let key = key(shard as u128, number);
                 port.ops.push(StoreOp::Remember { message, key, correlation: correlation(number) }).unwrap();
             }
             port.ops.ring();

@@ -11,7 +11,7 @@ pub(super) const CLASSES: [u64; 2] = [URGENT, BULK];
 const URGENT: u64 = 0;
 
 /// Names a shelf: account and class, one of [`CLASSES`].
-pub(super) type ShelfName = (u32, u64);
+pub(super) type ShelfName = (u128, u64);
 
 /// The class of a delivery.
 pub(super) fn class_of(urgent: bool) -> u64 {
@@ -19,7 +19,7 @@ pub(super) fn class_of(urgent: bool) -> u64 {
 }
 
 /// The shelf that an id is on.
-pub(super) fn shelf_of(account: u32, id: u64) -> ShelfName {
+pub(super) fn shelf_of(account: u128, id: u64) -> ShelfName {
     (account, id & BULK)
 }
 
@@ -142,7 +142,7 @@ impl Shelf {
 pub(super) type Shelves = BTreeMap<ShelfName, Shelf>;
 
 /// Deliveries on all shelves of an account.
-pub(super) fn count_of(shelves: &Shelves, account: u32) -> u64 {
+pub(super) fn count_of(shelves: &Shelves, account: u128) -> u64 {
     CLASSES.iter().filter_map(|class| shelves.get(&(account, *class))).map(Shelf::count).sum()
 }
 

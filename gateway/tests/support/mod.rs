@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod client;
 pub mod smsc;
 
+use loadgen::reconcile::{Inputs, Reconciliation, explain};
 use loadgen::scenario::Scenario as Load;
 use loadgen::{Options, Outcome};
 use sim_smsc::{RunOptions, Running, Scenario as Sites, Simulator};
@@ -286,12 +287,21 @@ pub fn load(directory: &Path, target: SocketAddr, scenario: &str) -> Outcome {
 }
 
 /// Ends the simulator and joins its ledger with the load's.
-pub fn reconciled(
-    directory: &Path,
-    sites: Running,
-    outcome: &mut Outcome,
-) -> loadgen::reconcile::Reconciliation {
+pub fn reconciled(directory: &Path, sites: Running, outcome: &mut Outcome) -> Reconciliation {
     sites.stop().expect("the ledger is written");
     let ledger = directory.join(sim_smsc::LEDGER_FILE);
-    outcome.reconcile(&[ledger]).expect("readable ledgers").clone()
+    let result = outcome.reconcile(std::slice::from_ref(&ledger)).expect("readable ledgers").clone();
+    let inputs = Inputs { loadgen: outcome.ledgers.clone(), sims: vec![ledger], unknown_status: None };
+    tell_stories(&result, &inputs);
+    result
+}
+
+/// Prints the story of the first offender of each class: ledgers are gone when a test has failed.
+fn tell_stories(result: &Reconciliation, inputs: &Inputs) {
+    for (class, offenders) in &result.offenders {
+        let first = offenders.first().and_then(|line| line.split(' ').next());
+        if let Some(key) = first.and_then(|key| key.parse().ok()) {
+            println!("{class}: {}", explain(inputs, key).expect("readable ledgers"));
+        }
+    }
 }

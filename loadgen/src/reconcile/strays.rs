@@ -87,10 +87,12 @@ impl<'a> Strays<'a> {
     /// A receipt for an id that no answer named.
     fn nameless(&mut self, receipt: &Received, findings: &mut Findings, explained: &mut u64) {
         let account = receipt.party;
-        // The account was not told the id: no answer came, or one that named another copy.
-        if let Some(key) = self.whose(receipt, |key| key.account == account)
-            && self.cases.get(&key).is_some_and(|(_, open)| open.id_unknown)
-        {
+        // The account was not told the id: no answer came, or one that named another copy. Digests are short, so that
+        // other messages may say the same: who still misses it comes first.
+        let is_untold = |key: MessageKey| {
+            key.account == account && self.cases.get(&key).is_some_and(|(_, open)| open.id_unknown)
+        };
+        if let Some(key) = self.missed_by(receipt, is_untold).or_else(|| self.whose(receipt, is_untold)) {
             self.found(key, receipt);
             *explained += 1;
             return;

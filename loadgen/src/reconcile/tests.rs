@@ -293,6 +293,31 @@ fn receipts_are_followed() {
     assert_eq!(check(nameless, &[]).excused.nameless_receipts, 1);
 }
 
+/// Digests are short: among many messages some say the same.
+#[test]
+fn a_nameless_receipt_is_whose_id_was_not_told() {
+    let twin = 1 << 16; // its handset has the digest of message 0's
+    let unanswered = |hand: Hand, sequence: u32| {
+        hand.sent(sequence)
+            .us(Kind::Abandoned, sequence, |_| {})
+            .accepted_with(sequence, |record| record.detail = Record::RECEIPT_OWED)
+            .receipt_sent(sequence, 2)
+            .receipt_acked(sequence, 2, 0)
+    };
+    // Message 0 is looked into since its receipt was sent again after its session had ended.
+    let resent = || {
+        let hand = Hand::new().with_receipt(0, 2).receipt_sent(0, 2).receipt_received(1000, 0, digest(0, 2));
+        hand.sim(Kind::LinkDown, 0, |record| record.time_ns = 4 * SECOND)
+    };
+    let hand = unanswered(resent(), twin).receipt_received(1000 + u64::from(twin), 0, digest(twin, 2));
+    assert_eq!(check(hand, &[]).excused.nameless_receipts, 1);
+    // Two whose ids are not known, and both receipts.
+    let both = unanswered(unanswered(Hand::new(), 0), twin)
+        .receipt_received(1000, 0, digest(0, 2))
+        .receipt_received(1000 + u64::from(twin), 0, digest(twin, 2));
+    assert_eq!(check(both, &[]).excused.nameless_receipts, 2);
+}
+
 #[test]
 fn copies_of_receipts_need_an_excuse() {
     let twice = |hand: Hand| {

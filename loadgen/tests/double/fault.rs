@@ -100,6 +100,8 @@ pub(crate) struct Setup {
     pub(crate) load: &'static str,
     /// Instead of the usual rate and length of the run.
     pub(crate) steady: Option<&'static str>,
+    /// Instead of the usual rate and number of MO.
+    pub(crate) mobile: Option<&'static str>,
     /// Instead of the usual linger of the drain.
     pub(crate) linger: Option<&'static str>,
     /// Instead of the usual window.
@@ -131,6 +133,7 @@ impl Fault {
             mix: "",
             load: "",
             steady: None,
+            mobile: None,
             linger: None,
             window: None,
             site: "",
@@ -183,6 +186,11 @@ impl Fault {
 
     pub(crate) const fn steady(mut self, lines: &'static str) -> Fault {
         self.setup.steady = Some(lines);
+        self
+    }
+
+    pub(crate) const fn mobile(mut self, settings: &'static str) -> Fault {
+        self.setup.mobile = Some(settings);
         self
     }
 

@@ -43,7 +43,8 @@ pub(crate) fn start_sites(setup: &Setup, directory: &Path) -> Running {
         let _ = write!(
             text,
             "[[site]]\nname = \"{site}\"\nlisten = \"127.0.0.1:0\"\nprofile = \"double\"\nids.start = {first_id}\n\
-             mo = {{ rate = 300, count = 60, account = \"{account}\", destinations = [\"{number}\"] }}\n{}\n",
+             mo = {{ {}, account = \"{account}\", destinations = [\"{number}\"] }}\n{}\n",
+            setup.mobile.unwrap_or(MOBILE),
             setup.site
         );
     }
@@ -124,6 +125,9 @@ body = { encoding = { gsm7 = 2, latin1 = 1, ucs2 = 1 }, length = { uniform = [30
 
 /// The tag of the last TLV in [`MIX`].
 pub(crate) const SUBMIT_TLV: u16 = 0x1401;
+
+/// 60 MO to each account.
+const MOBILE: &str = "rate = 300, count = 60";
 
 /// About 670 submit_sm.
 const STEADY: &str = "rate = 1000\nfor = \"400ms\"";

@@ -188,8 +188,9 @@ impl Gateway {
                         kept.insert(key.id, correlation);
                         StoreAnswer::Remembered { message, outcome: Ok(()) }
                     }
-                    StoreOp::Find { delivery, key } => {
-                        StoreAnswer::Found { delivery, outcome: Ok(kept.get(&key.id).copied()) }
+                    StoreOp::Find { delivery, key, numbers } => {
+                        let outcome = Ok(relay::choose(kept.get(&key.id).copied(), &numbers));
+                        StoreAnswer::Found { delivery, outcome }
                     }
                     StoreOp::Forget { key, .. } => {
                         kept.remove(&key.id);

@@ -118,12 +118,12 @@ impl Names {
     /// A customer that was never configured since the start has only its number.
     fn customer(&self, id: AccountId) -> String {
         let tables = self.0.load();
-        tables.customers.get(&id).map_or_else(|| format!("#{:08X}", id.0), |name| name.to_string())
+        tables.customers.get(&id).map_or_else(|| id.to_string(), |name| name.to_string())
     }
 
     fn vendor(&self, id: VendorId) -> String {
         let tables = self.0.load();
-        tables.vendors.get(&id).map_or_else(|| format!("#{:08X}", id.0), |(name, _)| name.to_string())
+        tables.vendors.get(&id).map_or_else(|| id.to_string(), |(name, _)| name.to_string())
     }
 
     fn id_rule(&self, id: VendorId) -> IdRule {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::lease::rates::RatesOptions;
 use store::spool::SpoolOptions;
-use store::{Durability, StoreOptions};
+use store::{Durability, OlderNames, StoreOptions};
 
 /// What the layers take.
 #[derive(Debug)]
@@ -163,6 +163,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         when_away: vendor.when_away,
         throttle_pause: vendor.throttle_pause,
         id_rule: vendor.id_rule,
+        receipts_without_number: vendor.receipts_without_number,
         encodings: vendor.encodings,
         pdu_size_max: vendor.pdu_size_max,
         strict_values: vendor.strict_values,
@@ -343,9 +344,18 @@ fn store_options(config: &Config) -> Option<StoreOptions> {
         parked_max: store.parked_max,
         parked_account_max: store.parked_max,
         release_rate: store.release_rate,
+        early_wait_seconds: store.early_wait.as_secs() as u32,
+        early_max: store.early_max,
         redis: store.redis.as_ref().map(Redis::options),
+        older: older_names(config),
         ..StoreOptions::new(config.node.state_directory.join("store"))
     })
+}
+
+/// By which an older version's entries are found again.
+fn older_names(config: &Config) -> OlderNames {
+    let customers = config.customers.iter().map(|customer| customer.system_id.value.as_str());
+    OlderNames::new(customers, config.vendors.iter().map(|vendor| vendor.name.value.as_str()))
 }
 
 /// What was acknowledged is owed, also to customers that use another mode by now: a spool that is there, or was, is opened.
@@ -355,6 +365,7 @@ fn spool_options(config: &Config) -> Option<SpoolOptions> {
     let options = SpoolOptions {
         entries_max: config.spool.entries_max,
         octets_max: config.spool.octets_max,
+        older: older_names(config),
         ..SpoolOptions::new(directory)
     };
     (is_used || options.is_there()).then_some(options)

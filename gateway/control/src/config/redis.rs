@@ -65,7 +65,7 @@ pub(crate) const RING_MAX: Setting = Setting {
     key: "ring_max",
     kind: Kind::Whole { min: 1000, max: 50_000_000 },
     default: Fallback::Value("500000"),
-    help: "`redis`: correlations kept in memory (about 120 bytes each) while Redis is away, and written when it is back. They are lost if the node ends before.",
+    help: "`redis`: correlations kept in memory (about 240 bytes each) while Redis is away, and written when it is back. They are lost if the node ends before.",
 };
 
 pub(crate) const WHEN_FULL: Setting = Setting {

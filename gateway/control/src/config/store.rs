@@ -41,6 +41,10 @@ pub struct Store {
     pub parked_max: u64,
     /// Parked deliveries handed out in one second.
     pub release_rate: u32,
+    /// How long a receipt waits for its message.
+    pub early_wait: Duration,
+    /// Receipts that wait so.
+    pub early_max: u64,
     /// Open correlations held in memory.
     pub recent_max: u64,
     /// Where Redis is, for that kind.
@@ -89,6 +93,18 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Parked deliveries handed out in one second on this node, evenly, so that a customer who comes back does not slow the others down; 0 = as fast as sessions take them.",
         },
         Setting {
+            key: "early_wait",
+            kind: Kind::Time { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
+            default: Fallback::Value("60s"),
+            help: "How long a receipt that fits no open message is kept, since the vendor's answer that names its message may still come. Its vendor is acknowledged at once. Then it is an orphan.",
+        },
+        Setting {
+            key: "early_max",
+            kind: Kind::Whole { min: 100, max: 10_000_000 },
+            default: Fallback::Value("100000"),
+            help: "Receipts kept so (about 64 bytes each in memory, and the PDU in the store). The oldest gives way to a new one; counted.",
+        },
+        Setting {
             key: "recent_max",
             kind: Kind::Whole { min: 1000, max: 50_000_000 },
             default: Fallback::Value("1000000"),
@@ -122,6 +138,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Store {
         time_to_live: section.time("time_to_live"),
         parked_max: section.whole("parked_max"),
         release_rate: section.whole_u32("release_rate"),
+        early_wait: section.time("early_wait"),
+        early_max: section.whole("early_max"),
         recent_max: section.whole("recent_max"),
     }
 }

@@ -60,6 +60,8 @@ pub struct Vendor {
     pub strict_values: bool,
     /// How its receipts write the ids that its answers gave.
     pub id_rule: IdRule,
+    /// Its receipts carry no usable number of the handset.
+    pub receipts_without_number: bool,
     /// From a request to its answer.
     pub response_timeout: Duration,
     /// From connect to a complete bind.
@@ -229,6 +231,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "How its receipts write the message ids that its answers gave. A wrong rule makes every receipt an orphan.",
         },
         Setting {
+            key: "receipt_addresses",
+            kind: Kind::Choice(&["handset", "none"]),
+            default: Fallback::Value("handset"),
+            help: "Whether its receipts carry the handset's number, as source or as destination. `handset`: a receipt belongs to the open message of its id that went to that number; vendors give ids twice. `none`: the id alone says it, and an id that was given twice while messages were open makes orphans.",
+        },
+        Setting {
             key: "response_timeout",
             kind: Kind::Time { min: Duration::from_millis(100), max: Duration::from_secs(300) },
             default: Fallback::Value("10s"),
@@ -308,6 +316,7 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         dialect: dialect(section, directory),
         pdu_size_max: if section.has("pdu_size_max") { section.whole_u32("pdu_size_max") } else { 0 },
         strict_values: section.flag("strict_values"),
+        receipts_without_number: section.text("receipt_addresses") == "none",
         id_rule: match section.text("id_rule").as_str() {
             "hex_to_decimal" => IdRule::HexToDecimal,
             "decimal_to_hex" => IdRule::DecimalToHex,

@@ -327,7 +327,7 @@ impl Totals {
         let Traffic {
             submits, submits_accepted, submits_rejected, submits_refused, submits_unknown, submits_abandoned,
             vendor_sends: _, vendor_answers: _, vendor_throttled: _, vendor_unknown: _, // by vendor
-            vendor_failovers, vendor_unsent, rewrites_refused, unknown_retries,
+            vendor_failovers, vendor_unsent, parts_waited, parts_forgotten, rewrites_refused, unknown_retries,
             route_circuits, route_circuit_openings, route_circuits_full, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
             receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
@@ -337,6 +337,7 @@ impl Totals {
             limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_rewritten, deliveries_rewritten, deliveries_malformed, kept_rewritten, kept_malformed,
+            receipts_contradicted, receipts_of_several, receipts_repeated,
             submits_duplicate, submits_maybe_twice, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, unresolved_open, resubmits_open,
         } = traffic;
@@ -390,6 +391,8 @@ impl Totals {
             (&n::QUEUE_FULL, queue_full),
             (&n::REROUTED, vendor_failovers),
             (&n::UNSENT, vendor_unsent),
+            (&n::PARTS_WAITED, parts_waited),
+            (&n::PARTS_FORGOTTEN, parts_forgotten),
             (&n::REWRITES_REFUSED, rewrites_refused),
             (&n::ROUTE_CIRCUITS, route_circuits),
             (&n::ROUTE_CIRCUIT_OPENINGS, route_circuit_openings),
@@ -398,6 +401,9 @@ impl Totals {
             (&n::MAYBE_TWICE, submits_maybe_twice),
             (&n::UNKNOWNS_AMBIGUOUS, unknowns_ambiguous),
             (&n::UNRESOLVED_OPEN, unresolved_open),
+            (&n::RECEIPTS_CONTRADICTED, receipts_contradicted),
+            (&n::RECEIPTS_OF_SEVERAL, receipts_of_several),
+            (&n::RECEIPTS_REPEATED, receipts_repeated),
             (&n::RESUBMITS_OPEN, resubmits_open),
             (&n::RESUBMITS_FORGOTTEN, resubmits_forgotten),
             (&n::STALE_EVENTS, stale_events),
@@ -501,7 +507,8 @@ impl Totals {
         let StoreCounters {
             remembered, found, missed, forgotten, annihilated, correlations_expired, demoted, parked, unparked,
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
-            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared,
+            outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared, given_again, displaced,
+            early, early_served, early_expired, early_full, early_now,
             reconnects, hints, round_trips_micros, ring, lent, behind_mark,
         } = counters;
         self.count(&n::STORE_BEHIND, &[], *behind_mark);
@@ -518,20 +525,25 @@ impl Totals {
             ("return", returned),
             ("clear", cleared),
             ("orphan", orphans),
+            ("early", early),
+            ("early_serve", early_served),
         ] {
             self.count(&n::STORE_OPERATIONS, &[operation], *count);
         }
         self.count(&n::STORE_FULL, &["parked"], *parked_full);
         self.count(&n::STORE_FULL, &["orphan"], *orphans_full);
+        self.count(&n::STORE_FULL, &["early"], *early_full);
         self.count(&n::STORE_EXPIRED, &["correlation"], *correlations_expired);
         self.count(&n::STORE_EXPIRED, &["parked"], *parked_expired);
         self.count(&n::STORE_EXPIRED, &["orphan"], *orphans_expired);
+        self.count(&n::STORE_EXPIRED, &["early"], *early_expired);
         self.count(&n::STORE_COMMITS, &[], *commits);
         self.count(&n::STORE_ERRORS, &[], *outages);
         self.count(&n::STORE_ENTRIES, &["correlation_memory"], *open_recent);
         self.count(&n::STORE_ENTRIES, &["correlation_disk"], *open_old);
         self.count(&n::STORE_ENTRIES, &["parked"], *parked_now);
         self.count(&n::STORE_ENTRIES, &["orphan"], *orphans_now);
+        self.count(&n::STORE_ENTRIES, &["early"], *early_now);
         self.count(&n::STORE_ENTRIES, &["ring"], *ring);
         self.count(&n::STORE_ENTRIES, &["lent"], *lent);
         self.count(&n::STORE_AWAY, &[], *away);
@@ -539,6 +551,8 @@ impl Totals {
         self.count(&n::STORE_RING, &["flushed"], *ring_flushed);
         self.count(&n::STORE_RING, &["lost"], *ring_full);
         self.count(&n::STORE_RING, &["forget_lost"], *forgets_lost);
+        self.count(&n::IDS_GIVEN_AGAIN, &["kept"], given_again - displaced);
+        self.count(&n::IDS_GIVEN_AGAIN, &["displaced"], *displaced);
         self.count(&n::STORE_UNPACED, &[], *unpaced);
         self.count(&n::STORE_CONNECTS, &[], *reconnects);
         self.count(&n::STORE_HINTS, &[], *hints);

@@ -93,16 +93,22 @@ metrics! {
     QUEUE_FULL "queue_full" Counter [] "Times a vendor's wait queue was full.";
     REROUTED "rerouted" Counter [] "Messages given to another vendor after a temporary error.";
     UNSENT "unsent" Counter [] "Messages taken back from a lost link, provably unsent.";
+    PARTS_WAITED "parts_waited" Counter [] "Parts of long messages that waited for a vendor that throttles, since it has other parts of their message.";
+    PARTS_FORGOTTEN "parts_forgotten" Counter [] "Long messages whose vendor was forgotten before its time: the table of a shard was full.";
     REWRITES_REFUSED "rewrites_refused" Counter [] "Messages sent with the customer's addresses although their route changes them: they are too long for it.";
     FORMS "malformed" Counter ["from", "result"] "Messages that were not well-formed, by where they came from (customer, vendor, kept: by an earlier version in the spool or among the parked) and result: rewritten (written anew from what was understood), refused (with the standard's status; of customers see refusals).";
     UNKNOWN_RETRIES "unknown_retries" Counter [] "Second copies sent because the customer's or route's policy allows them.";
     MAYBE_TWICE "maybe_twice" Counter [] "Messages accepted of which another copy may be with a vendor too: possible duplicates.";
     UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: resolved (a receipt told it, for the records), forgotten (given up, the table was full).";
     UNKNOWNS_AMBIGUOUS "unknowns_ambiguous" Counter [] "Looks at a receipt that may be about an unknown outcome, but also about another message: not used.";
+    RECEIPTS_CONTRADICTED "receipts_contradicted" Counter [] "Receipts whose id is that of an open message and whose numbers are not: the vendor gave an id twice, or its receipts carry no usable number (`receipt_addresses`).";
+    RECEIPTS_REPEATED "receipts_repeated" Counter [] "Final receipts that a vendor sent again word for word after they were done with: acknowledged at once.";
+    IDS_GIVEN_AGAIN "ids_given_again" Counter ["result"] "Ids that a vendor gave to a message while another open message had them: kept (the handset's number tells them apart), displaced (of those, the oldest of an id gave way).";
+    RECEIPTS_OF_SEVERAL "receipts_of_several" Counter [] "Receipts that may be about messages of two customers, since the vendor gave them one id: orphans.";
     UNRESOLVED_OPEN "unresolved_open" Gauge [] "Unknown outcomes that a receipt may end, as each shard knows them: one counts once for each shard.";
     RESUBMITS_OPEN "resubmits_open" Gauge [] "Submits that are recognised when they come again.";
     RESUBMITS_FORGOTTEN "resubmits_forgotten" Counter [] "Submits that will not be recognised any more: the table was full.";
-    STALE_EVENTS "stale_events" Counter [] "Answers for messages that were closed already.";
+    STALE_EVENTS "stale_events" Counter [] "Answers for messages that were closed already, or that had gone on to another vendor.";
     REMOTE "remote" Counter ["kind"] "Messages and deliveries that crossed shards, by kind.";
     MESSAGES_OPEN "messages_open" Gauge [] "Submits not answered yet.";
     DELIVERIES_OPEN "deliveries_open" Gauge [] "Receipts and MO on their way.";
@@ -133,14 +139,14 @@ metrics! {
     ROUTE_CIRCUITS_FULL "route_circuits_full" Counter [] "Failures of routes that were not watched: the table was full.";
 
     RECEIPTS "receipts" Counter [] "Receipts from vendors.";
-    RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that came before their correlation and waited.";
+    RECEIPTS_EARLY "receipts_early" Counter [] "Receipts that fitted no open message when they came: kept for `early_wait` and acknowledged.";
     RECEIPTS_UNCORRELATED "receipts_uncorrelated" Counter [] "Receipts dropped because there is no store.";
     MO "mo" Counter [] "Messages from handsets.";
     MO_PARTS "mo_parts" Counter [] "Parts of messages from handsets that were gathered.";
     MO_REASSEMBLED "mo_reassembled" Counter [] "Messages from handsets delivered as one made of their parts.";
     MO_INCOMPLETE "mo_incomplete" Counter [] "Messages from handsets given up with parts missing, and delivered part by part.";
     MO_GATHER_FULL "mo_gather_full" Counter [] "Parts that found no room to wait for the others.";
-    ORPHANS "orphans" Counter [] "Receipts and MO without an owner, kept apart.";
+    ORPHANS "orphans" Counter [] "MO without an owner, and receipts without an id or of two customers, kept apart; early receipts whose time is over are in store_expired.";
     DELIVERIES "deliveries" Counter ["result"] "Receipts and MO towards customers, by result.";
     PARKED "parked" Counter [] "Deliveries parked for an absent customer.";
     UNPARKED "unparked" Counter [] "Parked deliveries handed out again.";
@@ -158,11 +164,11 @@ metrics! {
     LIMITS_WITHOUT_ROOM "limits_without_room" Counter [] "Messages that passed a limit unasked, because the node's table was full: restart the node.";
 
     STORE_OPERATIONS "store_operations" Counter ["operation"] "What the store did, by operation.";
-    STORE_FULL "store_full" Counter ["kind"] "Entries refused because the room was full; the vendor keeps them.";
-    STORE_EXPIRED "store_expired" Counter ["kind"] "Entries given up by age.";
+    STORE_FULL "store_full" Counter ["kind"] "No room: parked deliveries that were refused (the vendor keeps them), early receipts and orphans that were dropped, the oldest.";
+    STORE_EXPIRED "store_expired" Counter ["kind"] "Entries given up by age; early receipts become orphans.";
     STORE_COMMITS "store_commits" Counter [] "Turns committed; operations per commit show the batching.";
     STORE_ERRORS "store_errors" Counter [] "Operations that failed because the store does not work.";
-    STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, orphans.";
+    STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, early receipts, orphans.";
     STORE_AWAY "store_away" Gauge [] "1 while the store does not work; it is opened anew, or connected to, by itself.";
     STORE_BEHIND "store_behind_mark" Gauge [] "1 when the embedded store came back with less than its mark said, as a power cut may leave it.";
     STORE_RING "store_ring" Counter ["event"] "Correlations kept in memory while Redis is away: kept, flushed to it later, lost for want of room; forget_lost: not dropped from it.";

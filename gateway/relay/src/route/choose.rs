@@ -179,7 +179,7 @@ pub(crate) const fn mix(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Encodings;
+    use super::super::test_plan;
     use super::*;
 
     /// The whole walk; `ill` are vendors and what they are worth.
@@ -203,24 +203,12 @@ mod tests {
         first
     }
 
+    /// Vendors are numbered through.
     fn plan(levels: &[&[u32]]) -> Vec<Candidate> {
-        let mut vendor = 0;
-        let mut plan = Vec::new();
-        for level in levels {
-            for weight in *level {
-                let level_length = level.len() as u16;
-                plan.push(Candidate {
-                    vendor,
-                    level_length,
-                    weight: *weight,
-                    unknown_outcome: None,
-                    encodings: Encodings::ALL,
-                    rewrite: 0,
-                });
-                vendor += 1;
-            }
-        }
-        plan
+        let mut vendors = 0..;
+        let levels: Vec<Vec<(u16, u32)>> =
+            levels.iter().map(|level| vendors.by_ref().zip(level.iter().copied()).collect()).collect();
+        test_plan(&levels.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
     #[test]

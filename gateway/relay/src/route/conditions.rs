@@ -9,11 +9,11 @@ use smpp::field::{Alphabet, DataCoding};
 
 /// A campaign, by its name as [`AccountId::of_name`] makes ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct CampaignId(pub u32);
+pub struct CampaignId(pub u128);
 
 impl CampaignId {
     /// The id of a campaign's name.
-    pub const fn of_name(name: &[u8]) -> Self {
+    pub fn of_name(name: &[u8]) -> Self {
         Self(AccountId::of_name(name).0)
     }
 }

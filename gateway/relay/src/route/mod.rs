@@ -15,6 +15,8 @@ pub use hours::Hours;
 pub use price::Price;
 pub(crate) use rewrite::{ADDRESS_LENGTH_MAX, Addresses};
 pub use rewrite::{NewAddress, Rewrite};
+#[cfg(test)]
+pub(crate) use table::test_plan;
 pub use table::{Candidate, CandidateOrigin, PlanIndex, RouteTable, VENDORS_PER_PLAN_MAX};
 pub(crate) use table::{Known, Tried};
 

@@ -63,6 +63,31 @@ pub struct Candidate {
     pub(super) rewrite: u16,
 }
 
+impl Candidate {
+    /// Candidates of its priority (and price), itself among them.
+    pub(crate) const fn members(&self) -> usize {
+        self.level_length as usize
+    }
+}
+
+/// Levels of vendors with their weights.
+#[cfg(test)]
+pub(crate) fn test_plan(levels: &[&[(u16, u32)]]) -> Vec<Candidate> {
+    let level = |level: &&[(u16, u32)]| {
+        let level_length = level.len() as u16;
+        let candidate = move |(vendor, weight)| Candidate {
+            vendor,
+            level_length,
+            weight,
+            unknown_outcome: None,
+            encodings: Encodings::ALL,
+            rewrite: 0,
+        };
+        level.iter().copied().map(candidate).collect::<Vec<_>>()
+    };
+    levels.iter().flat_map(level).collect()
+}
+
 /// Where a candidate comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CandidateOrigin {
@@ -403,7 +428,7 @@ fn identity(prefix: &[u8], account: Option<AccountId>, conditions: &Conditions) 
     use core::hash::{BuildHasher, Hasher};
     let mut hasher = FixedState::with_seed(0x5eed_0f2e_1a7e_0004).build_hasher();
     hasher.write(prefix);
-    hasher.write_u64(account.map_or(u64::MAX, |account| u64::from(account.0)));
+    hasher.write_u128(account.map_or(u128::MAX, |account| account.0));
     if conditions.count() > 0 {
         hasher.write(format!("{conditions:?}").as_bytes());
     }

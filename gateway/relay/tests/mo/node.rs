@@ -298,7 +298,10 @@ impl Node {
             }
             // A damaged part may look like a receipt.
             StoreOp::Find { delivery, .. } if self.is_deaf => {
-                StoreAnswer::Found { delivery, outcome: Ok(None) }
+                StoreAnswer::Found { delivery, outcome: Ok(gateway_relay::Finding::Nothing) }
+            }
+            StoreOp::KeepEarly { delivery, pdu, .. } if self.is_deaf => {
+                StoreAnswer::EarlyKept { delivery, outcome: Ok(()), pdu }
             }
             other => panic!("not expected: {other:?}"),
         };

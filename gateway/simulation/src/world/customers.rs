@@ -4,7 +4,7 @@ use super::World;
 use super::event::Event;
 use super::link::{Link, Party};
 use crate::fault::Fault;
-use crate::ledger::{NONE, Submit};
+use crate::ledger::{Long, NONE, Submit};
 use crate::scene::*;
 use crate::wire;
 use core::ops::Range;
@@ -21,6 +21,9 @@ impl World {
         if let Some(session) = self.random.pick(&sessions) {
             // A receiver tries once: it is refused, and has no more to say.
             let count = if self.link(session).may_submit { 1 + self.random.below(5) } else { 1 };
+            if self.plan.longs && self.random.percent(25) {
+                self.submit_long(session);
+            }
             for _ in 0..count {
                 self.submit(session);
             }
@@ -29,6 +32,29 @@ impl World {
             let gap = self.random.below(2 * 3 * STORY_US / self.plan.messages);
             self.later(gap, Event::Load);
         }
+    }
+
+    /// A message of two or three parts, at once.
+    fn submit_long(&mut self, link: LinkKey) {
+        let first = self.ledger.submits.len() as u32;
+        self.submit(link);
+        if first as usize == self.ledger.submits.len() {
+            return; // it does not arrive
+        }
+        let (total, long) = (self.random.between(2, 3) as u32, self.ledger.longs.len() as u32);
+        for _ in 1..total {
+            self.submit(link);
+        }
+        let Submit { source, source_of, destination, handset, .. } = self.ledger.submits[first as usize];
+        let parts = first..self.ledger.submits.len() as u32;
+        for part in parts.clone() {
+            let submit = &mut self.ledger.submits[part as usize];
+            (submit.source, submit.source_of) = (source, source_of);
+            (submit.destination, submit.handset) = (destination, handset);
+            submit.long = Some(long);
+        }
+        let (reference, in_tlvs) = (long as u8, self.random.percent(40));
+        self.ledger.longs.push(Long { parts, reference, in_tlvs, before: None, sent_at: 0 });
     }
 
     fn submit(&mut self, link: LinkKey) {
@@ -40,6 +66,7 @@ impl World {
         let source = if self.plan.crowded { self.random.below(SOURCES_CROWDED) } else { number.into() };
         let source_of = self.random.percent(2).then(|| self.random.below(CUSTOMERS.len() as u64) as usize);
         let destination = self.random.below(DESTINATIONS.len() as u64) as usize;
+        let handset = if self.plan.crowded { 0 } else { number.into() };
         self.ledger.submits.push(Submit {
             account,
             link,
@@ -50,6 +77,8 @@ impl World {
             source,
             source_of,
             destination,
+            handset,
+            long: None,
             command: CommandId::SUBMIT_SM,
             arrived: None,
             session_lost,
@@ -86,8 +115,9 @@ impl World {
         };
         let as_data = validity.is_empty() && self.random.percent(20);
         let urgent = !as_data && self.random.percent(20); // data_sm has no priority
-        let addresses = (source.as_bytes(), destination);
-        wire::submit(number, addresses, (wants_receipt, urgent), validity, &mut bytes);
+        let addresses = (source.as_bytes(), destination.as_bytes());
+        let cut = self.cut_of(number, shard);
+        wire::submit(number, addresses, (wants_receipt, urgent), validity, cut, &mut bytes);
         if as_data {
             bytes = wire::as_data(&bytes);
         }
@@ -110,6 +140,20 @@ impl World {
         }
         self.scratch = bytes;
         self.pump(shard);
+    }
+
+    /// How a submit is marked where it is a part, which its relay gets now.
+    fn cut_of(&mut self, number: u32, shard: usize) -> Option<wire::Cut> {
+        let long = self.ledger.submits[number as usize].long?;
+        let lived = self.lived(shard);
+        let long = &mut self.ledger.longs[long as usize];
+        long.before.get_or_insert(lived);
+        Some(wire::Cut {
+            number: (number - long.parts.start + 1) as u8,
+            total: long.parts.len() as u8,
+            reference: long.reference,
+            in_tlvs: long.in_tlvs,
+        })
     }
 
     /// A receipt or MO reaches a customer, who takes it, or not now, or never, or does not answer.

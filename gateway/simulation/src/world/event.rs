@@ -109,6 +109,11 @@ pub(super) enum Event {
         life: u32,
         answer: SpoolAnswer,
     },
+    /// The time is over in which a receipt waits for its message.
+    EarlyEnds {
+        store: usize,
+        number: u64,
+    },
     /// A store learns that a life has ended.
     StoreReturns {
         store: usize,

@@ -45,6 +45,8 @@ pub(super) struct Shard {
     pub(super) relay: Option<Relay>,
     /// It said that nothing is open any more.
     pub(super) drained: bool,
+    /// Configurations that it was given.
+    pub(super) swaps: u32,
     /// The life of its node that it belongs to.
     pub(super) life: u32,
     /// When the last operation reaches the store, and when the last answer comes.
@@ -111,6 +113,7 @@ impl World {
                     node: place,
                     relay: None,
                     drained: false,
+                    swaps: 0,
                     life: 0,
                     ask_lane: 0,
                     answer_lane: 0,
@@ -327,6 +330,7 @@ impl World {
     pub(super) fn swap(&mut self, shard: usize, variant: usize) {
         let variant = if self.healing { 0 } else { variant };
         let (now, snapshot) = (self.now(), Arc::clone(&self.plan.snapshots[variant]));
+        self.shards[shard].swaps += 1;
         if let Some(relay) = &mut self.shards[shard].relay {
             relay.apply_snapshot(now, snapshot);
         }
@@ -336,6 +340,12 @@ impl World {
                 self.leaves(key, self.now + LEAVE_MAX_US);
             }
         }
+    }
+
+    /// What took from a relay what it knew of long messages, or changed where they may go.
+    pub(super) fn lived(&self, shard: usize) -> (u32, u32, u32) {
+        let Shard { life, node, swaps, .. } = self.shards[shard];
+        (life, self.nodes[node].crashes, swaps)
     }
 
     /// No more misfortune: everybody is there, so everything must come to its end.

@@ -78,6 +78,7 @@ impl World {
         }
         must!(link.shard == shard, Bounded, "a link of another shard");
         let frame = Frame::whole(relay.bytes(message)).expect("a whole PDU");
+        let destination = wire::addresses(frame.bytes()).expect("a message").1.into();
         let number = wire::content(frame.bytes()).and_then(|(text, _)| wire::number_in(text, b'm'));
         let number = number.expect("a message of ours");
         let submit = &self.ledger.submits[number as usize];
@@ -87,6 +88,7 @@ impl World {
         must!((link.flights.len() as u32) < link.window, Bounded, "the window of link {} is exceeded", key.0);
         let super::link::Party::Vendor(vendor) = self.links[key.0 as usize].party else { return };
         self.check_copy(shard, number, vendor);
+        self.check_parts(number, vendor);
         let copy = self.ledger.copies.len() as u32;
         let submit = &mut self.ledger.submits[number as usize];
         let (previous, session) = (submit.last_copy, submit.link);
@@ -95,6 +97,7 @@ impl World {
             submit: number,
             previous,
             vendor,
+            destination,
             shard,
             state: CopyState::InFlight,
             for_good: false,
@@ -125,21 +128,64 @@ impl World {
         }
     }
 
+    /// Parts of one message are at one vendor, while the relay that got them knows of the first.
+    fn check_parts(&mut self, number: u32, vendor: usize) {
+        let submit = &self.ledger.submits[number as usize];
+        let Some(place) = submit.long else { return };
+        let long = self.ledger.longs[place as usize].clone();
+        // A spool hands out to any shard of its node; one that was not there goes by the hash alone.
+        let node = self.shards[submit.shard].node;
+        let is_home = submit.mode() == Mode::Relay || self.shards_of(node).len() == 1;
+        let knows = is_home
+            && long.before == Some(self.lived(submit.shard))
+            && (long.sent_at == 0 || self.now - long.sent_at < PARTS_KNOWN_US);
+        for other in long.parts.filter(|other| *other != number) {
+            let last = self.ledger.copies_of(other).next();
+            let other_submit = &self.ledger.submits[other as usize];
+            let repeats = other_submit.may_repeat() || other_submit.mode() == Mode::StoreAndForward;
+            let may_have = |copy: &&Copy| match copy.state {
+                CopyState::Unsent | CopyState::Refused => false,
+                CopyState::Unknown => !repeats, // its next copy leads the way
+                CopyState::InFlight | CopyState::Accepted => true,
+            };
+            if let Some(copy) = last.filter(may_have) {
+                must!(
+                    copy.vendor == vendor || !knows,
+                    Together,
+                    "message {number} goes to {}, message {other} of the same went to {}",
+                    VENDORS[vendor],
+                    VENDORS[copy.vendor]
+                );
+                self.story.together += u64::from(copy.vendor == vendor);
+            }
+        }
+        self.ledger.longs[place as usize].sent_at = self.now;
+    }
+
     /// Another copy only where no earlier one may arrive, or where the policy allows it after an unknown outcome.
     fn check_copy(&mut self, shard: usize, number: u32, vendor: usize) {
         let submit = &self.ledger.submits[number as usize];
         let age = self.now - submit.arrived.unwrap_or(self.now);
+        let remote_wait = self.plan.limits.remote_wait_max.as_micros() as u64;
         let is_spooled = submit.mode() == Mode::StoreAndForward;
+        // The first shard has ceased to wait; the other one sends what it was given all the same.
+        let is_late = shard != submit.shard && age >= remote_wait;
+        // Which shard a spool handed it to is not kept.
+        let is_elsewhere = |copy: &Copy| copy.shard != submit.shard || is_spooled;
+        // A shard that is gone took its word with it.
+        let is_gone = |copy: &Copy| copy.crashes != self.nodes[self.shards[copy.shard].node].crashes;
+        let was_given_up =
+            |copy: &Copy| is_late || is_elsewhere(copy) && (age >= remote_wait || is_gone(copy));
         for copy in self.ledger.copies_of(number) {
             let may_repeat = submit.may_repeat();
             let allowed = match copy.state {
                 // What a process did last is not known to the next one.
                 _ if is_spooled && self.may_be_sent_again(copy) => true,
                 CopyState::Unsent | CopyState::Refused => true,
-                CopyState::Accepted => copy.shard != submit.shard && age >= REMOTE_WAIT_US && may_repeat,
+                CopyState::Accepted => was_given_up(copy) && may_repeat,
                 CopyState::Unknown => may_repeat,
                 // Another shard has it, and does not say in time what became of it.
-                CopyState::InFlight => copy.shard != shard && age >= REMOTE_WAIT_US && may_repeat,
+                CopyState::InFlight => was_given_up(copy) && may_repeat,
             };
             must!(
                 allowed,
@@ -152,7 +198,12 @@ impl World {
             );
         }
         let may_be_sent = match submit.mode() {
-            Mode::Relay => submit.verdict.is_none() || submit.session_lost,
+            Mode::Relay => match submit.verdict {
+                None => true,
+                Some(Verdict::Unknown) => is_late || submit.session_lost,
+                Some(Verdict::Accepted) => is_late && submit.may_repeat() || submit.session_lost,
+                Some(Verdict::No) => submit.session_lost,
+            },
             Mode::StoreAndForward => submit.verdict == Some(Verdict::Accepted) || submit.came_back,
         };
         must!(
@@ -289,6 +340,7 @@ impl World {
             return self.leave_page(shard, &pdu);
         }
         let (text, receipt) = wire::content(relay.delivery_bytes(delivery)).expect("a whole PDU");
+        let from: Box<[u8]> = wire::addresses(relay.delivery_bytes(delivery)).expect("a delivery").0.into();
         let upwards = wire::numbers_in(text, b'u');
         let id = receipt.map(|view| (view.ids_differ(), view.id.and_then(|id| GatewayId::parse(id.value))));
         let state = receipt.and_then(|view| view.state).map(|state| state.value);
@@ -312,9 +364,15 @@ impl World {
         self.check_page(shard, account, upward);
         let content = self.ledger.upwards[upward as usize].content;
         if let Content::Receipt { copy, .. } = content {
-            let submit = self.ledger.copies[copy as usize].submit;
+            let Copy { submit, vendor, .. } = self.ledger.copies[copy as usize];
             let id = id.filter(|(differ, _)| !differ).and_then(|(_, id)| id);
             must!(id.is_some(), Owner, "the receipt of message {submit} does not carry an id of ours");
+            must!(
+                self.plan.numberless[vendor]
+                    || *from == *self.ledger.submits[submit as usize].handset_digits().as_bytes(),
+                Owner,
+                "the receipt of message {submit} comes from another number than it was sent to"
+            );
             self.see_id(submit, id.unwrap_or(GatewayId(0)));
         }
         self.later(DELIVER_TIMER_US, Event::DeliverExpires { link: key, delivery });
@@ -332,7 +390,8 @@ impl World {
         let upward = &self.ledger.upwards[number as usize];
         if status == CommandStatus::ESME_ROK {
             self.shards[shard].tally.acknowledged += 1;
-            let safe = upward.taken > 0 || upward.parked > 0 || upward.orphan.is_some() || upward.lost;
+            let is_kept = upward.parked > 0 || upward.early || upward.orphan.is_some();
+            let safe = upward.taken > 0 || is_kept || upward.lost;
             must!(safe, Delivered, "upward {number} is acknowledged, and nobody has it");
         } else {
             self.shards[shard].tally.not_acknowledged += 1;

@@ -10,7 +10,7 @@ use crate::scene::*;
 use crate::store::{Deed, Loss};
 use crate::wire;
 use core::ops::Range;
-use relay::{AccountId, CorrelationKey, StoreAnswer, StoreOp, VendorId};
+use relay::{AccountId, Correlation, CorrelationKey, Handset, StoreAnswer, StoreOp, VendorId};
 use smpp::text::message_id::GatewayId;
 
 impl World {
@@ -45,8 +45,8 @@ impl World {
         if !is_alive && (nobodys || self.random.percent(50)) {
             return;
         }
-        if let StoreOp::Forget { key, .. } = &op {
-            self.check_forget(*key);
+        if let StoreOp::Forget { key, gateway_id, .. } = &op {
+            self.check_forget(*key, *gateway_id);
         }
         let returned = match &op {
             StoreOp::Return { account, .. } => Some(*account),
@@ -58,6 +58,7 @@ impl World {
             _ => returned,
         };
         self.learn(place, deed);
+        self.learn_of_early(place);
         if let Some(account) = can_be_handed_out {
             self.say_parked_for(place, account, life);
         }
@@ -75,14 +76,14 @@ impl World {
         }
         let (name, owner) = match &answer {
             StoreAnswer::Unparked { account, entries, .. } => {
-                (if entries.is_empty() { "unparked none" } else { "unparked" }, account.0)
+                (if entries.is_empty() { "unparked none" } else { "unparked" }, account.spread())
             }
-            StoreAnswer::ParkedFor { account } => ("parked for", account.0),
+            StoreAnswer::ParkedFor { account } => ("parked for", account.spread()),
             StoreAnswer::AskAgain => ("ask again", 0),
-            StoreAnswer::Room { receipts } => ("room", u32::from(*receipts)),
+            StoreAnswer::Room { receipts } => ("room", u64::from(*receipts)),
             _ => ("store says", 0),
         };
-        self.note(name, shard as u64, owner.into());
+        self.note(name, shard as u64, owner);
         match &answer {
             StoreAnswer::Unparked { account, entries, .. } => self.note_page(shard, *account, entries),
             StoreAnswer::Room { receipts } => self.shards[shard].receipts_room = *receipts,
@@ -100,16 +101,9 @@ impl World {
         match deed {
             Deed::Nothing => {}
             Deed::Remembered(key, correlation) => {
-                let Some(copy) = self.copy_of(key) else { return };
+                let Some(copy) = self.copy_remembered(key, &correlation) else { return };
                 self.story.correlations += 1;
                 let submit = self.ledger.copies[copy as usize].submit;
-                let owner = CUSTOMERS[self.ledger.submits[submit as usize].account].name;
-                let owner = AccountId::of_name(owner.as_bytes());
-                must!(
-                    correlation.account == owner,
-                    Owner,
-                    "message {submit} is correlated with another customer"
-                );
                 self.see_id(submit, correlation.gateway_id);
                 self.ledger.copies[copy as usize].kept = Some((store, self.now));
                 for upward in &self.ledger.upwards {
@@ -122,12 +116,21 @@ impl World {
                     );
                 }
             }
-            Deed::Forgot(key) => {
-                if let Some(copy) = self.copy_of(key) {
+            Deed::Forgot(key, gateway_id) => {
+                if let Some(copy) = self.copy_of(key, gateway_id) {
                     self.ledger.copies[copy as usize].kept = None;
                 }
             }
             Deed::Parked(account, parked) => self.was_parked(store, account, parked),
+            Deed::KeptEarly(number) => {
+                self.story.early += 1;
+                // One whose message is there already is not kept.
+                let kept = self.stores[store].early_pdu(number).and_then(|pdu| self.upwards_in(pdu));
+                for upward in kept.into_iter().flatten() {
+                    self.ledger.upwards[upward as usize].early = true;
+                }
+                self.later(EARLY_WAIT_US, Event::EarlyEnds { store, number });
+            }
             Deed::Orphaned(pdu) => self.was_orphaned(store, &pdu),
             Deed::Released(pdu) => {
                 for upward in self.upwards_in(&pdu).into_iter().flatten() {
@@ -141,6 +144,29 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What became of early receipts, of which every shard hears.
+    fn learn_of_early(&mut self, store: usize) {
+        for deed in core::mem::take(&mut self.stores[store].deeds) {
+            let owner = match deed {
+                Deed::Parked(account, _) => Some(account),
+                _ => None,
+            };
+            self.learn(store, deed);
+            if let Some(account) = owner {
+                self.story.early_served += 1;
+                self.say_parked_for(store, account, u32::MAX);
+            }
+        }
+    }
+
+    /// The time of an early receipt is over.
+    pub(super) fn early_ends(&mut self, store: usize, number: u64) {
+        if !self.stores[store].end_early(self.now, number) {
+            return self.later(EARLY_WAIT_US, Event::EarlyEnds { store, number });
+        }
+        self.learn_of_early(store);
     }
 
     fn was_parked(&mut self, store: usize, account: AccountId, parked: relay::ParkedId) {
@@ -181,10 +207,10 @@ impl World {
             Content::Own { submit } => {
                 must!(false, Delivered, "the receipt of ours about message {submit} is an orphan")
             }
-            Content::Receipt { copy, .. } => {
-                let copy = &self.ledger.copies[copy as usize];
-                let since = upward.first_seen.map_or(0, |(at, _)| at);
-                let known = copy.kept.is_some_and(|(kept_in, at)| kept_in == store && at < since);
+            Content::Receipt { copy: number, .. } => {
+                let copy = &self.ledger.copies[number as usize];
+                // Whichever of the two was there first, the other one found it.
+                let known = copy.kept.is_some_and(|(kept_in, at)| kept_in == store && at < self.now);
                 must!(
                     !known || copy.lost,
                     Delivered,
@@ -195,8 +221,8 @@ impl World {
     }
 
     /// A correlation goes only after its final receipt was taken or parked.
-    fn check_forget(&mut self, key: CorrelationKey) {
-        if let Some(copy) = self.copy_of(key) {
+    fn check_forget(&mut self, key: CorrelationKey, gateway_id: GatewayId) {
+        if let Some(copy) = self.copy_of(key, gateway_id) {
             let copy = &self.ledger.copies[copy as usize];
             must!(
                 copy.served,
@@ -246,32 +272,70 @@ impl World {
         self.at(due, Event::StoreSays { shard, life, answer });
     }
 
-    /// The copy that a correlation speaks of.
-    fn copy_of(&self, key: CorrelationKey) -> Option<u32> {
-        let vendor = VENDORS.iter().position(|name| VendorId::of_name(name.as_bytes()) == key.vendor)?;
-        self.ledger.copy_by_id(vendor, self.plan.spellings[vendor].number_of(&key.id)?)
+    /// All copies of the id that a correlation is kept under.
+    fn copies_of_key(&self, key: CorrelationKey) -> &[u32] {
+        let vendor = VENDORS.iter().position(|name| VendorId::of_name(name.as_bytes()) == key.vendor);
+        let number = vendor.and_then(|vendor| self.plan.spellings[vendor].number_of(&key.id));
+        vendor.zip(number).map_or(&[], |(vendor, number)| self.ledger.copies_by_id(vendor, number))
+    }
+
+    /// The copy that a correlation of this message speaks of.
+    fn copy_of(&self, key: CorrelationKey, gateway_id: GatewayId) -> Option<u32> {
+        let is_its = |copy: &&u32| {
+            let submit = self.ledger.copies[**copy as usize].submit;
+            self.ledger.submits[submit as usize].gateway_id == Some(gateway_id)
+        };
+        self.copies_of_key(key).iter().find(is_its).copied()
+    }
+
+    /// The same where it was kept just now: by its owner and its handset, since our id may not have been seen yet.
+    fn copy_remembered(&self, key: CorrelationKey, correlation: &Correlation) -> Option<u32> {
+        let copies = self.copies_of_key(key);
+        let is_its = |copy: &&u32| {
+            let copy = &self.ledger.copies[**copy as usize];
+            let submit = &self.ledger.submits[copy.submit as usize];
+            let owner = AccountId::of_name(CUSTOMERS[submit.account].name.as_bytes());
+            let handset = Handset::of(&copy.destination);
+            correlation.account == owner
+                && correlation.handset == handset
+                && submit.gateway_id.is_none_or(|id| id == correlation.gateway_id)
+        };
+        let found = copies.iter().find(is_its).copied();
+        must!(
+            found.is_some() || copies.is_empty(),
+            Owner,
+            "a message of {copies:?} is correlated with another customer or handset: {correlation:?}"
+        );
+        found
     }
 
     /// A store loses its last milliseconds, or everything.
     pub(super) fn lose_data(&mut self, store: usize, everything: bool) {
         self.story.faults.count(if everything { Fault::StoreLosesAll } else { Fault::StoreLosesTail });
         let since = self.now.saturating_sub(self.random.between(1_000, 20_000));
-        let Loss { correlations, parked, back, parked_back } = match everything {
+        let Loss { correlations, parked, back, parked_back, early, early_back } = match everything {
             true => self.stores[store].lose_all(),
             false => self.stores[store].lose_since(since),
         };
         self.note("store loses", correlations.len() as u64, parked.len() as u64);
-        for copy in correlations.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
+        for copy in correlations.into_iter().filter_map(|(key, id)| self.copy_of(key, id)).collect::<Vec<_>>()
+        {
             let copy = &mut self.ledger.copies[copy as usize];
             (copy.kept, copy.lost) = (None, true);
         }
-        for copy in back.into_iter().filter_map(|key| self.copy_of(key)).collect::<Vec<_>>() {
+        for copy in back.into_iter().filter_map(|(key, id)| self.copy_of(key, id)).collect::<Vec<_>>() {
             self.ledger.copies[copy as usize].kept = Some((store, self.now));
         }
         let numbers = |pdus: &[Vec<u8>]| -> Vec<u32> {
             pdus.iter().filter_map(|pdu| self.upwards_in(pdu)).flatten().collect()
         };
-        let (parked, parked_back) = (numbers(&parked), numbers(&parked_back));
+        let (parked, parked_back, early) = (numbers(&parked), numbers(&parked_back), numbers(&early));
+        for upward in early {
+            self.ledger.upwards[upward as usize].lost = true;
+        }
+        for number in early_back {
+            self.later(EARLY_WAIT_US, Event::EarlyEnds { store, number });
+        }
         for upward in parked {
             let upward = &mut self.ledger.upwards[upward as usize];
             upward.parked = upward.parked.saturating_sub(1);

@@ -14,6 +14,9 @@ use smpp::field::CommandStatus;
 use smpp::pdu::Pdu;
 use smpp::wire::Frame;
 
+/// A vendor gives an id again at most so many ids later.
+const ID_DISTANCE_MAX: u64 = 12;
+
 impl World {
     pub(super) fn written(&mut self, key: LinkKey, message: MessageKey) {
         let now = self.now;
@@ -97,10 +100,24 @@ impl World {
 
     /// From now on the vendor has the message.
     fn accepts(&mut self, number: u32) {
-        let copy = &mut self.ledger.copies[number as usize];
+        let copy = &self.ledger.copies[number as usize];
         let (vendor, submit) = (copy.vendor, copy.submit);
-        copy.id = FIRST_ID + self.ledger.by_id[vendor].len() as u64;
-        self.ledger.by_id[vendor].push(number);
+        let count = self.ledger.by_id[vendor].len() as u64;
+        // A counter that began anew, or a second host that counts for itself. Not where messages share handsets, or receipts
+        // have no number: once one of two messages is done with, nobody can tell what comes late about it.
+        let is_part = self.ledger.submits[submit as usize].long.is_some(); // others have its handset
+        let may_tell = !self.plan.crowded && !self.plan.numberless[vendor] && !is_part;
+        let again = count > 0 && may_tell && self.strikes(Fault::IdGivenTwice, 20);
+        let at = if again { count - 1 - self.random.below(count.min(ID_DISTANCE_MAX)) } else { count };
+        // Not to another copy of the same message: nothing would tell their receipts apart.
+        let is_own = |copy: &u32| self.ledger.copies[*copy as usize].submit == submit;
+        let has_own = again && self.ledger.by_id[vendor][at as usize].iter().any(is_own);
+        let (again, at) = if has_own { (false, count) } else { (again, at) };
+        self.ledger.copies[number as usize].id = FIRST_ID + at;
+        if !again {
+            self.ledger.by_id[vendor].push(Vec::new());
+        }
+        self.ledger.by_id[vendor][at as usize].push(number);
         let submit_number = submit;
         let submit = &mut self.ledger.submits[submit as usize];
         submit.copies_accepted += 1;
@@ -148,6 +165,7 @@ impl World {
             taken: 0,
             parked: 0,
             orphan: None,
+            early: false,
             lost: false,
         });
         self.ledger.upwards.len() as u32 - 1
@@ -303,7 +321,11 @@ impl World {
                 self.shards[shard].tally.receipts += counts;
                 let copy = &self.ledger.copies[copy as usize];
                 let id = self.plan.spellings[copy.vendor].in_receipt(copy.id);
-                let (source, destination) = self.ledger.submits[copy.submit as usize].addresses();
+                let (mut source, _) = self.ledger.submits[copy.submit as usize].addresses();
+                let mut destination = &*copy.destination;
+                if self.plan.numberless[copy.vendor] {
+                    (source, destination) = ("0".into(), b"SMSC");
+                }
                 let (numbers, addresses) = ((copy.submit, number), (source.as_bytes(), destination));
                 wire::receipt(numbers, addresses, id.as_bytes(), is_final, with_tlv, sending + 1)
             }

@@ -6,6 +6,7 @@
 
 use super::Embedded;
 use crate::mark::{Keeper, StoreMark};
+use crate::redis::Word;
 use crate::rows::parked_key;
 use crate::shelf::shelf_of;
 use crate::{OpenError, StoreCounters, StoreOptions};
@@ -31,6 +32,8 @@ pub struct Lasting {
     /// Of this turn: to be said again if it cannot be committed.
     spoken: Vec<StoreOp>,
     owed: VecDeque<StoreOp>,
+    /// For every shard, from a tree that was closed.
+    words: Vec<Word>,
     /// As they were when the tree was closed.
     counters: StoreCounters,
     reopen_at: Instant,
@@ -68,6 +71,7 @@ impl Lasting {
             tide,
             spoken: Vec::new(),
             owed: VecDeque::new(),
+            words: Vec::new(),
             counters: StoreCounters::default(),
             reopen_at: now,
         })
@@ -127,7 +131,8 @@ impl Lasting {
         if Instant::now() < self.reopen_at {
             return;
         }
-        if let Some(tree) = self.tree.take() {
+        if let Some(mut tree) = self.tree.take() {
+            self.words.extend(tree.take_words());
             self.counters = tree.counters(); // and it is closed here
         }
         self.reopen_at = Instant::now() + REOPEN_EVERY;
@@ -175,6 +180,13 @@ impl Lasting {
         }
     }
 
+    /// As [`Embedded::take_words`].
+    pub(crate) fn take_words(&mut self) -> Vec<Word> {
+        let mut words = std::mem::take(&mut self.words);
+        self.tree.iter_mut().for_each(|tree| words.extend(tree.take_words()));
+        words
+    }
+
     /// As [`Embedded::is_untidy`].
     pub(crate) fn is_untidy(&self) -> bool {
         self.tree.as_ref().is_some_and(Embedded::is_untidy)
@@ -204,13 +216,15 @@ impl Lasting {
 /// What must not be forgotten while the store does not work, as it can be said again.
 fn word(op: &StoreOp) -> Option<StoreOp> {
     match *op {
-        StoreOp::Forget { key, submitted_at } => Some(StoreOp::Forget { key, submitted_at }),
+        StoreOp::Forget { key, gateway_id, submitted_at } => {
+            Some(StoreOp::Forget { key, gateway_id, submitted_at })
+        }
         StoreOp::Release { account, parked } => Some(StoreOp::Release { account, parked }),
         _ => None,
     }
 }
 
-/// The row that holds the tide, in the keyspace of shelves, whose own keys are of four or five octets.
+/// The row that holds the tide, in the keyspace of shelves, whose own keys are of sixteen octets or more.
 const TIDE_KEY: [u8; 1] = [b't'];
 
 impl Embedded {
@@ -230,7 +244,7 @@ impl Embedded {
     }
 
     /// A delivery was taken that was handed out before the store was opened anew.
-    pub(super) fn release_from_before(&mut self, account: u32, id: u64) {
+    pub(super) fn release_from_before(&mut self, account: u128, id: u64) {
         let key = parked_key(account, id);
         let name = shelf_of(account, id);
         let is_there = self.parked_rows.contains_key(key);

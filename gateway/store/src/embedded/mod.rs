@@ -1,29 +1,35 @@
 //! The embedded store: a log-structured tree (fjall) in the state directory, used by one thread.
 //!
-//! Four keyspaces. Correlations are written to `recent` under a running number, since neighbours in time are then
+//! Correlations are written to `recent` under a running number, since neighbours in time are then
 //! neighbours in the tree: three times cheaper than under the vendors' random ids. Their index is in memory
 //! ([`Recent`]), bounded; what falls out of it is moved to `old`, under vendor and id, where a look-up costs a read.
 //! Parked deliveries lie in `parked` under account and number (those of urgent ones are lower), orphans in `orphans`
-//! under a number.
+//! and receipts that wait for their message in `early` under a number.
 //!
 //! A delivery that was taken in its turn only moves the head of its shelf; its row is removed later ([`tidy`]).
 //!
 //! Every value begins with a version byte. One write batch per turn, so that a crash keeps or loses whole turns.
 
+mod correlations;
+mod early;
 mod lasting;
+mod older;
 mod tidy;
 
-pub use lasting::Lasting;
+pub(crate) use early::EARLY_ENTRY_OCTETS;
+pub(crate) use lasting::Lasting;
 
 use super::housekeeping::Housekeeping;
 use super::recent::{self, KEY_MAX, Recent};
+use super::redis::Word;
 use super::rows::*;
 use super::shelf::{BULK, CLASSES, Shelf, ShelfName, Shelves, class_of, count_of, shelf_of};
 use super::{Durability, OpenError, StoreCounters, StoreOptions};
+use early::EarlyIndex;
 use fjall::compaction::Leveled;
 use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice};
-use relay::{Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
+use relay::{CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -36,8 +42,8 @@ const MEMTABLE_BYTES: u64 = 8 << 20;
 const CACHE_BYTES: u64 = 16 << 20;
 /// Journals on disk before the keyspace that holds them back is written out, bytes; the smallest that fjall takes.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// What the caches take in memory: that of blocks, and a table in the making for each of the five.
-pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 5 * MEMTABLE_BYTES;
+/// What the caches take in memory: that of blocks, and a table in the making for each of the six.
+pub(crate) const CACHES_OCTETS: u64 = CACHE_BYTES + 6 * MEMTABLE_BYTES;
 /// Old correlations moved to disk in one turn at most, above what the turn put in: keeps a turn short.
 const DEMOTE_SLACK: usize = 256;
 /// Old correlations are read from disk to learn their age: a sweep looks at this part of its budget only.
@@ -56,11 +62,17 @@ pub(crate) struct Embedded {
     parked_rows: Keyspace,
     shelf_rows: Keyspace,
     orphan_rows: Keyspace,
+    early_rows: Keyspace,
     persist: PersistMode,
     limits: StoreOptions,
     recent: Recent,
-    /// Number of the next correlation or orphan; never given twice.
+    /// Number of the next correlation, orphan or early receipt; never given twice.
     sequence: u64,
+    /// No orphan below this number is left, or its removal is in the turn's batch.
+    orphans_from: u64,
+    early: EarlyIndex,
+    /// For every shard.
+    words: Vec<Word>,
     shelves: Shelves,
     /// Shelves with rows of what was taken.
     untidy: BTreeSet<ShelfName>,
@@ -81,6 +93,8 @@ struct Turn {
     born: Vec<(u64, CorrelationKey)>,
     /// Changes of old correlations; the last word on a key counts, since a batch has no order within a key.
     old: BTreeMap<Slice, Option<Slice>>,
+    /// Early receipts of this turn by number; written at the end if they are still there.
+    early: BTreeMap<u64, Slice>,
     /// Shelves whose row must be written.
     shelves: BTreeSet<ShelfName>,
     /// Deliveries were put in that the tree cannot see before the commit.
@@ -97,8 +111,24 @@ struct SweepCursors {
 }
 
 impl Embedded {
-    /// Opens or makes the store and reads what is open.
+    /// Opens or makes the store and reads what is open; what an earlier version left is written anew.
     pub(super) fn open(options: &StoreOptions) -> Result<Embedded, OpenError> {
+        let mut store = Embedded::open_files(options)?;
+        store
+            .renew_older()
+            .and_then(|()| store.read_open())
+            .map_err(|error| open_error(&options.directory, &error))?;
+        Ok(store)
+    }
+
+    /// The same, but refuses what an earlier version left.
+    pub(super) fn open_as_it_is(options: &StoreOptions) -> Result<Embedded, OpenError> {
+        let mut store = Embedded::open_files(options)?;
+        store.read_open().map_err(|error| open_error(&options.directory, &error))?;
+        Ok(store)
+    }
+
+    fn open_files(options: &StoreOptions) -> Result<Embedded, OpenError> {
         let broken = |error: fjall::Error| open_error(&options.directory, &error);
         std::fs::create_dir_all(&options.directory).map_err(|error| broken(error.into()))?;
         let database = Database::builder(&options.directory)
@@ -114,15 +144,16 @@ impl Embedded {
         };
         let (recent_rows, old_rows) = (keyspace("recent", false)?, keyspace("old", true)?);
         let (parked_rows, shelf_rows) = (keyspace("parked", true)?, keyspace("shelves", false)?);
-        let orphan_rows = keyspace("orphans", false)?;
-        let all = [&recent_rows, &old_rows, &parked_rows, &shelf_rows, &orphan_rows];
-        let mut store = Embedded {
+        let (orphan_rows, early_rows) = (keyspace("orphans", false)?, keyspace("early", false)?);
+        let all = [&recent_rows, &old_rows, &parked_rows, &shelf_rows, &orphan_rows, &early_rows];
+        Ok(Embedded {
             _housekeeping: Housekeeping::start(&all).map_err(|error| broken(error.into()))?,
             recent_rows,
             old_rows,
             parked_rows,
             shelf_rows,
             orphan_rows,
+            early_rows,
             persist: match options.durability {
                 Durability::Process => PersistMode::Buffer,
                 Durability::Disk => PersistMode::SyncData,
@@ -130,6 +161,9 @@ impl Embedded {
             limits: options.clone(),
             recent: Recent::new(),
             sequence: first_sequence(),
+            orphans_from: 0,
+            early: EarlyIndex::default(),
+            words: Vec::new(),
             shelves: Shelves::new(),
             untidy: BTreeSet::new(),
             counters: StoreCounters::default(),
@@ -139,9 +173,7 @@ impl Embedded {
             away: false,
             reopened: false,
             database,
-        };
-        store.restore().map_err(broken)?;
-        Ok(store)
+        })
     }
 
     /// Does one operation. What it changes is durable after [`Embedded::commit`].
@@ -152,15 +184,19 @@ impl Embedded {
         }
         match op {
             StoreOp::Remember { message, key, correlation } => {
-                let outcome = self.remember(&key, &correlation).map_err(|error| self.outage(&error));
+                let outcome = self.remember(now, &key, &correlation).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Remembered { message, outcome });
             }
-            StoreOp::Find { delivery, key } => {
-                let outcome = self.find(&key).map_err(|error| self.outage(&error));
+            StoreOp::Find { delivery, key, numbers } => {
+                let outcome = self.find(&key, &numbers).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::Found { delivery, outcome });
             }
-            StoreOp::Forget { key, .. } => {
-                if let Err(error) = self.forget(&key) {
+            StoreOp::KeepEarly { delivery, key, receipt, pdu } => {
+                let outcome = self.keep_early(now, &key, &receipt, &pdu).map_err(|error| self.outage(&error));
+                answers.push(StoreAnswer::EarlyKept { delivery, outcome, pdu });
+            }
+            StoreOp::Forget { key, gateway_id, .. } => {
+                if let Err(error) = self.forget(&key, gateway_id) {
                     self.outage(&error);
                 }
             }
@@ -169,7 +205,7 @@ impl Embedded {
                 answers.push(StoreAnswer::Parked { delivery, account, outcome, pdu });
             }
             StoreOp::ParkOrphan { delivery, vendor, pdu } => {
-                let outcome = self.park_orphan(now, vendor.0, &pdu);
+                let outcome = self.park_orphan(now, vendor.0, &pdu).map_err(|error| self.outage(&error));
                 answers.push(StoreAnswer::OrphanParked { delivery, outcome, pdu });
             }
             StoreOp::Unpark { account, count_max } => {
@@ -186,13 +222,16 @@ impl Embedded {
         }
     }
 
+    pub(super) fn take_words(&mut self) -> Vec<Word> {
+        std::mem::take(&mut self.words)
+    }
+
     /// Makes all since the last commit durable as [`Durability`] says.
     pub(super) fn commit(&mut self) -> Result<(), StoreOutage> {
         if self.away {
             return Err(StoreOutage::Away);
         }
-        self.demote();
-        self.flush().map_err(|error| self.outage(&error))
+        self.demote().and_then(|()| self.flush()).map_err(|error| self.outage(&error))
     }
 
     /// See [`super::Store::sweep`].
@@ -200,6 +239,7 @@ impl Embedded {
         let result = self
             .sweep_recent(now, budget)
             .and_then(|()| self.sweep_old(now, budget))
+            .and_then(|()| self.sweep_early(now))
             .and_then(|()| self.sweep_orphans(now, budget))
             .and_then(|()| self.sweep_parked(now, budget));
         if let Err(error) = result {
@@ -209,84 +249,15 @@ impl Embedded {
 
     /// See [`super::Store::counters`].
     pub(super) fn counters(&self) -> StoreCounters {
-        StoreCounters { open_recent: self.recent.len() as u64, away: u64::from(self.away), ..self.counters }
-    }
-
-    fn remember(&mut self, key: &CorrelationKey, correlation: &Correlation) -> fjall::Result<()> {
-        let mut packed = [0; KEY_MAX];
-        let packed = recent::pack_key(key, &mut packed);
-        self.drop_key(packed)?; // a vendor that uses an id again means the newer message
-        self.sequence += 1;
-        self.recent.push(self.sequence, recent::pack_record(packed, correlation));
-        self.turn.born.push((self.sequence, *key));
-        self.counters.remembered += 1;
-        Ok(())
-    }
-
-    fn find(&mut self, key: &CorrelationKey) -> fjall::Result<Option<Correlation>> {
-        let mut packed = [0; KEY_MAX];
-        let packed = recent::pack_key(key, &mut packed);
-        let mut found = self.recent.find(packed);
-        if found.is_none() && self.has_old {
-            found = match self.turn.old.get(packed) {
-                Some(change) => change.as_deref().and_then(recent::correlation_of),
-                None => self.old_rows.get(packed)?.as_deref().and_then(recent::correlation_of),
-            };
-        }
-        self.counters.found += u64::from(found.is_some());
-        self.counters.missed += u64::from(found.is_none());
-        Ok(found)
-    }
-
-    fn forget(&mut self, key: &CorrelationKey) -> fjall::Result<()> {
-        let mut packed = [0; KEY_MAX];
-        let packed = recent::pack_key(key, &mut packed);
-        self.counters.forgotten += u64::from(self.drop_key(packed)?);
-        Ok(())
-    }
-
-    /// Drops a correlation wherever it is; false when there is none.
-    fn drop_key(&mut self, packed: &[u8]) -> fjall::Result<bool> {
-        if let Some(taken) = self.recent.take(packed) {
-            if self.turn.is_born_here(taken.sequence) {
-                self.counters.annihilated += 1; // never written, so nothing to take back
-            } else {
-                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
-            }
-            return Ok(true);
-        }
-        if !self.has_old {
-            return Ok(false);
-        }
-        let is_there = match self.turn.old.get(packed) {
-            Some(change) => change.is_some(),
-            None => self.old_rows.contains_key(packed)?,
-        };
-        if is_there {
-            self.turn.old.insert(Slice::new(packed), None);
-            self.counters.open_old = self.counters.open_old.saturating_sub(1);
-        }
-        Ok(is_there)
-    }
-
-    /// Moves the oldest correlations to disk when there are more than may be in memory.
-    fn demote(&mut self) {
-        let mut left = self.turn.born.len() + DEMOTE_SLACK;
-        while self.recent.len() > self.limits.recent_max && left > 0 {
-            let Some(taken) = self.recent.take_oldest_if(|_| true) else { return };
-            if !self.turn.is_born_here(taken.sequence) {
-                self.turn.batch.remove(&self.recent_rows, taken.sequence.to_be_bytes());
-            }
-            let key = Slice::new(recent::key_of(&taken.record));
-            self.turn.old.insert(key, Some(Slice::new(recent::value_of(&taken.record))));
-            self.has_old = true;
-            self.counters.open_old += 1;
-            self.counters.demoted += 1;
-            left -= 1;
+        StoreCounters {
+            open_recent: self.recent.len() as u64,
+            early_now: self.early.len() as u64,
+            away: u64::from(self.away),
+            ..self.counters
         }
     }
 
-    fn park(&mut self, now: u32, account: u32, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
+    fn park(&mut self, now: u32, account: u128, urgent: bool, pdu: &[u8]) -> Result<(), StoreOutage> {
         let parked_here = count_of(&self.shelves, account);
         if self.counters.parked_now >= self.limits.parked_max || parked_here >= self.limits.parked_account_max
         {
@@ -307,10 +278,9 @@ impl Embedded {
         Ok(())
     }
 
-    fn park_orphan(&mut self, now: u32, vendor: u32, pdu: &[u8]) -> Result<(), StoreOutage> {
+    fn park_orphan(&mut self, now: u32, vendor: u128, pdu: &[u8]) -> fjall::Result<()> {
         if self.counters.orphans_now >= self.limits.orphans_max {
-            self.counters.orphans_full += 1;
-            return Err(StoreOutage::Full);
+            self.drop_oldest_orphan()?;
         }
         self.sequence += 1;
         let value = with_head(now, &vendor.to_be_bytes(), pdu);
@@ -320,10 +290,26 @@ impl Embedded {
         Ok(())
     }
 
+    /// Makes room for one more. What this turn put in is not seen before it is written, which a small room needs.
+    fn drop_oldest_orphan(&mut self) -> fjall::Result<()> {
+        let mut oldest = self.orphan_rows.range(self.orphans_from.to_be_bytes()..).next();
+        if oldest.is_none() {
+            self.flush()?;
+            oldest = self.orphan_rows.range(self.orphans_from.to_be_bytes()..).next();
+        }
+        let Some(oldest) = oldest else { return Ok(()) };
+        let key = oldest.key()?;
+        self.orphans_from = number_at(&key, 0) + 1;
+        self.turn.batch.remove(&self.orphan_rows, key);
+        self.counters.orphans_full += 1;
+        self.counters.orphans_now -= 1;
+        Ok(())
+    }
+
     /// Hands out the oldest; true when there are more.
     fn unpark(
         &mut self,
-        account: u32,
+        account: u128,
         count_max: u32,
         entries: &mut Vec<ParkedEntry>,
     ) -> fjall::Result<bool> {
@@ -340,7 +326,7 @@ impl Embedded {
 
     fn unpark_from(
         &mut self,
-        account: u32,
+        account: u128,
         class: u64,
         count_max: u32,
         entries: &mut Vec<ParkedEntry>,
@@ -356,7 +342,7 @@ impl Embedded {
         let range = parked_key(account, shelf.cursor())..=parked_key(account, class | !BULK);
         for row in self.parked_rows.range(range).take(wanted) {
             let (key, value) = row.into_inner()?;
-            let id = number_at(&key, 4);
+            let id = number_at(&key, ACCOUNT);
             shelf.hand_out(id);
             entries.push(ParkedEntry { parked: ParkedId(id), pdu: pdu_of(&value).to_vec() });
         }
@@ -366,7 +352,7 @@ impl Embedded {
         Ok(shelf.waiting() > 0)
     }
 
-    fn release(&mut self, account: u32, id: u64) {
+    fn release(&mut self, account: u128, id: u64) {
         let name = shelf_of(account, id);
         let Some(shelf) = self.shelves.get_mut(&name) else { return };
         if !shelf.release(id) {
@@ -408,11 +394,13 @@ impl Embedded {
         for row in self.old_rows.range(from..).take(budget.div_ceil(OLD_SHARE)) {
             is_empty = false;
             let (key, value) = row.into_inner()?;
-            let expired = recent::correlation_of(&value).is_none_or(|found| found.submitted_at < oldest);
-            if expired && !self.turn.old.contains_key(&key) {
-                self.turn.old.insert(key.clone(), None);
-                self.counters.open_old = self.counters.open_old.saturating_sub(1);
-                self.counters.correlations_expired += 1;
+            let (left, over): (Vec<_>, Vec<_>) =
+                recent::list_of(&value).partition(|found| found.submitted_at >= oldest);
+            if (!over.is_empty() || left.is_empty()) && !self.turn.old.contains_key(&key) {
+                let left = (!left.is_empty()).then(|| recent::pack_list(&left));
+                self.turn.old.insert(key.clone(), left);
+                self.counters.open_old = self.counters.open_old.saturating_sub(over.len() as u64);
+                self.counters.correlations_expired += over.len() as u64;
             }
             self.sweep.old = Some([key.as_ref(), &[0]].concat().into()); // the next key after this one
         }
@@ -457,7 +445,7 @@ impl Embedded {
             if time_of(&value) >= oldest {
                 break;
             }
-            shelf.expire(number_at(&key, 4));
+            shelf.expire(number_at(&key, ACCOUNT));
             self.turn.batch.remove(&self.parked_rows, key);
             self.turn.shelves.insert(name);
             self.counters.parked_expired += 1;
@@ -481,6 +469,9 @@ impl Embedded {
                 Some(value) => turn.batch.insert(&self.old_rows, key, value),
                 None => turn.batch.remove(&self.old_rows, key),
             }
+        }
+        for (number, row) in turn.early {
+            turn.batch.insert(&self.early_rows, number.to_be_bytes(), row);
         }
         for name in turn.shelves {
             self.write_shelf(&mut turn.batch, name);
@@ -515,6 +506,10 @@ impl Embedded {
         batch.insert(&self.shelf_rows, shelf_key(name), with_head(0, &[], &row));
     }
 
+    fn read_open(&mut self) -> fjall::Result<()> {
+        self.restore().and_then(|()| self.restore_early())
+    }
+
     fn restore(&mut self) -> fjall::Result<()> {
         for row in self.recent_rows.iter() {
             let (key, record) = row.into_inner()?;
@@ -525,7 +520,7 @@ impl Embedded {
         }
         for row in self.shelf_rows.iter() {
             let (key, value) = row.into_inner()?;
-            if Embedded::is_tide(&key) {
+            if Embedded::is_tide(&key) || *key == *older::FORMAT_KEY {
                 continue;
             }
             check_version(&value)?;
@@ -570,6 +565,7 @@ impl Turn {
             batch: database.batch(),
             born: Vec::new(),
             old: BTreeMap::new(),
+            early: BTreeMap::new(),
             shelves: BTreeSet::new(),
             parked: false,
         }

@@ -41,7 +41,7 @@ pub(super) type Replies = Vec<Result<Value, Error>>;
 /// What other nodes said.
 #[derive(Default)]
 pub(super) struct Hints {
-    pub(super) accounts: BTreeSet<u32>,
+    pub(super) accounts: BTreeSet<u128>,
     /// Some were missed.
     pub(super) missed: bool,
 }
@@ -52,8 +52,12 @@ pub(super) struct Connection {
     config: Config,
     place: String,
     channel: Bytes,
+    /// Names of an older version, none of which may be there.
+    older: Vec<Bytes>,
     tag: [u8; TAG],
     state: State,
+    /// Why the last attempt ended: an older version's entries are there.
+    has_older: bool,
     pause: Duration,
     /// That it refuses a command was said since it came up.
     refusal_said: bool,
@@ -85,7 +89,12 @@ impl Drop for Up {
 
 impl Connection {
     /// Checks the address; connects with the first [`Connection::drive`].
-    pub(super) fn new(url: &str, channel: Bytes, tag: [u8; TAG]) -> Result<Connection, String> {
+    pub(super) fn new(
+        url: &str,
+        channel: Bytes,
+        older: Vec<Bytes>,
+        tag: [u8; TAG],
+    ) -> Result<Connection, String> {
         let mut config = parse(url)?;
         config.version = RespVersion::RESP3; // hints and replies then share one connection
         let place = config.server.hosts().first().map(ToString::to_string).unwrap_or_default();
@@ -95,7 +104,9 @@ impl Connection {
             config,
             place,
             channel,
+            older,
             tag,
+            has_older: false,
             state: State::Pausing(Instant::now()),
             pause: PAUSE_MIN,
             refusal_said: false,
@@ -137,9 +148,10 @@ impl Connection {
             }
             State::Pausing(until) if *until <= Instant::now() => {
                 let (config, channel, tag) = (self.config.clone(), self.channel.clone(), self.tag);
+                let older = self.older.clone();
                 let (hints, notify) = (self.hints.clone(), self.notify.clone());
                 let attempt = async move {
-                    let result = connect(config, channel, tag, hints, notify.clone()).await;
+                    let result = connect(config, channel, older, tag, hints, notify.clone()).await;
                     notify.notify_one();
                     result
                 };
@@ -153,12 +165,20 @@ impl Connection {
                 }
                 match self.runtime.block_on(attempt) {
                     Ok(Ok(up)) => return self.came_up(up),
-                    Ok(Err(error)) => self.lose(error.details()),
+                    Ok(Err(error)) => {
+                        self.has_older = *error.kind() == ErrorKind::InvalidArgument;
+                        self.lose(error.details());
+                    }
                     Err(_) => self.lose("the attempt to connect panicked"),
                 }
             }
         }
         false
+    }
+
+    /// Whether it was refused because an older version's entries are there.
+    pub(super) fn has_older(&self) -> bool {
+        self.has_older
     }
 
     /// What other nodes said since the last time.
@@ -242,7 +262,7 @@ pub(crate) fn parse(url: &str) -> Result<Config, String> {
 
 /// Whether an error says that the connection, or what is behind it, is of no use. Others speak of one command: a write
 /// without memory for it, say.
-fn is_loss(error: &Error) -> bool {
+pub(super) fn is_loss(error: &Error) -> bool {
     let refused = ["OOM", "MISCONF", "NOREPLICAS", "ERR", "WRONGTYPE", "NOPERM"];
     !matches!(error.kind(), ErrorKind::NotFound)
         && !refused.iter().any(|word| error.details().starts_with(word))
@@ -251,6 +271,7 @@ fn is_loss(error: &Error) -> bool {
 async fn connect(
     config: Config,
     channel: Bytes,
+    older: Vec<Bytes>,
     tag: [u8; TAG],
     hints: Arc<Mutex<Hints>>,
     notify: Arc<Notify>,
@@ -285,6 +306,11 @@ async fn connect(
     let mut up = Up { client, router, listener, scripts: Vec::new() };
     let ready = async {
         up.client.wait_for_connect().await?;
+        let exists = CustomCommand::new_static("EXISTS", ClusterHash::FirstKey, false);
+        let found: u64 = up.client.custom(exists, older.into_iter().map(Value::from).collect()).await?;
+        if found > 0 {
+            return Err(Error::new(ErrorKind::InvalidArgument, "it holds entries of an older version"));
+        }
         for script in SCRIPTS {
             let load = CustomCommand::new_static("SCRIPT", ClusterHash::Random, false);
             let hash: Value = up.client.custom(load, vec![Value::from("LOAD"), Value::from(script)]).await?;
@@ -302,8 +328,8 @@ async fn connect(
 fn note(hints: &mut Hints, message: Option<&[u8]>) {
     match message.and_then(|message| message.get(TAG..)) {
         Some(accounts) if hints.accounts.len() < HINTS_MAX => {
-            let (accounts, _) = accounts.as_chunks::<4>();
-            hints.accounts.extend(accounts.iter().map(|account| u32::from_be_bytes(*account)));
+            let (accounts, _) = accounts.as_chunks::<16>();
+            hints.accounts.extend(accounts.iter().map(|account| u128::from_be_bytes(*account)));
         }
         _ => hints.missed = true,
     }

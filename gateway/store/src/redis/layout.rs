@@ -2,20 +2,27 @@
 //!
 //! | name | type | holds |
 //! |---|---|---|
-//! | `c` vendor (4) day (2) bucket (2) | hash | vendor's message id -> packed correlation |
-//! | `days` | set | vendor (4) day (2) of which there may be buckets |
-//! | `p` account (4) `u` or `b` | stream | parked deliveries, urgent or bulk; group `g`, consumers are nodes, `free` holds what came back |
-//! | `accounts` | set | account (4) of which there may be streams |
-//! | `parked` | number | parked deliveries, all accounts together |
-//! | `o` | stream | orphans |
+//! | `i` vendor (16) day (2) bucket (2) | hash | vendor's message id -> 1 where two messages had it at one time, else 0, then each packed correlation behind its length |
+//! | `vendor-days` | set | vendor (16) day (2) of which there may be buckets |
+//! | `p` account (16) `u` or `b` | stream | parked deliveries, urgent or bulk; group `g`, consumers are nodes, `free` holds what came back |
+//! | `owners` | set | account (16) of which there may be streams |
+//! | `parked-count` | number | parked deliveries, all accounts together |
+//! | `orphans` | stream | orphans |
+//! | `early` | stream | receipts that wait for their message: vendor (16) and id, what decides, PDU |
+//! | `early-ids` | hash | vendor (16) and id -> their entries in that stream |
 //! | `rate:` limit in hex | hash | a bucket of tokens, and which node got how many lately (`lease/rates/redis.rs`) |
 //! | `day:` day `:` limit in hex | number | tokens used of the cap of a day |
-//! | `hint` | channel | node's tag (8), then accounts (4 each) for which something was parked |
+//! | `hints` | channel | node's tag (8), then accounts (16 each) for which something was parked |
+//!
+//! Earlier versions knew vendors and accounts by 32 bits: [`OLDER`] names what they leave behind.
 
 use crate::shelf::BULK;
 use bytes::{BufMut, Bytes, BytesMut};
 use relay::CorrelationKey;
 use xxhash_rust::xxh3::xxh3_64;
+
+/// Names that only earlier versions give.
+pub(super) const OLDER: [&str; 4] = ["days", "accounts", "parked", "o"];
 
 /// Hashes of one vendor and day. Redis keeps a hash of up to 128 short entries as one packed list
 /// (`hash-max-listpack-entries`), without a table: a million open correlations are then some 15 entries a hash, and
@@ -42,24 +49,29 @@ impl Layout {
         self.bucket(key.vendor.0, day, bucket)
     }
 
-    pub(super) fn bucket(&self, vendor: u32, day: u16, bucket: u16) -> Bytes {
-        let mut name = BytesMut::with_capacity(self.prefix.len() + 9);
+    pub(super) fn bucket(&self, vendor: u128, day: u16, bucket: u16) -> Bytes {
+        let mut name = BytesMut::with_capacity(self.prefix.len() + 21);
         name.extend_from_slice(&self.prefix);
-        name.put_u8(b'c');
-        name.put_u32(vendor);
+        name.put_u8(b'i');
+        name.put_u128(vendor);
         name.put_u16(day);
         name.put_u16(bucket);
         name.freeze()
     }
 
     /// The stream of an account and class.
-    pub(super) fn parked(&self, account: u32, class: u64) -> Bytes {
-        let mut name = BytesMut::with_capacity(self.prefix.len() + 6);
+    pub(super) fn parked(&self, account: u128, class: u64) -> Bytes {
+        let mut name = BytesMut::with_capacity(self.prefix.len() + 18);
         name.extend_from_slice(&self.prefix);
         name.put_u8(b'p');
-        name.put_u32(account);
+        name.put_u128(account);
         name.put_u8(if class == BULK { b'b' } else { b'u' });
         name.freeze()
+    }
+
+    /// The names that only earlier versions give.
+    pub(super) fn older(&self) -> Vec<Bytes> {
+        OLDER.map(|name| self.name(name)).into()
     }
 
     /// One of the names that stand alone.
@@ -78,15 +90,15 @@ pub(super) fn end_of(day: u16) -> u64 {
     (u64::from(day) + 1) * u64::from(DAY_SECONDS) - 1
 }
 
-/// Member of `days`.
-pub(super) fn day_member(vendor: u32, day: u16) -> Bytes {
+/// Member of `vendor-days`.
+pub(super) fn day_member(vendor: u128, day: u16) -> Bytes {
     [&vendor.to_be_bytes()[..], &day.to_be_bytes()].concat().into()
 }
 
-/// Vendor and day of a member of `days`; nothing when it is none.
-pub(super) fn day_of_member(member: &[u8]) -> Option<(u32, u16)> {
-    let (vendor, day) = member.split_first_chunk::<4>()?;
-    Some((u32::from_be_bytes(*vendor), u16::from_be_bytes(day.try_into().ok()?)))
+/// Vendor and day of a member of `vendor-days`; nothing when it is none.
+pub(super) fn day_of_member(member: &[u8]) -> Option<(u128, u16)> {
+    let (vendor, day) = member.split_first_chunk::<16>()?;
+    Some((u128::from_be_bytes(*vendor), u16::from_be_bytes(day.try_into().ok()?)))
 }
 
 /// Id of a stream entry: milliseconds since 1970 and a number.
@@ -114,8 +126,8 @@ mod tests {
     #[test]
     fn names_begin_with_the_prefix() {
         let layout = Layout::new("gw:");
-        assert_eq!(&layout.parked(1, BULK)[..], b"gw:p\0\0\0\x01b");
-        assert_eq!(&layout.bucket(1, 2, 3)[..], b"gw:c\0\0\0\x01\0\x02\0\x03");
-        assert_eq!(&layout.name("days")[..], b"gw:days");
+        assert_eq!(&layout.parked(1, BULK)[..], b"gw:p\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01b");
+        assert_eq!(&layout.bucket(1, 2, 3)[..], b"gw:i\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\x02\0\x03");
+        assert_eq!(&layout.name("owners")[..], b"gw:owners");
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Lent {
     by_id: HashMap<u64, (ShelfName, StreamId)>,
     /// The same by place, with the count of each account.
     by_place: HashMap<(ShelfName, StreamId), u64>,
-    counts: HashMap<u32, u32>,
+    counts: HashMap<u128, u32>,
     last: u64,
     /// The customer took them.
     pub(super) released: Owed,
@@ -65,7 +65,7 @@ impl Lent {
     }
 
     /// Deliveries of an account that this node holds.
-    pub(super) fn count_of(&self, account: u32) -> u64 {
+    pub(super) fn count_of(&self, account: u128) -> u64 {
         self.counts.get(&account).copied().unwrap_or(0).into()
     }
 

@@ -8,6 +8,7 @@
 //! flushed before anything new once it is back. Everything else is answered `Away` at once.
 
 mod connection;
+mod early;
 mod layout;
 mod lent;
 mod ring;
@@ -55,7 +56,7 @@ pub struct RedisOptions {
     pub url: String,
     /// Begins every name, so that several gateways can share one Redis.
     pub key_prefix: String,
-    /// Correlations kept in memory while Redis is away, about 120 octets each.
+    /// Correlations kept in memory while Redis is away, about 240 octets each.
     pub ring_max: usize,
     /// What happens when that is full.
     pub when_full: WhenFull,
@@ -95,6 +96,13 @@ impl std::fmt::Debug for RedisOptions {
     }
 }
 
+/// What to do where an older version's entries are.
+pub(crate) fn older_advice(prefix: &str) -> String {
+    format!(
+        "it holds entries of an older version under \"{prefix}\", which knew customers by a hash; let nodes of that version run until nothing is parked and open messages have their receipts, then remove what is left, or give [redis] key_prefix another value: receipts of what is open then become orphans"
+    )
+}
+
 /// A word of the store's own, for every shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Word {
@@ -125,14 +133,16 @@ pub struct Redis {
     ring: Ring,
     lent: Lent,
     /// Days that this node has entered since it connected.
-    days: HashSet<(u32, u16)>,
+    days: HashSet<(u128, u16)>,
     /// Redis had no memory for a correlation: the ring is not flushed before.
     flush_after: Instant,
     /// When to look again for what other nodes hold.
-    checks: BTreeMap<u32, Instant>,
+    checks: BTreeMap<u128, Instant>,
     /// Said to the shards.
     room: bool,
     words: Vec<Word>,
+    /// Early receipts whose message was found: of this turn, and those of turns that lost Redis on the way.
+    served: Vec<early::Served>,
     sweep: sweep::Sweep,
     counters: StoreCounters,
 }
@@ -143,8 +153,8 @@ impl Redis {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as u64;
         let tag = (now ^ u64::from(std::process::id()) << 40).to_be_bytes();
         let layout = Layout::new(&options.key_prefix);
-        let connection =
-            Connection::new(&options.url, layout.name("hint"), tag).map_err(OpenError::Address)?;
+        let connection = Connection::new(&options.url, layout.name("hints"), layout.older(), tag)
+            .map_err(OpenError::Address)?;
         let mut redis = Redis {
             connection,
             layout,
@@ -159,10 +169,14 @@ impl Redis {
             checks: BTreeMap::new(),
             room: true,
             words: Vec::new(),
+            served: Vec::new(),
             sweep: sweep::Sweep::default(),
             counters: StoreCounters::default(),
         };
         redis.settle();
+        if redis.connection.has_older() {
+            return Err(OpenError::OlderRedis(redis.place().into(), redis.options.key_prefix));
+        }
         Ok(redis)
     }
 
@@ -170,7 +184,7 @@ impl Redis {
     fn settle(&mut self) {
         const SETTLE_MAX: Duration = Duration::from_millis(500);
         let until = Instant::now() + SETTLE_MAX;
-        while !self.connection.is_up() && Instant::now() < until {
+        while !self.connection.is_up() && !self.connection.has_older() && Instant::now() < until {
             self.poll();
             self.connection.wait(Duration::from_millis(5));
         }
@@ -210,6 +224,7 @@ impl Redis {
         if self.connection.is_up() && self.ring.len() > 0 && Instant::now() >= self.flush_after {
             self.turn(crate::desk::unix_seconds(), &mut []);
         }
+        self.serve_early(false);
     }
 
     /// What every shard shall hear.
@@ -221,7 +236,9 @@ impl Redis {
     pub(crate) fn finish(&mut self) {
         const LAST_WAIT: Duration = Duration::from_secs(2);
         let until = Instant::now() + LAST_WAIT;
-        while (self.ring.len() > 0 || self.lent.is_owing()) && Instant::now() < until {
+        while (self.ring.len() > 0 || self.lent.is_owing() || !self.served.is_empty())
+            && Instant::now() < until
+        {
             self.poll();
             self.turn(crate::desk::unix_seconds(), &mut []);
             self.connection.wait(Duration::from_millis(5));
@@ -246,7 +263,7 @@ impl Redis {
     /// Accounts whose deliveries may be with a node that is gone are asked for again.
     fn look_again(&mut self) {
         let now = Instant::now();
-        let due: Vec<u32> =
+        let due: Vec<u128> =
             self.checks.iter().filter(|(_, at)| **at <= now).map(|(account, _)| *account).collect();
         for account in due {
             self.checks.remove(&account);
@@ -254,7 +271,7 @@ impl Redis {
         }
     }
 
-    fn check_later(&mut self, account: u32) {
+    fn check_later(&mut self, account: u128) {
         if self.checks.len() < CHECKS_MAX {
             self.checks.entry(account).or_insert(Instant::now() + self.options.reclaim_after);
         }

@@ -23,15 +23,19 @@ const ACCOUNTS_PER_STEP: usize = 64;
 /// What is left of this round.
 pub(super) struct Sweep {
     next_round: Instant,
+    /// When to look for early receipts whose time is over.
+    pub(super) early_at: Instant,
     /// Days that are over, and the next hash of the first.
-    days: VecDeque<(u32, u16)>,
+    days: VecDeque<(u128, u16)>,
     bucket: u32,
-    accounts: VecDeque<u32>,
+    accounts: VecDeque<u128>,
 }
 
 impl Default for Sweep {
     fn default() -> Sweep {
-        Sweep { next_round: Instant::now(), days: VecDeque::new(), bucket: 0, accounts: VecDeque::new() }
+        let now = Instant::now();
+        let (days, accounts) = (VecDeque::new(), VecDeque::new());
+        Sweep { next_round: now, early_at: now, days, bucket: 0, accounts }
     }
 }
 
@@ -41,6 +45,7 @@ impl Redis {
         if !self.connection.is_up() {
             return;
         }
+        self.sweep_early(now);
         if self.sweep.days.is_empty() && self.sweep.accounts.is_empty() {
             if self.sweep.next_round > Instant::now() {
                 return;
@@ -54,12 +59,12 @@ impl Redis {
 
     fn begin_round(&mut self, now: u32) {
         let oldest = u64::from(now.saturating_sub(self.limits.time_to_live_seconds));
-        let sets = ["days", "accounts"]
+        let sets = ["vendor-days", "owners"]
             .map(|name| Request { command: "SMEMBERS", arguments: vec![self.layout.name(name).into()] });
         let mut requests = Vec::from(sets);
         let arguments = self.script(
             Script::SweepOrphans,
-            &[self.layout.name("o")],
+            &[self.layout.name("orphans")],
             std::iter::once(number(oldest * 1000)),
         );
         requests.push(Request { command: "EVALSHA", arguments });
@@ -70,7 +75,7 @@ impl Redis {
         self.sweep.days = days.filter(|(_, day)| end_of(*day) < oldest).collect();
         self.sweep.bucket = 0;
         let accounts = members(replies.next().and_then(Result::ok));
-        let account = |member: &Bytes| Some(u32::from_be_bytes(member.as_ref().try_into().ok()?));
+        let account = |member: &Bytes| Some(u128::from_be_bytes(member.as_ref().try_into().ok()?));
         self.sweep.accounts = accounts.iter().filter_map(account).collect();
         if let Some(Ok(orphans)) = replies.next() {
             let (dropped, left) = pair(&orphans);
@@ -91,7 +96,7 @@ impl Redis {
         let is_last = buckets.end == BUCKETS;
         if is_last {
             let member = super::layout::day_member(vendor, day);
-            let arguments = vec![self.layout.name("days").into(), member.into()];
+            let arguments = vec![self.layout.name("vendor-days").into(), member.into()];
             requests.push(Request { command: "SREM", arguments });
         }
         let Some(replies) = self.connection.round_trip(requests) else { return };
@@ -110,11 +115,11 @@ impl Redis {
         if count == 0 {
             return;
         }
-        let accounts: Vec<u32> = self.sweep.accounts.drain(..count).collect();
-        let request = |account: &u32| {
+        let accounts: Vec<u128> = self.sweep.accounts.drain(..count).collect();
+        let request = |account: &u128| {
             let streams = crate::shelf::CLASSES.map(|class| self.layout.parked(*account, class));
             let [urgent, bulk] = streams;
-            let keys = [urgent, bulk, self.layout.name("parked"), self.layout.name("accounts")];
+            let keys = [urgent, bulk, self.layout.name("parked-count"), self.layout.name("owners")];
             let arguments = [number(oldest), account_member(*account)];
             let arguments = self.script(Script::SweepParked, &keys, arguments.into_iter());
             Request { command: "EVALSHA", arguments }

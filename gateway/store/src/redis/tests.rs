@@ -1,10 +1,10 @@
 //! What only this store has: several nodes, Redis that is away, and days that are over.
 
-use crate::contract::{correlation, find, forget, found, key, park, remember, turn, unpark};
+use crate::contract::{correlation, early, find, forget, found, key, park, remember, turn, unpark};
 use crate::redis::{RedisOptions, WhenFull, Word};
 use crate::{Batch, Store, StoreOptions};
 use redis_server::RedisServer;
-use relay::{AccountId, DeliveryKey, MessageKey, StoreAnswer, StoreOp, StoreOutage, VendorId};
+use relay::{AccountId, DeliveryKey, Finding, MessageKey, StoreAnswer, StoreOp, StoreOutage, VendorId};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -93,7 +93,7 @@ fn while_redis_is_away_correlations_wait_and_the_rest_is_refused_at_once() {
     assert_eq!(kept(&answers), 100);
     let away = Err(StoreOutage::Away);
     assert!(
-        matches!(&answers[100], StoreAnswer::Found { outcome: Ok(Some(found)), .. } if *found == correlation(5))
+        matches!(&answers[100], StoreAnswer::Found { outcome: Ok(Finding::Fits(found)), .. } if *found == correlation(5))
     );
     assert!(matches!(&answers[101], StoreAnswer::Found { outcome: Err(StoreOutage::Away), .. }));
     assert!(matches!(&answers[102], StoreAnswer::Parked { outcome, .. } if *outcome == away));
@@ -127,6 +127,23 @@ fn kill_9_of_redis_loses_nothing_that_was_answered() {
     assert_eq!(texts(&answers), "x");
 }
 
+/// A receipt and its message are together, and Redis ends before the receipt is handed over: its vendor was told that it is kept.
+#[test]
+fn a_receipt_that_redis_could_not_hand_over_is_handed_over_when_it_is_back() {
+    let Some(mut server) = RedisServer::start() else { return };
+    let mut store = node(&server);
+    turn(&mut store, vec![early(1)]);
+    let Store::Redis(redis) = &mut store else { unreachable!("of this store") };
+    redis.fit_all_that_wait(&correlation(1));
+    server.kill();
+    redis.serve_early(false);
+    assert_eq!((store.counters().early_served, store.counters().away), (0, 1));
+    server.run();
+    let word = Word::ParkedFor(correlation(1).account);
+    run_until(&mut store, "its owner is told", |_, words| words.contains(&word));
+    assert_eq!(store.counters().early_served, 1);
+}
+
 #[test]
 fn what_is_dropped_while_redis_is_away_is_dropped_from_it_later() {
     let Some(mut server) = RedisServer::start() else { return };
@@ -136,7 +153,7 @@ fn what_is_dropped_while_redis_is_away_is_dropped_from_it_later() {
     turn(&mut store, vec![find(1, 9)]); // and it is known to be away
     let ops = (0..4).map(|number| forget(1, number)).chain([find(1, 0), find(1, 9), remember(1, 3)]);
     let answers = turn(&mut store, ops.collect());
-    assert!(matches!(&answers[0], StoreAnswer::Found { outcome: Ok(None), .. }), "{answers:?}");
+    assert!(matches!(&answers[0], StoreAnswer::Found { outcome: Ok(Finding::Nothing), .. }), "{answers:?}");
     assert!(matches!(&answers[1], StoreAnswer::Found { outcome: Err(StoreOutage::Away), .. }));
     assert_eq!(store.counters().ring, 4, "three to drop, one to keep");
     server.run();
@@ -254,22 +271,22 @@ fn addresses_are_checked_without_a_word_about_their_secrets() {
 
 /// The figure that operators size Redis by.
 #[test]
-fn an_open_message_costs_at_most_140_octets() {
+fn an_open_message_costs_at_most_170_octets() {
     let Some(server) = RedisServer::start() else { return };
     let mut store = node(&server);
     let before = server.memory("used_memory");
-    for first in (0..MEASURED).step_by(4000) {
+    for first in (0..MEASURED).step_by(1000) {
         let message = MessageKey::from_u64(1);
-        let ops = (first..first + 4000).map(|number| StoreOp::Remember {
+        let ops = (first..first + 1000).map(|number| StoreOp::Remember {
             message,
             key: key(1, number),
             correlation: correlation(number),
         });
-        assert_eq!(kept(&turn(&mut store, ops.collect())), 4000);
+        assert_eq!(kept(&turn(&mut store, ops.collect())), 1000);
     }
     let each = (server.memory("used_memory") - before) / MEASURED;
     println!("{each} octets each at {MEASURED}");
-    assert!(each <= 140, "{each} octets");
+    assert!(each <= 170, "{each} octets");
 }
 
 /// Open messages of the measurement.

@@ -2,6 +2,7 @@
 
 use super::Redis;
 use super::connection::Request;
+use super::early::early_field;
 use super::layout::{DAY_SPAN_MAX, StreamId, day_member, day_of, stream_id};
 use super::ring::Due;
 use super::scripts::Script;
@@ -10,8 +11,10 @@ use crate::shelf::{BULK, CLASSES, ShelfName, class_of};
 use bytes::Bytes;
 use fred::types::Value;
 use relay::{
-    AccountId, Correlation, CorrelationKey, ParkedEntry, ParkedId, StoreAnswer, StoreOp, StoreOutage,
+    AccountId, Correlation, CorrelationKey, EarlyReceipt, Finding, ParkedEntry, ParkedId, ReceiptNumbers,
+    SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage, choose,
 };
+use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -32,8 +35,9 @@ type Place = (usize, usize);
 /// Whose reply is read how.
 enum Call {
     Remember { place: Option<Place>, key: CorrelationKey, correlation: Correlation },
-    Find { place: Place, key: CorrelationKey },
-    Forget { key: CorrelationKey, submitted_at: u32 },
+    Find { place: Place, key: CorrelationKey, numbers: ReceiptNumbers },
+    Forget { key: CorrelationKey, gateway_id: GatewayId, submitted_at: u32 },
+    KeepEarly { place: Place, key: CorrelationKey, receipt: EarlyReceipt, pdu: Bytes },
     Park { places: Vec<Place> },
     Orphan { places: Vec<Place> },
     Unpark { place: Place, account: AccountId, count_max: u32 },
@@ -48,8 +52,8 @@ struct Plan {
     calls: Vec<Call>,
     requests: Vec<Request>,
     parks: BTreeMap<ShelfName, Vec<(Place, Bytes)>>,
-    orphans: Vec<(Place, u32, Bytes)>,
-    parked_for: BTreeSet<u32>,
+    orphans: Vec<(Place, u128, Bytes)>,
+    parked_for: BTreeSet<u128>,
 }
 
 impl Plan {
@@ -65,7 +69,7 @@ impl Redis {
         let mut plan = Plan::default();
         let is_up = self.connection.is_up();
         if is_up && Instant::now() >= self.flush_after {
-            self.flush_ring(&mut plan);
+            self.flush_ring(now, &mut plan);
         }
         for (at, batch) in batches.iter_mut().enumerate() {
             for op in batch.ops.drain(..) {
@@ -90,15 +94,12 @@ impl Redis {
         let replies = self.connection.round_trip(requests);
         self.counters.commits += 1;
         self.counters.round_trips_micros += started.elapsed().as_micros() as u64;
-        let mut misses = Vec::new();
         let mut replies = replies.unwrap_or_default().into_iter();
         for call in calls {
             let reply = replies.next().and_then(Result::ok);
-            self.take_reply(now, call, reply, batches, &mut misses);
+            self.take_reply(now, call, reply, batches);
         }
-        if !misses.is_empty() {
-            self.find_earlier(now, misses, batches);
-        }
+        self.serve_early(false);
         self.say_room();
     }
 
@@ -109,12 +110,14 @@ impl Redis {
                 let outcome = self.keep_in_ring(key, correlation);
                 answers.push(StoreAnswer::Remembered { message, outcome });
             }
-            StoreOp::Find { delivery, key } => {
-                let outcome = self.find_in_ring(&key).ok_or(StoreOutage::Away);
+            StoreOp::Find { delivery, key, numbers } => {
+                let outcome = self.find_in_ring(&key, &numbers).ok_or(StoreOutage::Away);
                 self.counters.outages += u64::from(outcome.is_err());
                 answers.push(StoreAnswer::Found { delivery, outcome });
             }
-            StoreOp::Forget { key, submitted_at } => self.forget_in_ring(key, submitted_at),
+            StoreOp::Forget { key, gateway_id, submitted_at } => {
+                self.forget_in_ring(key, gateway_id, submitted_at);
+            }
             StoreOp::Release { parked, .. } => self.release(parked),
             StoreOp::Return { parked, .. } => self.give_back(parked),
             other => {
@@ -129,22 +132,25 @@ impl Redis {
         match op {
             StoreOp::Remember { message, key, correlation } => {
                 answers.push(StoreAnswer::Remembered { message, outcome: Err(away) });
-                self.ring.remove(&key); // this one is newer
-                self.remember(plan, Some(place), key, correlation);
+                self.ring.remove(&key, correlation.gateway_id); // this one is newer
+                self.remember(now, plan, Some(place), key, correlation);
             }
-            StoreOp::Find { delivery, key } => {
-                let outcome = self.find_in_ring(&key).ok_or(away);
-                if outcome.is_err() {
-                    let name = self.layout.correlations(&key, day_of(now));
-                    plan.add(Call::Find { place, key }, "HGET", vec![name.into(), field(&key)]);
-                }
-                answers.push(StoreAnswer::Found { delivery, outcome });
+            StoreOp::Find { delivery, key, numbers } => {
+                let hashes: Vec<Bytes> =
+                    self.days_of(now).map(|day| self.layout.correlations(&key, day)).collect();
+                let arguments = self.script(Script::Find, &hashes, std::iter::once(field(&key)));
+                plan.add(Call::Find { place, key, numbers }, "EVALSHA", arguments);
+                answers.push(StoreAnswer::Found { delivery, outcome: Err(away) });
             }
-            StoreOp::Forget { key, submitted_at } => {
-                self.ring.remove(&key);
-                let name = self.layout.correlations(&key, day_of(submitted_at));
-                let call = Call::Forget { key, submitted_at };
-                plan.add(call, "HDEL", vec![name.into(), field(&key)]);
+            StoreOp::KeepEarly { delivery, key, receipt, pdu } => {
+                let bytes = Bytes::copy_from_slice(&pdu);
+                let arguments = self.keep_early_request(now, &key, &receipt, &bytes);
+                plan.add(Call::KeepEarly { place, key, receipt, pdu: bytes }, "EVALSHA", arguments);
+                answers.push(StoreAnswer::EarlyKept { delivery, outcome: Err(away), pdu });
+            }
+            StoreOp::Forget { key, gateway_id, submitted_at } => {
+                self.ring.remove(&key, gateway_id);
+                self.forget(plan, key, gateway_id, submitted_at);
             }
             StoreOp::Park { delivery, account, urgent, pdu } => {
                 let bytes = Bytes::copy_from_slice(&pdu);
@@ -166,8 +172,24 @@ impl Redis {
         }
     }
 
+    /// The days that open messages may be of: within the time to live, and tomorrow, where a node's clock may be.
+    pub(super) fn days_of(&self, now: u32) -> impl DoubleEndedIterator<Item = u16> + use<> {
+        let oldest = day_of(now.saturating_sub(self.limits.time_to_live_seconds));
+        let days = oldest..=day_of(now).saturating_add(1);
+        debug_assert!(days.len() <= DAY_SPAN_MAX);
+        days
+    }
+
+    fn forget(&self, plan: &mut Plan, key: CorrelationKey, gateway_id: GatewayId, submitted_at: u32) {
+        let hash = [self.layout.correlations(&key, day_of(submitted_at))];
+        let id = Bytes::copy_from_slice(&gateway_id.0.to_be_bytes());
+        let arguments = self.script(Script::Forget, &hash, [field(&key), id.into()].into_iter());
+        plan.add(Call::Forget { key, gateway_id, submitted_at }, "EVALSHA", arguments);
+    }
+
     fn remember(
         &mut self,
+        now: u32,
         plan: &mut Plan,
         place: Option<Place>,
         key: CorrelationKey,
@@ -176,50 +198,51 @@ impl Redis {
         let day = day_of(correlation.submitted_at);
         if self.days.insert((key.vendor.0, day)) {
             let member = day_member(key.vendor.0, day);
-            plan.add(Call::Nothing, "SADD", vec![self.layout.name("days").into(), member.into()]);
+            plan.add(Call::Nothing, "SADD", vec![self.layout.name("vendor-days").into(), member.into()]);
         }
-        let name = self.layout.correlations(&key, day);
         let mut packed = [0; Correlation::PACKED_LENGTH_MAX];
         let length = correlation.pack(&mut packed);
-        let value = Bytes::copy_from_slice(&packed[..length]);
-        let arguments = vec![name.into(), field(&key), value.into()];
-        plan.add(Call::Remember { place, key, correlation }, "HSET", arguments);
+        let entry = Bytes::from([&[length as u8][..], &packed[..length]].concat());
+        let others = self.days_of(now).filter(|other| *other != day);
+        let days = std::iter::once(day).chain(others);
+        let hashes = days.map(|day| self.layout.correlations(&key, day));
+        let hashes: Vec<Bytes> = hashes.chain(self.early_names()).collect();
+        let most = number(SAME_ID_MAX as u64);
+        let arguments = [field(&key), entry.into(), most, early_field(&key).into()];
+        let arguments = self.script(Script::Remember, &hashes, arguments.into_iter());
+        plan.add(Call::Remember { place, key, correlation }, "EVALSHA", arguments);
     }
 
-    fn flush_ring(&mut self, plan: &mut Plan) {
+    fn flush_ring(&mut self, now: u32, plan: &mut Plan) {
         let oldest: Vec<_> = self.ring.oldest(FLUSH_MAX).copied().collect();
         for (key, due) in oldest {
             match due {
-                Due::Keep(correlation) => self.remember(plan, None, key, correlation),
-                Due::Forget(submitted_at) => {
-                    let name = self.layout.correlations(&key, day_of(submitted_at));
-                    let call = Call::Forget { key, submitted_at };
-                    plan.add(call, "HDEL", vec![name.into(), field(&key)]);
-                }
+                Due::Keep(correlation) => self.remember(now, plan, None, key, correlation),
+                Due::Forget(gateway_id, submitted_at) => self.forget(plan, key, gateway_id, submitted_at),
             }
         }
     }
 
-    /// What the ring knows of a correlation: that it is, that it is to be dropped, or nothing.
-    fn find_in_ring(&mut self, key: &CorrelationKey) -> Option<Option<Correlation>> {
-        match self.ring.find(key)? {
-            Due::Keep(correlation) => {
-                self.counters.found += 1;
-                Some(Some(correlation))
-            }
-            Due::Forget(_) => {
-                self.counters.missed += 1;
-                Some(None)
-            }
-        }
+    /// What the ring knows of an id while Redis cannot be asked: the message, or that the one of this id is to be
+    /// dropped. What only Redis has is not seen; the handset's number keeps that from being mistaken.
+    fn find_in_ring(&mut self, key: &CorrelationKey, numbers: &ReceiptNumbers) -> Option<Finding> {
+        let mut is_known = false;
+        let kept = self.ring.find(key).inspect(|_| is_known = true).filter_map(kept_of);
+        let found = choose(kept, numbers);
+        let is_told = matches!(found, Finding::Fits(_) | Finding::Several)
+            || is_known && self.ring.find(key).all(|due| matches!(due, Due::Forget(..)));
+        is_told.then(|| {
+            self.counters.count_finding(&found);
+            found
+        })
     }
 
     /// One that only the ring has is dropped with its place; else Redis is told when it is back.
-    fn forget_in_ring(&mut self, key: CorrelationKey, submitted_at: u32) {
-        match self.ring.remove(&key) {
+    fn forget_in_ring(&mut self, key: CorrelationKey, gateway_id: GatewayId, submitted_at: u32) {
+        match self.ring.remove(&key, gateway_id) {
             Some(Due::Keep(_)) => self.counters.forgotten += 1,
             _ => {
-                let has_place = self.ring.push(key, Due::Forget(submitted_at));
+                let has_place = self.ring.push(key, Due::Forget(gateway_id, submitted_at));
                 self.counters.forgets_lost += u64::from(!has_place);
             }
         }
@@ -247,7 +270,7 @@ impl Redis {
     fn put_groups(&mut self, plan: &mut Plan) {
         for (name, ids) in std::mem::take(&mut self.lent.released) {
             let stream = self.layout.parked(name.0, name.1);
-            let keys = [stream, self.layout.name("parked")];
+            let keys = [stream, self.layout.name("parked-count")];
             for ids in ids.chunks(IDS_MAX) {
                 let arguments = self.script(Script::Release, &keys, ids.iter().map(id_text));
                 plan.add(Call::Release { name, ids: ids.to_vec() }, "EVALSHA", arguments);
@@ -265,8 +288,8 @@ impl Redis {
             let keys = [
                 self.layout.parked(account, class),
                 self.layout.parked(account, other),
-                self.layout.name("parked"),
-                self.layout.name("accounts"),
+                self.layout.name("parked-count"),
+                self.layout.name("owners"),
             ];
             let (of_account, of_all) = (self.limits.parked_account_max, self.limits.parked_max);
             for parks in parks.chunks(PARKS_MAX) {
@@ -278,7 +301,7 @@ impl Redis {
             }
         }
         for orphans in std::mem::take(&mut plan.orphans).chunks(PARKS_MAX) {
-            let keys = [self.layout.name("o")];
+            let keys = [self.layout.name("orphans")];
             let pairs =
                 orphans.iter().flat_map(|(_, vendor, pdu)| [account_member(*vendor), pdu.clone().into()]);
             let head = std::iter::once(number(self.limits.orphans_max));
@@ -290,14 +313,14 @@ impl Redis {
 
     /// Tells the other nodes for whom something was parked.
     fn put_hints(&self, plan: &mut Plan) {
-        let accounts: Vec<u32> = std::mem::take(&mut plan.parked_for).into_iter().collect();
+        let accounts: Vec<u128> = std::mem::take(&mut plan.parked_for).into_iter().collect();
         for accounts in accounts.chunks(HINT_ACCOUNTS_MAX) {
             let mut hint = self.tag.to_vec();
             hint.extend(accounts.iter().flat_map(|account| account.to_be_bytes()));
             plan.add(
                 Call::Nothing,
                 "PUBLISH",
-                vec![self.layout.name("hint").into(), Bytes::from(hint).into()],
+                vec![self.layout.name("hints").into(), Bytes::from(hint).into()],
             );
         }
     }
@@ -323,39 +346,52 @@ impl Redis {
         head.into_iter().chain(keys).chain(arguments).collect()
     }
 
-    fn take_reply(
-        &mut self,
-        now: u32,
-        call: Call,
-        reply: Option<Value>,
-        batches: &mut [Batch],
-        misses: &mut Vec<(Place, CorrelationKey)>,
-    ) {
+    fn take_reply(&mut self, now: u32, call: Call, reply: Option<Value>, batches: &mut [Batch]) {
         match (call, reply) {
-            (Call::Remember { place, key, correlation }, Some(_)) => match place {
-                Some(place) => {
+            (Call::Remember { place, key, correlation }, Some(reply)) => {
+                if let Some(place) = place {
                     self.counters.remembered += 1;
                     set_outcome(batches, place, Ok(()));
-                }
-                None => {
+                } else {
                     // Only if no newer one was written in this turn, which took it out.
-                    let is_it = self.ring.find(&key) == Some(Due::Keep(correlation));
-                    let flushed = is_it && self.ring.remove(&key).is_some();
+                    let id = correlation.gateway_id;
+                    let is_it = self.ring.of_message(&key, id) == Some(Due::Keep(correlation));
+                    let flushed = is_it && self.ring.remove(&key, id).is_some();
                     self.counters.ring_flushed += u64::from(flushed);
                 }
-            },
+                match &reply {
+                    Value::Array(parts) if parts.len() == 3 => {
+                        self.counters.given_again += integer(&parts[0]);
+                        self.found_early(now, &key, &parts[1], &parts[2]);
+                    }
+                    shared => self.counters.given_again += integer(shared),
+                }
+            }
+            (Call::KeepEarly { place, key, receipt, pdu }, Some(reply)) => {
+                if self.early_kept(now, (key, receipt, pdu), &reply) {
+                    set_outcome(batches, place, Ok(()));
+                }
+            }
             (Call::Remember { place, key, correlation }, None) => {
                 self.flush_after = Instant::now() + FULL_PAUSE;
                 if let Some(place) = place {
                     set_outcome(batches, place, self.keep_in_ring(key, correlation));
                 }
             }
-            (Call::Find { place, key }, Some(Value::Null)) => misses.push((place, key)),
-            (Call::Find { place, .. }, Some(value)) => self.found(now, place, &value, batches),
-            (Call::Forget { key, submitted_at }, Some(reply)) => {
+            (Call::Find { place, key, numbers }, Some(Value::Array(values))) => {
+                self.found(now, place, &key, &numbers, &values, batches);
+            }
+            (Call::Forget { key, gateway_id, submitted_at }, Some(reply)) => {
                 self.counters.forgotten += integer(&reply);
-                if self.ring.find(&key) == Some(Due::Forget(submitted_at)) {
-                    self.ring.remove(&key);
+                if self.ring.of_message(&key, gateway_id) == Some(Due::Forget(gateway_id, submitted_at)) {
+                    self.ring.remove(&key, gateway_id);
+                }
+            }
+            (Call::Find { place, key, numbers }, _) => {
+                // Redis did not answer, and the ring may know.
+                match self.find_in_ring(&key, &numbers) {
+                    Some(found) => set_found(batches, place, found),
+                    None => self.counters.outages += 1,
                 }
             }
             (Call::Park { places }, Some(reply)) => {
@@ -366,11 +402,11 @@ impl Redis {
                 set_outcomes(batches, &places, taken);
             }
             (Call::Orphan { places }, Some(reply)) => {
-                let (taken, total) = pair(&reply);
+                let (dropped, total) = pair(&reply);
                 self.counters.orphans_now = total;
-                self.counters.orphans += taken;
-                self.counters.orphans_full += places.len() as u64 - taken.min(places.len() as u64);
-                set_outcomes(batches, &places, taken);
+                self.counters.orphans += places.len() as u64;
+                self.counters.orphans_full += dropped;
+                set_outcomes(batches, &places, places.len() as u64);
             }
             (Call::Unpark { place, account, count_max }, Some(reply)) => {
                 self.unparked(place, account, count_max, reply, batches);
@@ -386,7 +422,9 @@ impl Redis {
             (Call::Return { name, ids }, None) => {
                 self.lent.returned.entry(name).or_default().extend(ids);
             }
-            (Call::Forget { key, submitted_at }, None) => self.forget_in_ring(key, submitted_at),
+            (Call::Forget { key, gateway_id, submitted_at }, None) => {
+                self.forget_in_ring(key, gateway_id, submitted_at);
+            }
             (Call::Nothing, _) => {}
             (_, None) => self.counters.outages += 1, // its answer says `Away` already
         }
@@ -427,43 +465,48 @@ impl Redis {
         }
     }
 
-    fn found(&mut self, now: u32, place: Place, value: &Value, batches: &mut [Batch]) {
+    /// The days have these under an id; what waits in the ring counts as well.
+    fn found(
+        &mut self,
+        now: u32,
+        place: Place,
+        key: &CorrelationKey,
+        numbers: &ReceiptNumbers,
+        values: &[Value],
+        batches: &mut [Batch],
+    ) {
         let oldest = now.saturating_sub(self.limits.time_to_live_seconds);
-        let found = value.as_bytes().and_then(Correlation::from_bytes);
-        let found = found.filter(|found| found.submitted_at >= oldest);
-        self.counters.found += u64::from(found.is_some());
-        self.counters.missed += u64::from(found.is_none());
-        if let StoreAnswer::Found { outcome, .. } = &mut batches[place.0].answers[place.1] {
-            *outcome = Ok(found);
-        }
+        let in_redis = values.iter().filter_map(Value::as_bytes).flat_map(correlations_of);
+        let is_in_ring = |one: &Correlation| self.ring.of_message(key, one.gateway_id).is_some();
+        let in_redis = in_redis.filter(|one| one.submitted_at >= oldest && !is_in_ring(one));
+        let found = choose(in_redis.chain(self.ring.find(key).filter_map(kept_of)), numbers);
+        self.counters.count_finding(&found);
+        set_found(batches, place, found);
     }
+}
 
-    /// Today's hashes do not have them: those of earlier days within the time to live, the newest first, and of
-    /// tomorrow, where a node's clock may be.
-    fn find_earlier(&mut self, now: u32, misses: Vec<(Place, CorrelationKey)>, batches: &mut [Batch]) {
-        let today = day_of(now);
-        let oldest = day_of(now.saturating_sub(self.limits.time_to_live_seconds));
-        let days: Vec<u16> = (oldest..=today.saturating_add(1)).rev().filter(|day| *day != today).collect();
-        debug_assert!(days.len() <= DAY_SPAN_MAX);
-        let mut requests = Vec::with_capacity(misses.len() * days.len());
-        for (_, key) in &misses {
-            for day in &days {
-                let arguments = vec![self.layout.correlations(key, *day).into(), field(key)];
-                requests.push(Request { command: "HGET", arguments });
-            }
-        }
-        let Some(replies) = self.connection.round_trip(requests) else {
-            self.counters.outages += misses.len() as u64;
-            return;
-        };
-        for ((place, _), replies) in misses.into_iter().zip(replies.chunks(days.len())) {
-            let found = replies.iter().flatten().find(|reply| !reply.is_null());
-            if found.is_some() || replies.iter().all(Result::is_ok) {
-                self.found(now, place, found.unwrap_or(&Value::Null), batches);
-            } else {
-                self.counters.outages += 1;
-            }
-        }
+/// What a hash has under an id: whether two messages had it at one time, then each correlation behind its length.
+pub(super) fn correlations_of(value: &[u8]) -> impl Iterator<Item = Correlation> {
+    let (shared, mut rest) = value.split_first().unwrap_or((&0, &[]));
+    std::iter::from_fn(move || {
+        let (length, behind) = rest.split_first()?;
+        let (packed, after) = behind.split_at_checked(usize::from(*length))?;
+        rest = after;
+        let correlation = Correlation::from_bytes(packed)?;
+        Some(Correlation { shared: correlation.shared || *shared != 0, ..correlation })
+    })
+}
+
+fn kept_of(due: Due) -> Option<Correlation> {
+    match due {
+        Due::Keep(correlation) => Some(correlation),
+        Due::Forget(..) => None,
+    }
+}
+
+fn set_found(batches: &mut [Batch], place: Place, found: Finding) {
+    if let StoreAnswer::Found { outcome, .. } = &mut batches[place.0].answers[place.1] {
+        *outcome = Ok(found);
     }
 }
 
@@ -471,6 +514,7 @@ fn set_outcome(batches: &mut [Batch], place: Place, with: Result<(), StoreOutage
     match &mut batches[place.0].answers[place.1] {
         StoreAnswer::Remembered { outcome, .. }
         | StoreAnswer::Parked { outcome, .. }
+        | StoreAnswer::EarlyKept { outcome, .. }
         | StoreAnswer::OrphanParked { outcome, .. } => *outcome = with,
         _ => debug_assert!(false, "an answer without an outcome"),
     }
@@ -484,11 +528,11 @@ fn set_outcomes(batches: &mut [Batch], places: &[Place], taken: u64) {
     }
 }
 
-fn field(key: &CorrelationKey) -> Value {
+pub(super) fn field(key: &CorrelationKey) -> Value {
     Bytes::copy_from_slice(key.id.as_bytes()).into()
 }
 
-pub(super) fn account_member(account: u32) -> Value {
+pub(super) fn account_member(account: u128) -> Value {
     Bytes::copy_from_slice(&account.to_be_bytes()).into()
 }
 

@@ -1,8 +1,9 @@
 //! Reads the spool of an earlier version, which a key-value library (fjall) kept, into the journal. Once: then its files
-//! are removed.
+//! are removed. Customers that were hashes of 32 bits there get their names.
 
 use super::SpoolOptions;
 use super::entry::{MESSAGE, NOTE, Read, Stored, read};
+use super::note::Note;
 use crate::{OpenError, open_error};
 use fjall::{Database, KeyspaceCreateOptions};
 use journal::{Disk, Journal};
@@ -65,15 +66,21 @@ fn read_old(options: &SpoolOptions) -> Result<usize, OpenError> {
     for (kind, keyspace) in [(MESSAGE, &rows), (NOTE, &notes)] {
         for row in keyspace.iter() {
             let (key, value) = row.into_inner().map_err(broken)?;
-            let id = u64::from_be_bytes(key.as_ref().try_into().unwrap_or_default());
-            if kind == MESSAGE && Stored::read(&value).is_none() {
+            if kind == NOTE {
+                // One of another version is not known.
+                if let Some(note) = Note::read(&value) {
+                    push(&mut journal, kind, &[&key, &note.write()]).map_err(io)?;
+                }
+                continue;
+            }
+            let Some(stored) = Stored::read_older(&value, &options.older) else {
                 let found = value.first().copied().unwrap_or(0);
                 return Err(OpenError::Version { directory: options.directory.clone(), found });
-            }
-            let is_known_note = kind == NOTE && super::note::Note::read(&value).is_some();
-            if kind == MESSAGE && !there.contains(&id) || is_known_note {
-                push(&mut journal, kind, &key, &value).map_err(io)?;
-                count += usize::from(kind == MESSAGE);
+            };
+            let id = u64::from_be_bytes(key.as_ref().try_into().unwrap_or_default());
+            if !there.contains(&id) {
+                push(&mut journal, kind, &[&key, &stored.head(), stored.pdu]).map_err(io)?;
+                count += 1;
             }
         }
     }
@@ -82,8 +89,8 @@ fn read_old(options: &SpoolOptions) -> Result<usize, OpenError> {
     Ok(count)
 }
 
-fn push(journal: &mut Journal<Disk>, kind: u8, key: &[u8], value: &[u8]) -> io::Result<()> {
-    journal.push(kind, &[key, value], false);
+fn push(journal: &mut Journal<Disk>, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
+    journal.push(kind, parts, false);
     if journal.staged_octets() >= BATCH_OCTETS { journal.commit(true).map(drop) } else { Ok(()) }
 }
 

@@ -50,12 +50,14 @@ pub struct SpoolOptions {
     pub entries_max: u64,
     /// Octets of their PDUs, on disk; one more is refused.
     pub octets_max: u64,
+    /// What an older version of the program called customers.
+    pub older: crate::OlderNames,
 }
 
 impl SpoolOptions {
     /// The defaults in a directory: a million messages, 1 GiB.
     pub fn new(directory: PathBuf) -> SpoolOptions {
-        SpoolOptions { directory, entries_max: 1_000_000, octets_max: 1 << 30 }
+        SpoolOptions { directory, entries_max: 1_000_000, octets_max: 1 << 30, older: Default::default() }
     }
 
     /// The most memory that a spool with these options takes, octets.

@@ -190,7 +190,7 @@ fn a_full_spool_refuses_and_keeps_what_it_has() {
         let options = SpoolOptions {
             entries_max,
             octets_max,
-            directory: directory.path().join(entries_max.to_string()),
+            ..SpoolOptions::new(directory.path().join(entries_max.to_string()))
         };
         let mut log = open_with(&options);
         assert_eq!(outcomes(&turn(&mut log, vec![accept(1), accept(2), accept(3)])), expected);
@@ -278,16 +278,18 @@ fn the_thread_serves_two_shards_and_takes_back_from_one_that_is_gone() {
     assert_eq!((report.load().accepted, report.load().entries), (2 * count, 2 * count));
 }
 
-/// Messages of an earlier version, as the library kept them, with a note of one of them.
+/// Messages of earlier versions, as the library kept them, with a note of one of them. One in two is of a version that knew
+/// customers by a hash.
 fn old_spool(directory: &Path, ids: std::ops::Range<u64>) {
     let database = fjall::Database::builder(directory).worker_threads(1).open().unwrap();
     let rows = database.keyspace("messages", fjall::KeyspaceCreateOptions::default).unwrap();
     let notes = database.keyspace("notes", fjall::KeyspaceCreateOptions::default).unwrap();
     let row = |id: u64| {
-        let mut row = vec![1];
-        [7, NOW, NOW + VALID].iter().for_each(|number: &u32| row.extend(number.to_be_bytes()));
-        row.extend(pdu(id));
-        row
+        let (version, account) = match id % 2 {
+            0 => (1, relay::older_number(b"acme").to_be_bytes().to_vec()),
+            _ => (2, AccountId::of_name(b"acme").0.to_be_bytes().to_vec()),
+        };
+        [&[version], &account[..], &NOW.to_be_bytes(), &(NOW + VALID).to_be_bytes(), &pdu(id)].concat()
     };
     ids.clone().for_each(|id| rows.insert(id.to_be_bytes(), row(id)).unwrap());
     notes.insert(ids.start.to_be_bytes(), [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
@@ -299,11 +301,14 @@ fn a_spool_of_an_earlier_version_is_converted() {
     let directory = tempfile::tempdir().unwrap();
     let spool = directory.path().join("spool");
     old_spool(&spool, 1..2_001);
-    let mut log = open(&spool);
+    let older = crate::OlderNames::new(["acme", "globex"], []);
+    let options = SpoolOptions { older, ..SpoolOptions::new(spool.clone()) };
+    let mut log = open_with(&options);
     let (out, more) = entries(turn(&mut log, vec![due(5_000)]));
     assert_eq!((out.len(), more), (2_000, false));
     assert!(out.iter().zip(1..).all(|(entry, id)| entry.gateway_id.0 == id && entry.pdu == pdu(id)));
-    assert!(out[0].maybe_sent && !out[1].maybe_sent && out[0].account == AccountId(7));
+    assert!(out[0].maybe_sent && !out[1].maybe_sent);
+    assert!(out.iter().all(|entry| entry.account == AccountId::of_name(b"acme")));
     turn(&mut log, (1..2_000).map(settle).collect());
     drop(log);
     let names = |path: &Path| -> Vec<String> {

@@ -140,9 +140,14 @@ async fn connect(config: &Config, within: Duration) -> Result<Up, Error> {
     Ok(up)
 }
 
+/// Decides which of several nodes gets a slot more; small enough for a number of Lua.
+pub(super) fn rank_of(vendor: relay::VendorId) -> u32 {
+    vendor.spread() as u32
+}
+
 /// Name of a vendor's hash.
 fn key(prefix: &str, ask: &VendorAsk) -> String {
-    format!("{prefix}slots:{}", ask.vendor.0)
+    format!("{prefix}slots:{:032x}", ask.vendor.0)
 }
 
 fn arguments(prefix: &str, rules: &SlotRules, asks: &[VendorAsk], clock: Clock<'_>) -> Vec<Value> {
@@ -165,7 +170,7 @@ fn arguments(prefix: &str, rules: &SlotRules, asks: &[VendorAsk], clock: Clock<'
         run.into(),
     ]);
     for ask in asks {
-        let numbers = [i64::from(ask.vendor.0), i64::from(ask.total)];
+        let numbers = [i64::from(rank_of(ask.vendor)), i64::from(ask.total)];
         arguments.extend(numbers.map(Value::from));
         arguments.extend([flag(ask.takes), (ask.turn as i64).into()]);
         for holds in [&ask.held, &ask.released] {

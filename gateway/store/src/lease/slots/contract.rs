@@ -53,7 +53,7 @@ fn question(dice: &mut Dice, belief: &Belief, totals: &[u32], step: u64) -> Vec<
         }
         let takes = dice.below(10) > 0;
         let total = if dice.below(20) == 0 { total / 2 } else { *total };
-        asks.push(VendorAsk { vendor: VendorId(40 + at as u32), total, takes, turn, held, released });
+        asks.push(VendorAsk { vendor: VendorId(40 + at as u128), total, takes, turn, held, released });
     }
     asks
 }

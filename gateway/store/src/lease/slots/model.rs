@@ -1,6 +1,7 @@
 //! What `slots.lua` does, in the tests' own words: the server of the stories, compared with the script on a real Redis
 //! by `contract.rs`.
 
+use super::client::rank_of;
 use super::{Hold, SlotOwner, SlotReply, SlotRules, VendorAsk, VendorReply, WhenAway};
 use relay::VendorId;
 use std::collections::BTreeMap;
@@ -158,7 +159,7 @@ impl Table {
         let count = living.len() as u64;
         let total = u64::from(ask.total);
         let share = |rank: usize| {
-            let more = (rank as u64 + u64::from(ask.vendor.0)) % count < total % count;
+            let more = (rank as u64 + u64::from(rank_of(ask.vendor))) % count < total % count;
             (total / count) as u32 + u32::from(more)
         };
         living.iter().enumerate().map(|(rank, name)| ((*name).clone(), share(rank))).collect()
