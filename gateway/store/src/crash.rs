@@ -22,7 +22,7 @@ fn every_answered_entry_survives_kill_9() {
         let program = std::env::current_exe().unwrap();
         let mut child = Command::new(program)
             .args(["--exact", "crash::child_writes_until_it_is_killed", "--nocapture", "--test-threads=1"])
-            .env(VARIABLE, format!("{}:{recent_max}", directory.path().display()))
+            .env(VARIABLE, format!("{}:{recent_max}", directory.path().join("store").display()))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -40,7 +40,7 @@ fn every_answered_entry_survives_kill_9() {
         child.wait().unwrap();
         assert!(answered >= turns * TURN, "the child wrote {answered}");
 
-        let options = StoreOptions { recent_max, ..StoreOptions::new(directory.path().to_path_buf()) };
+        let options = StoreOptions { recent_max, ..StoreOptions::new(directory.path().join("store")) };
         let mut store = Store::embedded(&options).unwrap();
         let ops = (0..answered).map(|number| find(1, number)).collect();
         let found = found(&turn(&mut store, ops));
