@@ -58,8 +58,7 @@ impl StoreMark {
         write!(file, "{NAME}\ntide {tide}\nboot {}\nsynced {synced}\n", boot())?;
         file.sync_all()?;
         fs::rename(&fresh, &path)?;
-        File::open(path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-            .sync_all()
+        sync_name(&path)
     }
 
     pub(crate) fn tide(&self) -> u64 {
@@ -166,6 +165,12 @@ fn path(directory: &Path) -> PathBuf {
     directory.with_file_name(format!("{name}.mark"))
 }
 
+/// Makes durable what a file is called, or that it is gone: without it a power cut may undo a rename.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    File::open(above.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// Names this boot of the kernel; empty where nothing tells.
 fn boot() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -227,7 +232,7 @@ pub fn salvage(directory: &Path) -> Result<Option<Report>, OpenError> {
             let name = |number| directory.with_extension(format!("damaged-{number}"));
             let free = (1..=ASIDE_MAX).map(name).find(|path| !path.exists());
             let aside = free.ok_or_else(|| broken(io::Error::other("too many damaged stores lie aside")))?;
-            fs::rename(directory, &aside).map_err(broken)?;
+            fs::rename(directory, &aside).and_then(|()| sync_name(directory)).map_err(broken)?;
             text.push_str(&format!(
                 "not to be opened ({reason}): moved to {}; the next start makes it anew\n",
                 aside.display()
