@@ -4,6 +4,7 @@
 mod app;
 mod database;
 mod route;
+mod store_files;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +49,9 @@ enum Command {
     },
     /// Ask a running gateway what became of a message.
     Trace(trace::Arguments),
+    /// Look at what a stopped gateway keeps on disk, or go on with what can be read of it.
+    #[command(subcommand)]
+    Store(store_files::Command),
     /// Ask about routes.
     #[command(subcommand)]
     Route(route::Command),
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Command::Export(which) => exit(database::export(&which)),
         Command::TrustClock { file } => exit(trust_clock(&file)),
         Command::Trace(arguments) => exit(trace::run(&arguments)),
+        Command::Store(command) => store_files::run(&command),
         Command::Route(command) => exit(route::run(&command)),
     }
 }
@@ -157,5 +162,7 @@ fn log_to_stderr() {
     use tracing_subscriber::filter::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    // Without `log_internal_errors`: it would print to standard error, too, and panic where that is a file on a full disk.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    log.with_ansi(colours).with_writer(std::io::stderr).init();
 }

@@ -27,7 +27,8 @@ const NOW: u32 = 1_800_000_000;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let directory = std::env::temp_dir().join(format!("store-cost-{}", std::process::id()));
+    let above = std::env::temp_dir().join(format!("store-cost-{}", std::process::id()));
+    let directory = above.join("store");
     if let Some(directory) = std::env::var_os("STORE_COST_LEAVE_OPEN") {
         leave_open(&StoreOptions::new(directory.into()));
     }
@@ -64,7 +65,7 @@ fn main() {
     );
     drop(store);
     let program = std::env::current_exe().expect("this program");
-    std::fs::remove_dir_all(&directory).expect("ours");
+    std::fs::remove_dir_all(&above).expect("ours");
     let status =
         std::process::Command::new(program).env("STORE_COST_LEAVE_OPEN", &directory).status().expect("runs");
     assert!(!status.success(), "the child is killed, it does not end");
@@ -74,7 +75,7 @@ fn main() {
     let open = store.counters().open_recent;
     println!("{open} open correlations ready after {wall:.2} s, with {cpu:.2} s of processor time");
     drop(store);
-    std::fs::remove_dir_all(&directory).expect("ours");
+    std::fs::remove_dir_all(&above).expect("ours");
 }
 
 /// Fills a store and ends without a word, as kill -9 does.

@@ -460,7 +460,7 @@ fn what_is_too_old_is_given_up_and_counted() {
 fn entries_survive_a_restart() {
     for recent_max in [1, 1000] {
         let directory = tempfile::tempdir().unwrap();
-        let options = StoreOptions { recent_max, ..StoreOptions::new(directory.path().to_path_buf()) };
+        let options = StoreOptions { recent_max, ..StoreOptions::new(directory.path().join("store")) };
         let mut store = Store::embedded(&options).unwrap();
         turn(&mut store, vec![remember(1, 1), remember(1, 2), remember(1, 3)]);
         let (out, _) =

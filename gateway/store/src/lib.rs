@@ -11,7 +11,9 @@
 //! What it guarantees (`contract.rs` shows it on every variant):
 //! * Operations of one batch take effect in order; every operation that has an answer gets exactly one.
 //! * An answer leaves after its turn was committed, so `Remembered`, `Parked` and `OrphanParked` name entries that
-//!   survive what [`Durability`] says. When the commit fails they say `Away` instead, and so does everything after.
+//!   survive what [`Durability`] says. When the commit fails they say `Away` instead, and so does everything after until the store works again.
+//! * The embedded store goes on by itself once files that failed work again. A mark beside its directory tells when it was
+//!   lost, or came back shorter: it refuses then, or says so where a power cut explains it.
 //! * Nothing is dropped silently: parked deliveries are refused with `Full` (the vendor keeps them); the oldest orphan or early
 //!   receipt that gives way to a new one, and what outlives its time, are counted.
 //! * Every collection is bounded by [`StoreOptions`].
@@ -21,6 +23,7 @@ mod desk;
 mod embedded;
 mod housekeeping;
 pub mod lease;
+mod mark;
 mod memory;
 mod older;
 mod pace;
@@ -45,10 +48,12 @@ pub const STORE_FILES_MAX: u64 = FILES_CACHED as u64 + 32;
 /// Connections to Redis that a node has at most.
 pub const REDIS_CONNECTIONS: u64 = 8;
 
+pub use mark::{check, salvage};
 pub use older::OlderNames;
 pub use redis::{RedisOptions, WhenFull};
 pub use service::STORE_MAILBOX_LENGTH;
 pub use service::{StorePort, StoreThread, start};
+pub use spool::Report;
 pub use sweep_clock::trust_clock;
 
 use relay::{StoreAnswer, StoreOp, StoreOutage};
@@ -149,6 +154,13 @@ pub enum OpenError {
         /// The version byte that was found.
         found: u8,
     },
+    /// What was on disk once is damaged or missing. Nothing was changed.
+    Damaged {
+        /// The directory.
+        directory: PathBuf,
+        /// Which file, where, what.
+        what: String,
+    },
     /// The directory or its files do not work.
     Broken {
         /// The directory.
@@ -171,9 +183,18 @@ impl std::fmt::Display for OpenError {
             OpenError::Address(reason) => write!(f, "the address of Redis is wrong: {reason}"),
             OpenError::Version { directory, found } => write!(
                 f,
-                "state directory {} holds entries of version {found}, this program knows version {VERSION}; use the program that wrote them",
+                "state directory {} holds entries of version {found}, which this program does not know; use the program that wrote them",
                 directory.display()
             ),
+            OpenError::Damaged { directory, what } => {
+                let state = directory.parent().unwrap_or(directory).display();
+                write!(
+                    f,
+                    "{} is damaged, entries that were acknowledged may be lost: {what}; nothing was changed. \
+                     `gateway store check {state}` tells more, `gateway store salvage {state}` goes on with what can be read",
+                    directory.display()
+                )
+            }
             OpenError::OlderRedis(place, prefix) => {
                 write!(f, "Redis at {place}: {}", redis::older_advice(prefix))
             }
@@ -264,6 +285,8 @@ pub struct StoreCounters {
     pub unpaced: u64,
     /// Embedded: rows of deliveries that were taken, removed; behind `released` while some of this run are left.
     pub cleared: u64,
+    /// Gauge: 1 when the embedded store came back with less than its mark said, as a power cut may leave it.
+    pub behind_mark: u64,
     /// Gauge: parked deliveries of Redis that this node holds.
     pub lent: u64,
     /// Redis: 1 when it may drop keys because its memory is used up.
@@ -297,7 +320,7 @@ pub struct Batch {
 /// A store: closed, because each variant must pass the one contract.
 pub enum Store {
     /// A log-structured tree in the state directory.
-    Embedded(Box<embedded::Embedded>),
+    Embedded(Box<embedded::Lasting>),
     /// Shared by several nodes.
     Redis(Box<redis::Redis>),
     /// Plain maps; nothing survives. For tests and as the model of the contract.
@@ -307,7 +330,7 @@ pub enum Store {
 impl Store {
     /// Opens (or makes) the embedded store. Reads what is open: about a second for a million correlations.
     pub fn embedded(options: &StoreOptions) -> Result<Store, OpenError> {
-        embedded::Embedded::open(options).map(|store| Store::Embedded(Box::new(store)))
+        embedded::Lasting::open(options).map(|store| Store::Embedded(Box::new(store)))
     }
 
     /// The store in Redis, connected if that is to be had within half a second; else it goes on trying. Only a wrong

@@ -134,6 +134,30 @@ impl Gateway {
         Gateway::start_as(shell, directory, configuration)
     }
 
+    /// The same where a file that may not grow gives an error, not a signal: see [`Gateway::limit_files`].
+    pub fn start_with_file_errors(directory: &Path, configuration: &Configuration) -> Gateway {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg("trap '' XFSZ && exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_gateway"));
+        Gateway::start_as(shell, directory, configuration)
+    }
+
+    /// From now on no file may be longer than this, as if the disk were full; none: any length.
+    pub fn limit_files(&self, octets: Option<u64>) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        let limit = rustix::process::Rlimit { current: octets, maximum: None };
+        let resource = rustix::process::Resource::Fsize;
+        rustix::process::prlimit(Some(process), resource, limit).expect("it runs");
+    }
+
+    /// Starts the program, which is to refuse; what it said.
+    pub fn refusal(directory: &Path, configuration: &Configuration) -> String {
+        let file = configuration.write(directory);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        let output = program.arg("run").arg(&file).stdin(Stdio::null()).output().expect("the program starts");
+        assert!(!output.status.success(), "it started");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     fn start_as(mut program: Command, directory: &Path, configuration: &Configuration) -> Gateway {
         let file = configuration.write(directory);
         let log = directory.join("gateway.log");

@@ -7,6 +7,7 @@ use crate::project::Metadata;
 const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("smpp", &[], &[]),
     ("test-needs", &[], &[]),
+    ("journal", &[], &[]),
     ("runtime", &["test-needs"], &[]),
     ("link", &["smpp", "runtime"], &[]),
     ("gateway-relay", &["smpp"], &[]),
@@ -14,7 +15,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("gateway-shard", &["smpp", "runtime", "link", "gateway-relay"], &[]),
     ("postgres-server", &["test-needs"], &[]),
     ("redis-server", &["test-needs"], &[]),
-    ("gateway-store", &["smpp", "runtime", "gateway-relay"], &["redis-server"]),
+    ("gateway-store", &["smpp", "runtime", "journal", "gateway-relay"], &["redis-server"]),
     (
         "gateway-control",
         &["smpp", "runtime", "link", "gateway-relay", "gateway-shard", "gateway-store"],

@@ -362,16 +362,17 @@ fn older_names(config: &Config) -> OlderNames {
     OlderNames::new(customers, config.vendors.iter().map(|vendor| vendor.name.value.as_str()))
 }
 
-/// What was acknowledged is owed, also to customers that use another mode by now: a spool that is there is opened.
+/// What was acknowledged is owed, also to customers that use another mode by now: a spool that is there, or was, is opened.
 fn spool_options(config: &Config) -> Option<SpoolOptions> {
     let directory = config.node.state_directory.join("spool");
     let is_used = config.customers.iter().any(|customer| customer.mode == Mode::StoreAndForward);
-    (is_used || directory.is_dir()).then(|| SpoolOptions {
+    let options = SpoolOptions {
         entries_max: config.spool.entries_max,
         octets_max: config.spool.octets_max,
         older: older_names(config),
         ..SpoolOptions::new(directory)
-    })
+    };
+    (is_used || options.is_there()).then_some(options)
 }
 
 fn cdr_options(config: &Config) -> Option<CdrOptions> {

@@ -500,8 +500,9 @@ impl Totals {
         #[rustfmt::skip]
         let SpoolCounters {
             accepted: _, settled: _, handed_out: _, // as the relays count them
-            full, syncs, sync_ns, outages, entries, octets, waiting, away,
+            full, syncs, sync_ns, outages, entries, octets, waiting, away, cut_octets,
         } = counters;
+        self.count(&n::SPOOL_CUT, &[], *cut_octets);
         self.count(&n::SPOOL_ENTRIES, &["all"], *entries);
         self.count(&n::SPOOL_ENTRIES, &["waiting"], *waiting);
         self.count(&n::SPOOL_OCTETS, &[], *octets);
@@ -519,8 +520,9 @@ impl Totals {
             released, returned, parked_full, parked_expired, orphans, orphans_full, orphans_expired, commits,
             outages, open_recent, open_old, parked_now, orphans_now, away, ring_kept, ring_flushed, ring_full, forgets_lost, unpaced, cleared, given_again, displaced,
             early, early_served, early_expired, early_full, early_now,
-            reconnects, hints, round_trips_micros, ring, lent, redis_evicts, redis_forgets, clock_apart,
+            reconnects, hints, round_trips_micros, ring, lent, redis_evicts, redis_forgets, clock_apart, behind_mark,
         } = counters;
+        self.count(&n::STORE_BEHIND, &[], *behind_mark);
         for (operation, count) in [
             ("remember", remembered),
             ("find_hit", found),

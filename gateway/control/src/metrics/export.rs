@@ -323,6 +323,7 @@ mod tests {
             round_trips_micros: 1,
             ring: 1,
             lent: 1,
+            behind_mark: 1,
         };
         let spool = SpoolCounters {
             accepted: 1,
@@ -336,6 +337,7 @@ mod tests {
             octets: 1,
             waiting: 1,
             away: 1,
+            cut_octets: 1,
         };
         let slots_state = crate::slots::SlotsState {
             vendors: vec![("west".into(), 1, 2)],

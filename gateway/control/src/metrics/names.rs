@@ -169,9 +169,10 @@ metrics! {
     STORE_COMMITS "store_commits" Counter [] "Turns committed; operations per commit show the batching.";
     STORE_ERRORS "store_errors" Counter [] "Operations that failed because the store does not work.";
     STORE_ENTRIES "store_entries" Gauge ["kind"] "Entries now: correlations in memory and on disk only, parked, early receipts, orphans.";
-    STORE_AWAY "store_away" Gauge [] "1 when the store does not work: restart the node if it is the embedded one; Redis is tried again.";
+    STORE_AWAY "store_away" Gauge [] "1 while the store does not work; it is opened anew, or connected to, by itself.";
     STORE_REDIS_UNSAFE "store_redis_unsafe" Gauge ["setting"] "1 when a setting of Redis loses what is kept: evicts (maxmemory-policy), forgets (appendonly).";
     STORE_CLOCK_APART "store_clock_apart_seconds" Gauge [] "By how much this node's clock differs from the one that the store goes by: that of Redis, or the time that the embedded one had come to; 0 where they agree.";
+    STORE_BEHIND "store_behind_mark" Gauge [] "1 when the embedded store came back with less than its mark said, as a power cut may leave it.";
     STORE_RING "store_ring" Counter ["event"] "Correlations kept in memory while Redis is away: kept, flushed to it later, lost for want of room; forget_lost: not dropped from it.";
     STORE_UNPACED "store_unpaced" Counter [] "Pages of parked deliveries handed out at once because too many waited for their pace.";
     STORE_CONNECTS "store_connects" Counter [] "Connections to Redis made.";
@@ -187,7 +188,8 @@ metrics! {
     SPOOL_SYNCS "spool_syncs" Counter [] "Disk syncs of the spool; accepted messages per sync show the batching.";
     SPOOL_SYNC_TIME "spool_sync_seconds" Counter [] "Time spent in turns of the spool with a sync.";
     SPOOL_ERRORS "spool_errors" Counter [] "Operations that failed because the spool does not work.";
-    SPOOL_AWAY "spool_away" Gauge [] "1 when the spool does not work; restart the node.";
+    SPOOL_AWAY "spool_away" Gauge [] "1 while the spool's files do not work; it goes on by itself when they do.";
+    SPOOL_CUT "spool_cut_octets" Gauge [] "Octets of a torn end of the spool's journal that this start cut off and kept in a file; never synced, so nobody was answered for them.";
 
     CDR_RECORDS "cdr_records" Counter ["sink"] "Records written, by sink.";
     CDR_DROPPED "cdr_dropped" Counter ["sink"] "Records given up because there was no room or time, by sink; shard and relay: before any sink had them.";

@@ -144,7 +144,7 @@ fn an_early_receipt_without_room_waits_once_more() {
 #[test]
 fn early_receipts_survive_a_restart_and_end_as_orphans() {
     let directory = tempfile::tempdir().unwrap();
-    let options = StoreOptions::new(directory.path().to_path_buf());
+    let options = StoreOptions::new(directory.path().join("store"));
     let mut store = Store::embedded(&options).unwrap();
     turn(&mut store, vec![early(1), early(2), early(3)]);
     drop(store);

@@ -12,10 +12,12 @@
 
 mod correlations;
 mod early;
+mod lasting;
 mod older;
 mod tidy;
 
 pub(crate) use early::EARLY_ENTRY_OCTETS;
+pub(crate) use lasting::Lasting;
 
 use super::housekeeping::Housekeeping;
 use super::recent::{self, KEY_MAX, Recent};
@@ -51,7 +53,7 @@ const OLD_SHARE: usize = 8;
 type ShelfRow = [u8; 32];
 
 /// See the module.
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// First, so that it has let go of the database when that is closed.
     _housekeeping: Housekeeping,
     database: Database,
@@ -80,6 +82,8 @@ pub struct Embedded {
     /// False only when no correlation is on disk alone, so that most look-ups need not ask there.
     has_old: bool,
     away: bool,
+    /// Deliveries may be out that were handed out before it was opened.
+    reopened: bool,
 }
 
 /// What this turn changed and the batch does not hold yet.
@@ -107,8 +111,24 @@ struct SweepCursors {
 }
 
 impl Embedded {
-    /// Opens or makes the store and reads what is open.
+    /// Opens or makes the store and reads what is open; what an earlier version left is written anew.
     pub(super) fn open(options: &StoreOptions) -> Result<Embedded, OpenError> {
+        let mut store = Embedded::open_files(options)?;
+        store
+            .renew_older()
+            .and_then(|()| store.read_open())
+            .map_err(|error| open_error(&options.directory, &error))?;
+        Ok(store)
+    }
+
+    /// The same, but refuses what an earlier version left.
+    pub(super) fn open_as_it_is(options: &StoreOptions) -> Result<Embedded, OpenError> {
+        let mut store = Embedded::open_files(options)?;
+        store.read_open().map_err(|error| open_error(&options.directory, &error))?;
+        Ok(store)
+    }
+
+    fn open_files(options: &StoreOptions) -> Result<Embedded, OpenError> {
         let broken = |error: fjall::Error| open_error(&options.directory, &error);
         std::fs::create_dir_all(&options.directory).map_err(|error| broken(error.into()))?;
         let database = Database::builder(&options.directory)
@@ -126,7 +146,7 @@ impl Embedded {
         let (parked_rows, shelf_rows) = (keyspace("parked", true)?, keyspace("shelves", false)?);
         let (orphan_rows, early_rows) = (keyspace("orphans", false)?, keyspace("early", false)?);
         let all = [&recent_rows, &old_rows, &parked_rows, &shelf_rows, &orphan_rows, &early_rows];
-        let mut store = Embedded {
+        Ok(Embedded {
             _housekeeping: Housekeeping::start(&all).map_err(|error| broken(error.into()))?,
             recent_rows,
             old_rows,
@@ -151,14 +171,9 @@ impl Embedded {
             sweep: SweepCursors::default(),
             has_old: false,
             away: false,
+            reopened: false,
             database,
-        };
-        store
-            .renew_older()
-            .and_then(|()| store.restore())
-            .and_then(|()| store.restore_early())
-            .map_err(broken)?;
-        Ok(store)
+        })
     }
 
     /// Does one operation. What it changes is durable after [`Embedded::commit`].
@@ -346,7 +361,11 @@ impl Embedded {
     fn release(&mut self, account: u128, id: u64) {
         let name = shelf_of(account, id);
         let Some(shelf) = self.shelves.get_mut(&name) else { return };
-        if shelf.release(id) {
+        if !shelf.release(id) {
+            if self.reopened {
+                self.release_from_before(account, id);
+            }
+        } else {
             if id < shelf.head() {
                 self.untidy.insert(name);
             } else {
@@ -493,6 +512,10 @@ impl Embedded {
         batch.insert(&self.shelf_rows, shelf_key(name), with_head(0, &[], &row));
     }
 
+    fn read_open(&mut self) -> fjall::Result<()> {
+        self.restore().and_then(|()| self.restore_early())
+    }
+
     fn restore(&mut self) -> fjall::Result<()> {
         for row in self.recent_rows.iter() {
             let (key, record) = row.into_inner()?;
@@ -503,7 +526,7 @@ impl Embedded {
         }
         for row in self.shelf_rows.iter() {
             let (key, value) = row.into_inner()?;
-            if *key == *older::FORMAT_KEY {
+            if Embedded::is_tide(&key) || *key == *older::FORMAT_KEY {
                 continue;
             }
             check_version(&value)?;
@@ -535,7 +558,7 @@ impl Embedded {
     fn outage(&mut self, error: &fjall::Error) -> StoreOutage {
         self.counters.outages += 1;
         if !self.away {
-            tracing::error!(directory = %self.limits.directory.display(), %error, "the store failed and is out of use until a restart");
+            tracing::error!(directory = %self.limits.directory.display(), %error, "the store failed: everything is refused until its files work again");
         }
         self.away = true;
         StoreOutage::Away

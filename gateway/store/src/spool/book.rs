@@ -3,6 +3,7 @@
 use super::note::Note;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use journal::Position;
 use std::collections::BTreeSet;
 
 /// Since the spool was opened, milliseconds.
@@ -11,6 +12,8 @@ pub(super) type Millis = u64;
 /// What the book knows of one message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
+    /// Where it lies in the journal.
+    pub(super) position: Position,
     /// Octets of its PDU.
     pub(super) octets: u32,
     /// When its validity ends, seconds since 1970 UTC.
@@ -22,6 +25,8 @@ pub(super) struct Row {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
+    /// Found by the opening, which is not over.
+    Found,
     /// With the shard at this desk.
     Lent(u8),
     /// In one of the two sets.
@@ -56,10 +61,32 @@ impl Book {
         self.rows.contains_key(&id)
     }
 
-    /// A message found at the opening: due at once.
-    pub(super) fn restore(&mut self, id: u64, octets: u32, expires_at: u32) {
-        self.insert(id, octets, expires_at, Place::Waiting);
-        self.waiting.insert((0, id));
+    /// A message found by the opening; found again, it lies where it was found last.
+    pub(super) fn restore(&mut self, id: u64, octets: u32, expires_at: u32, position: Position) {
+        match self.rows.get_mut(&id) {
+            Some(row) => row.position = position,
+            None => self.insert(id, octets, expires_at, Place::Found, position),
+        }
+    }
+
+    /// The opening is over: all that it found is due at once.
+    pub(super) fn restored(&mut self) {
+        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.place == Place::Found) {
+            row.place = Place::Waiting;
+            self.waiting.insert((0, *id));
+        }
+    }
+
+    /// Where all messages lie, in no order.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.rows.values().map(|row| row.position)
+    }
+
+    /// It lies elsewhere now.
+    pub(super) fn move_to(&mut self, id: u64, position: Position) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.position = position;
+        }
     }
 
     /// What was known of a message found at the opening; false when it is not there.
@@ -68,12 +95,12 @@ impl Book {
     }
 
     /// A message accepted from the shard at `desk`, which keeps it for now.
-    pub(super) fn accept(&mut self, id: u64, octets: u32, expires_at: u32, desk: u8) {
-        self.insert(id, octets, expires_at, Place::Lent(desk));
+    pub(super) fn accept(&mut self, id: u64, octets: u32, expires_at: u32, desk: u8, position: Position) {
+        self.insert(id, octets, expires_at, Place::Lent(desk), position);
     }
 
-    fn insert(&mut self, id: u64, octets: u32, expires_at: u32, place: Place) {
-        let row = Row { octets, expires_at, tries: 0, note: Note::default(), place };
+    fn insert(&mut self, id: u64, octets: u32, expires_at: u32, place: Place, position: Position) {
+        let row = Row { position, octets, expires_at, tries: 0, note: Note::default(), place };
         let before = self.rows.insert(id, row);
         debug_assert!(before.is_none(), "ids are never given twice");
         self.octets += u64::from(octets);
@@ -166,9 +193,11 @@ mod tests {
     #[test]
     fn each_is_handed_out_when_it_is_due_and_not_twice() {
         let mut book = Book::default();
-        for id in [3, 1, 2] {
-            book.restore(id, 10, 0);
+        for id in [3, 1, 2, 4] {
+            book.restore(id, 10, 0, Position(id));
         }
+        book.drop_row(4);
+        book.restored();
         assert_eq!(due(&mut book, 0), [1, 2, 3], "in the order of acceptance");
         assert!(book.defer(2, 50, 1, Note::default()));
         assert!(!book.defer(2, 60, 2, Note::default()), "it is not lent");
@@ -184,7 +213,7 @@ mod tests {
     fn what_is_hastened_comes_before_its_time_once() {
         let mut book = Book::default();
         for id in 1..=3 {
-            book.accept(id, 1, 0, 0);
+            book.accept(id, 1, 0, 0, Position(id));
             assert!(book.defer(id, 1_000 - id, 1, Note::default()));
         }
         book.hasten();
@@ -199,7 +228,7 @@ mod tests {
     fn a_shard_that_is_gone_gives_everything_back() {
         let mut book = Book::default();
         for id in 1..=4 {
-            book.accept(id, 1, 0, (id % 2) as u8);
+            book.accept(id, 1, 0, (id % 2) as u8, Position(id));
         }
         book.take_back(1);
         assert_eq!(due(&mut book, 0), [1, 3]);

@@ -1,39 +1,49 @@
-//! The messages on disk, in an embedded key-value library (fjall), with the book of where each one is. One thread.
+//! The messages on disk, in a journal, with the book of where each one is. One thread.
 //!
-//! A message lies under its gateway id, which grows with time: neighbours in time are neighbours in the tree. Its row is
-//! written once and removed once; how often it was deferred is not written, since a restart makes everything due anyway.
+//! A message is written once; how often it was deferred is not written, since a restart makes everything due anyway.
 
 use super::book::{Book, Millis};
+use super::entry::{self, HEAD, ID, MESSAGE, NOTE, Read, SETTLED, Stored};
 use super::note::Note;
 use super::{SpoolCounters, SpoolOptions};
-use crate::housekeeping::Housekeeping;
-use crate::{OlderNames, OpenError, open_error};
-use fjall::config::{CompressionPolicy, FilterPolicy};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
-use relay::{AccountId, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use crate::OpenError;
+use journal::{
+    BATCH_OCTETS_MAX, ENTRY_HEAD, Entry, Files, Journal, MarkState, Opened, Options, Place, Position,
+};
+use relay::{SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use smpp::text::message_id::GatewayId;
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Memory of the table before it is written out, octets.
-const MEMTABLE_BYTES: u64 = 16 << 20;
-/// Cache of blocks: pages that are handed out are read once.
-const CACHE_BYTES: u64 = 8 << 20;
-/// Journals on disk, octets; the smallest that fjall takes.
-const JOURNAL_BYTES_MAX: u64 = 64 << 20;
-/// What all that takes in memory: the table that is filled, one that is written out, the cache, and a batch with its copy.
-pub(super) const CACHES_OCTETS: u64 = CACHE_BYTES + 2 * MEMTABLE_BYTES + 2 * COMMIT_OCTETS as u64;
 /// A turn with more than this in it is committed in parts, octets: 13,000 short messages, which a sync more does not slow,
 /// or some long ones, which are not to be in memory all at once.
 const COMMIT_OCTETS: usize = 4 << 20;
-/// First byte of every row. Version 1 had a hash of 32 bits for the account; its rows are read.
-const VERSION: u8 = 2;
-/// Version, account, accepted_at, expires_at.
-const HEAD: usize = 25;
-/// The same in version 1.
-const OLDER_HEAD: usize = 13;
+/// What that takes in memory: a batch, its copy on the way to the disk, entries that are not synced, and one batch more
+/// while what is still open is copied to the end.
+pub(super) const BATCHES_OCTETS: u64 = 4 * COMMIT_OCTETS as u64 + (1 << 20);
+/// Smallest segment of the journal, octets.
+const SEGMENT_OCTETS_MIN: u64 = 1 << 20;
+/// Part of the spool's bound that a segment is. The journal is at most about twice what is open and four segments, each
+/// an open file: fewer than a hundred also where messages are short.
+const SEGMENT_PART: u64 = 16;
+/// Beside its PDU, octets that a message takes in the journal.
+const MESSAGE_OVERHEAD: u64 = (ENTRY_HEAD + ID + HEAD) as u64;
+/// Batches of the oldest segment looked at in one go, so that it is gone through faster than others are written: a turn
+/// writes one or two, and one more with what is copied.
+const WALK_BATCHES: usize = 32;
+/// What is copied in one go, octets, and a batch more.
+const WALK_OCTETS: usize = 1 << 20;
 /// Vendors that come and go again and again hasten what waits at most this often.
 const HASTEN_EVERY: Millis = 1_000;
+/// After a failure the files are tried again this often.
+const RECOVER_EVERY: Millis = 250;
+
+const _: () = assert!(
+    WALK_OCTETS + COMMIT_OCTETS + (1 << 17) < BATCH_OCTETS_MAX,
+    "a batch holds one long message more"
+);
 
 /// Operations of one shard, and room for their answers.
 #[derive(Default)]
@@ -45,123 +55,133 @@ pub(super) struct Batch {
 }
 
 /// See the module.
-pub(super) struct Log {
-    /// First, so that it has let go of the database when that is closed.
-    _housekeeping: Housekeeping,
-    database: Database,
-    rows: Keyspace,
-    /// [`Note`]s by the names of their messages; of few.
-    notes: Keyspace,
+pub(super) struct Log<F: Files> {
+    journal: Journal<F>,
     options: SpoolOptions,
     book: Book,
     counters: SpoolCounters,
-    turn: Turn,
+    /// Messages of the batch in the making.
+    accepted: Vec<u64>,
+    /// Messages that the batch in the making writes again: id, where it was, where it will be.
+    moved: Vec<(u64, Position, Position)>,
     /// Messages of this turn that could not be committed.
     spoiled: BTreeSet<u64>,
     hastened_at: Option<Millis>,
-    away: bool,
+    /// Not before this are the files tried again.
+    recover_at: Millis,
+    /// Damage was met in what is open; said once.
+    damage_said: bool,
 }
 
-/// What was gathered since the last commit.
-struct Turn {
-    batch: OwnedWriteBatch,
-    /// Messages in it.
-    accepted: Vec<u64>,
-    /// Octets of them.
-    octets: usize,
-}
-
-impl Turn {
-    fn new(database: &Database) -> Turn {
-        Turn { batch: database.batch(), accepted: Vec::new(), octets: 0 }
-    }
-}
-
-impl Log {
+impl<F: Files> Log<F> {
     /// Opens or makes it, and reads what is not settled.
-    pub(super) fn open(options: &SpoolOptions) -> Result<Log, OpenError> {
-        let broken = |error: fjall::Error| open_error(&options.directory, &error);
-        std::fs::create_dir_all(&options.directory).map_err(|error| broken(error.into()))?;
-        let database = Database::builder(&options.directory)
-            .worker_threads(1)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES_MAX)
-            .manual_journal_persist(true)
-            .max_cached_files(Some(crate::FILES_CACHED))
-            .open()
-            .map_err(broken)?;
-        let rows = database.keyspace("messages", keyspace_options).map_err(broken)?;
-        let notes = database.keyspace("notes", keyspace_options).map_err(broken)?;
+    pub(super) fn open(files: F, place: Place, options: &SpoolOptions) -> Result<Log<F>, OpenError> {
         let mut book = Book::default();
-        for row in rows.iter() {
-            let (key, value) = row.into_inner().map_err(broken)?;
-            let Some(row) = Stored::read(&value, &options.older) else {
-                let found = value.first().copied().unwrap_or(0);
-                return Err(OpenError::Version { directory: options.directory.clone(), found });
-            };
-            book.restore(id_of(&key), row.pdu.len() as u32, row.expires_at);
-        }
-        for note in notes.iter() {
-            let (key, value) = note.into_inner().map_err(broken)?;
-            let known = Note::read(&value).is_some_and(|note| book.restore_note(id_of(&key), note));
-            if !known {
-                notes.remove(key).map_err(broken)?; // its message is settled, or another version wrote it
+        let mut unknown = None;
+        let opened = Journal::open(files, place, journal_options(options), |entry: Entry<'_>| {
+            match entry::read(entry.kind, entry.octets) {
+                Read::Message(id, stored) => {
+                    book.restore(id, stored.pdu.len() as u32, stored.expires_at, entry.position);
+                }
+                Read::Settled(id) => book.drop_row(id),
+                Read::Note(id, note) => drop(book.restore_note(id, note)),
+                Read::Unknown(version) => drop(unknown.get_or_insert(version)),
             }
+        });
+        let (mut journal, opened) = opened.map_err(|error| refusal(options, error))?;
+        if let Some(found) = unknown {
+            return Err(OpenError::Version { directory: options.directory.clone(), found });
         }
+        book.restored();
+        book.positions().for_each(|position| journal.hold(position));
+        tell(&options.directory, &opened);
+        let cut = opened.cut.as_ref();
         Ok(Log {
-            _housekeeping: Housekeeping::start(&[&rows, &notes]).map_err(|error| broken(error.into()))?,
-            rows,
-            notes,
+            journal,
             options: options.clone(),
             book,
-            counters: SpoolCounters::default(),
-            turn: Turn::new(&database),
+            counters: SpoolCounters {
+                cut_octets: cut.map_or(0, |cut| cut.octets),
+                ..SpoolCounters::default()
+            },
+            accepted: Vec::new(),
+            moved: Vec::new(),
             spoiled: BTreeSet::new(),
             hastened_at: None,
-            away: false,
-            database,
+            recover_at: 0,
+            damage_said: false,
         })
     }
 
     /// Does all operations of all batches, which stand in the order of the desks, makes them durable, and only then
     /// leaves the answers. `unix` is seconds since 1970 UTC.
     pub(super) fn turn(&mut self, now: Millis, unix: u32, batches: &mut [Batch]) {
+        self.recover(now);
         for (desk, asked) in (0u8..).zip(batches.iter_mut()) {
             for op in asked.ops.drain(..) {
                 self.apply(now, unix, desk, op, &mut asked.answers);
-                if self.turn.octets >= COMMIT_OCTETS {
-                    self.commit();
+                if self.journal.staged_octets() >= COMMIT_OCTETS {
+                    self.commit(now);
                 }
             }
         }
-        self.commit();
+        self.commit(now);
         if !self.spoiled.is_empty() {
             batches.iter_mut().for_each(|batch| self.spoil(batch));
             self.spoiled.clear();
         }
     }
 
-    /// Makes what was gathered durable.
-    fn commit(&mut self) {
-        let Turn { batch, accepted, .. } = std::mem::replace(&mut self.turn, Turn::new(&self.database));
-        if batch.is_empty() {
+    /// Goes on after a failure, if the files work again.
+    pub(super) fn recover(&mut self, now: Millis) {
+        if !self.journal.has_failed() || now < self.recover_at {
             return;
         }
+        self.recover_at = now + RECOVER_EVERY;
+        match self.journal.recover() {
+            Ok(()) => tracing::warn!(directory = %self.options.directory.display(), "the spool works again"),
+            Err(error) => tracing::debug!(%error, "the spool's files do not work yet"),
+        }
+    }
+
+    /// Makes what was gathered durable.
+    fn commit(&mut self, now: Millis) {
         let began = Instant::now();
-        let syncs = !accepted.is_empty();
         // Settlements alone need no sync: one that is lost in a power cut costs a second copy, not a message.
-        let persist = if syncs { PersistMode::SyncData } else { PersistMode::Buffer };
-        let committed = match self.away {
-            true => Err(SpoolOutage::Away),
-            false => batch.durability(Some(persist)).commit().map_err(|error| self.outage(&error)),
-        };
-        if committed.is_err() {
-            accepted.iter().for_each(|id| self.book.drop_row(*id));
-            self.spoiled.extend(accepted);
-        } else if syncs {
-            self.counters.accepted += accepted.len() as u64;
-            self.counters.syncs += 1;
-            self.counters.sync_ns += began.elapsed().as_nanos() as u64;
+        let wants_sync = !self.accepted.is_empty() || !self.moved.is_empty();
+        let was_away = self.journal.has_failed();
+        match self.journal.commit(wants_sync) {
+            Ok(synced) => {
+                self.counters.accepted += self.accepted.len() as u64;
+                self.counters.syncs += u64::from(synced);
+                self.counters.sync_ns += if synced { began.elapsed().as_nanos() as u64 } else { 0 };
+                self.book_committed();
+            }
+            Err(error) => {
+                self.accepted.iter().for_each(|id| self.book.drop_row(*id));
+                self.spoiled.extend(&self.accepted);
+                if !was_away {
+                    self.outage(now, &error);
+                }
+            }
+        }
+        self.accepted.clear();
+        self.moved.clear();
+    }
+
+    fn book_committed(&mut self) {
+        for id in &self.accepted {
+            if let Some(row) = self.book.row(*id) {
+                self.journal.hold(row.position);
+            }
+        }
+        for (id, old, new) in self.moved.drain(..) {
+            // It may have been settled in between.
+            if self.book.row(id).is_some_and(|row| row.position == old) {
+                self.journal.hold(new);
+                self.journal.release(old);
+                self.book.move_to(id, new);
+            }
         }
     }
 
@@ -177,38 +197,30 @@ impl Log {
     }
 
     fn apply(&mut self, now: Millis, unix: u32, desk: u8, op: SpoolOp, answers: &mut Vec<SpoolAnswer>) {
-        if self.away {
-            self.counters.outages += 1;
-            return answers.extend(op.away());
-        }
+        let is_away = self.journal.has_failed();
         match op {
+            SpoolOp::Accept { .. } | SpoolOp::Due { .. } if is_away => {
+                self.counters.outages += 1;
+                answers.extend(op.away());
+            }
             SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, pdu } => {
-                let room = self.room_for(gateway_id, pdu.len());
-                if room.is_ok() {
-                    let stored = Stored { account, accepted_at, expires_at, pdu: &pdu };
-                    self.turn.batch.insert(&self.rows, gateway_id.0.to_be_bytes(), stored.write());
-                    self.turn.accepted.push(gateway_id.0);
-                    self.turn.octets += HEAD + pdu.len();
-                    self.book.accept(gateway_id.0, pdu.len() as u32, expires_at, desk);
+                let outcome = self.room_for(gateway_id, pdu.len());
+                if outcome.is_ok() {
+                    let head = Stored { account, accepted_at, expires_at, pdu: &pdu }.head();
+                    let parts: [&[u8]; 3] = [&gateway_id.0.to_be_bytes(), &head, &pdu];
+                    let position = self.journal.push(MESSAGE, &parts, false);
+                    self.accepted.push(gateway_id.0);
+                    self.book.accept(gateway_id.0, pdu.len() as u32, expires_at, desk, position);
                 }
-                answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome: room, pdu });
+                answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome, pdu });
             }
-            SpoolOp::Settle { gateway_id } => {
-                let has_note = self.book.row(gateway_id.0).is_some_and(|row| !row.note.is_empty());
-                if self.book.settle(gateway_id.0) {
-                    self.turn.batch.remove(&self.rows, gateway_id.0.to_be_bytes());
-                    if has_note {
-                        self.turn.batch.remove(&self.notes, gateway_id.0.to_be_bytes());
-                    }
-                    self.counters.settled += 1;
-                }
-            }
+            SpoolOp::Settle { gateway_id } => self.settle(gateway_id.0),
             SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
                 let left = self.left(unix, gateway_id.0);
                 // Its end is told when it comes; a receipt that is owed has no end of that kind.
                 let after = if fate.is_some() { after } else { after.min(left) };
                 let due = now + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.defer(gateway_id, due, tries, Note { maybe_sent, fate });
+                self.defer(gateway_id.0, due, tries, Note { maybe_sent, fate });
             }
             SpoolOp::Due { count_max } => {
                 let entries = self.hand_out(now, unix, desk, count_max);
@@ -224,14 +236,26 @@ impl Log {
         }
     }
 
+    /// Also while the files do not work: it is written when they do.
+    fn settle(&mut self, id: u64) {
+        let position = self.book.row(id).map(|row| row.position);
+        if self.book.settle(id)
+            && let Some(position) = position
+        {
+            self.journal.push(SETTLED, &[&id.to_be_bytes()], true);
+            self.journal.release(position);
+            self.counters.settled += 1;
+        }
+    }
+
     /// Most messages that wait have nothing to be noted: an hour without vendors writes nothing.
-    fn defer(&mut self, id: GatewayId, due: Millis, tries: u16, note: Note) {
-        let before = self.book.row(id.0).map(|row| row.note);
-        if self.book.defer(id.0, due, tries, note)
-            && let Some(row) = self.book.row(id.0)
+    fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note) {
+        let before = self.book.row(id).map(|row| row.note);
+        if self.book.defer(id, due, tries, note)
+            && let Some(row) = self.book.row(id)
             && Some(row.note) != before
         {
-            self.turn.batch.insert(&self.notes, id.0.to_be_bytes(), row.note.write());
+            self.journal.push(NOTE, &[&id.to_be_bytes(), &row.note.write()], true);
         }
     }
 
@@ -259,19 +283,20 @@ impl Log {
         let mut entries = Vec::new();
         for _ in 0..count_max {
             let Some((id, row)) = self.book.lend_due(now, desk) else { break };
-            let value = match self.rows.get(id.to_be_bytes()) {
-                Ok(value) => value,
-                Err(error) => {
-                    self.outage(&error);
+            let octets = match self.journal.read(row.position, ID + HEAD + row.octets as usize) {
+                Ok(octets) => octets,
+                Err(journal::ReadError::Io(error)) => {
+                    tracing::warn!(id = %GatewayId(id), %error, "a message cannot be read now; it is tried again");
+                    self.counters.outages += 1;
+                    self.book.defer(id, now + RECOVER_EVERY, row.tries, row.note);
                     break;
                 }
+                Err(error) => {
+                    self.say_damage(&error);
+                    continue; // stays lent: the next start looks again, and refuses
+                }
             };
-            let Some(stored) = value.as_deref().and_then(|value| Stored::read(value, &self.options.older))
-            else {
-                tracing::error!(id = %GatewayId(id), "a message is gone from the spool's files");
-                self.counters.outages += 1;
-                continue; // stays lent: a restart looks again
-            };
+            let Read::Message(_, stored) = entry::read(MESSAGE, &octets) else { continue };
             entries.push(SpoolEntry {
                 gateway_id: GatewayId(id),
                 account: stored.account,
@@ -292,93 +317,133 @@ impl Log {
         self.book.take_back(desk);
     }
 
+    /// Gives room back, a little at a time: removes a segment of which nothing is open, or copies what is still open in the
+    /// oldest one to the end.
+    pub(super) fn tidy(&mut self, now: Millis) {
+        match self.journal.reclaim() {
+            Ok(_) => {}
+            Err(error) if self.journal.has_failed() => self.outage(now, &error),
+            Err(error) => tracing::debug!(%error, "a file of the spool was not removed; it is tried again"),
+        }
+        let open = self.book.octets() + self.book.len() * MESSAGE_OVERHEAD;
+        let room = 2 * open + 4 * journal_options(&self.options).segment_octets;
+        if self.journal.has_failed() || self.journal.octets() <= room {
+            return;
+        }
+        for _ in 0..WALK_BATCHES {
+            match self.journal.walk_first() {
+                Ok(entries) if entries.is_empty() => break,
+                Ok(entries) => entries.iter().for_each(|(old, kind, octets)| self.copy(*old, *kind, octets)),
+                Err(error) => {
+                    self.say_damage(&error);
+                    break;
+                }
+            }
+            if self.journal.staged_octets() >= WALK_OCTETS {
+                break;
+            }
+        }
+        self.commit(now);
+    }
+
+    /// Writes a message again, with what is known of it, if this is where it lies.
+    fn copy(&mut self, old: Position, kind: u8, octets: &[u8]) {
+        let Read::Message(id, _) = entry::read(kind, octets) else { return };
+        let Some(row) = self.book.row(id).filter(|row| row.position == old) else { return };
+        let new = self.journal.push(MESSAGE, &[octets], false);
+        if !row.note.is_empty() {
+            self.journal.push(NOTE, &[&id.to_be_bytes(), &row.note.write()], false);
+        }
+        self.moved.push((id, old, new));
+    }
+
+    /// To be called when there was nothing to do for a while.
+    pub(super) fn rest(&mut self, now: Millis) {
+        self.recover(now);
+        let Err(error) = self.journal.rest() else { return };
+        match self.journal.has_failed() {
+            true => self.outage(now, &error),
+            false => tracing::warn!(%error, "the spool's mark was not written; it is tried again"),
+        }
+    }
+
+    /// Ends in order.
+    pub(super) fn close(self) -> SpoolCounters {
+        let counters = self.counters();
+        if let Err(error) = self.journal.close() {
+            tracing::warn!(%error, "the spool's mark was not written");
+        }
+        counters
+    }
+
     /// Counters and gauges as they stand.
     pub(super) fn counters(&self) -> SpoolCounters {
         SpoolCounters {
             entries: self.book.len(),
             octets: self.book.octets(),
             waiting: self.book.waiting(),
-            away: u64::from(self.away),
+            away: u64::from(self.journal.has_failed()),
             ..self.counters
         }
     }
 
-    /// After an error of the library nothing that is written can be relied upon: everything is refused from now on.
-    fn outage(&mut self, error: &fjall::Error) -> SpoolOutage {
+    /// Nothing that was not synced can be relied upon: messages are refused until the files work again.
+    fn outage(&mut self, now: Millis, error: &io::Error) {
         self.counters.outages += 1;
-        if !self.away {
-            tracing::error!(directory = %self.options.directory.display(), %error, "the spool failed and is out of use until a restart");
+        self.recover_at = now + RECOVER_EVERY;
+        let directory = self.options.directory.display();
+        tracing::error!(%directory, %error, "the spool failed: messages are refused until its files work again");
+    }
+
+    fn say_damage(&mut self, error: &journal::ReadError) {
+        self.counters.outages += 1;
+        if !std::mem::replace(&mut self.damage_said, true) {
+            let directory = self.options.directory.display();
+            tracing::error!(%directory, %error, "the spool is damaged: stop the gateway and see `gateway store check`");
         }
-        self.away = true;
-        SpoolOutage::Away
     }
 }
 
-fn id_of(key: &[u8]) -> u64 {
-    u64::from_be_bytes(key.try_into().unwrap_or_default())
+/// How the journal of a spool is laid out.
+pub(super) fn journal_options(options: &SpoolOptions) -> Options {
+    let segment_octets = (options.octets_max / SEGMENT_PART).max(SEGMENT_OCTETS_MIN);
+    Options { segment_octets, salt: salt() }
 }
 
-/// A row.
-struct Stored<'a> {
-    account: AccountId,
-    accepted_at: u32,
-    expires_at: u32,
-    pdu: &'a [u8],
+/// A number that nobody outside guesses.
+fn salt() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }
 
-impl<'a> Stored<'a> {
-    fn write(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(HEAD + self.pdu.len());
-        value.push(VERSION);
-        value.extend_from_slice(&self.account.0.to_be_bytes());
-        for number in [self.accepted_at, self.expires_at] {
-            value.extend_from_slice(&number.to_be_bytes());
+/// Why a spool is not opened.
+pub(super) fn refusal(options: &SpoolOptions, error: journal::OpenError) -> OpenError {
+    let directory = options.directory.clone();
+    match error {
+        journal::OpenError::Damaged(damage) => OpenError::Damaged { directory, what: damage.to_string() },
+        journal::OpenError::Version { found, .. } => {
+            OpenError::Version { directory, found: u8::try_from(found).unwrap_or(u8::MAX) }
         }
-        value.extend_from_slice(self.pdu);
-        value
-    }
-
-    fn read(value: &'a [u8], older: &OlderNames) -> Option<Self> {
-        let is_older = value.first() == Some(&1);
-        let (head, pdu) = value.split_at_checked(if is_older { OLDER_HEAD } else { HEAD })?;
-        let number = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        let (account, at) = if is_older {
-            (older.account(number(1)?), 5)
-        } else {
-            (AccountId(u128::from_be_bytes(head.get(1..17)?.try_into().ok()?)), 17)
-        };
-        let (accepted_at, expires_at) = (number(at)?, number(at + 4)?);
-        (is_older || head[0] == VERSION).then_some(Stored { account, accepted_at, expires_at, pdu })
+        journal::OpenError::Io(error) => OpenError::Broken { directory, reason: error.to_string() },
     }
 }
 
-fn keyspace_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(MEMTABLE_BYTES)
-        .manual_journal_persist(true)
-        .data_block_compression_policy(CompressionPolicy::disabled())
-        .index_block_compression_policy(CompressionPolicy::disabled())
-        .filter_policy(FilterPolicy::disabled()) // what is read is there
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_version_1_are_read() {
-        let number = relay::older_number(b"acme");
-        let row =
-            [&[1][..], &number.to_be_bytes(), &7_u32.to_be_bytes(), &9_u32.to_be_bytes(), b"pdu"].concat();
-        let stored = Stored::read(&row, &OlderNames::new(["acme"], [])).unwrap();
-        assert_eq!((stored.account, stored.accepted_at), (AccountId::of_name(b"acme"), 7));
-        assert_eq!((stored.expires_at, stored.pdu), (9, &b"pdu"[..]));
-        let again = stored.write();
-        let stored = Stored::read(&again, &OlderNames::default()).unwrap();
-        assert_eq!(
-            (stored.account, stored.expires_at, stored.pdu),
-            (AccountId::of_name(b"acme"), 9, &b"pdu"[..])
+/// Says what an opening met that an operator should know.
+fn tell(directory: &Path, opened: &Opened) {
+    let directory = directory.display();
+    if let Some(cut) = &opened.cut {
+        tracing::warn!(
+            %directory, octets = cut.octets, file = cut.damage.path, at = cut.damage.octet, copy = cut.copy,
+            "a torn end of the spool's journal was cut off: it was never synced, nobody was answered for it"
         );
-        assert!(Stored::read(&[3; 40], &OlderNames::default()).is_none());
+    }
+    match opened.mark {
+        MarkState::Missing if !opened.is_new => {
+            tracing::warn!(%directory, "the spool's mark is missing and is made anew: had files been lost with it, nobody could tell");
+        }
+        MarkState::Unreadable => {
+            tracing::warn!(%directory, "the spool's mark cannot be read and is made anew")
+        }
+        MarkState::Missing | MarkState::Synced(_) => {}
     }
 }

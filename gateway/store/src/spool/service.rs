@@ -6,8 +6,10 @@ use super::{SpoolCounters, SpoolOptions};
 use crate::OpenError;
 use crate::desk::{Desk, thread_waker, unix_seconds};
 use arc_swap::ArcSwap;
+use journal::Disk;
 use relay::{SpoolAnswer, SpoolOp};
 use runtime::{Receiver, Sender, mailbox};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
@@ -65,7 +67,10 @@ impl SpoolThread {
 /// # Errors
 /// [`OpenError`], before anything was started.
 pub fn start(options: &SpoolOptions, shards: usize) -> Result<(SpoolThread, Vec<SpoolPort>), OpenError> {
-    let log = Log::open(options)?;
+    let lock = super::lock(&options.directory)?;
+    super::convert::convert(options)?;
+    let (disk, place) = super::place_of(&options.directory);
+    let log = Log::open(disk, place, options)?;
     let counters = log.counters();
     tracing::info!(directory = %options.directory.display(), messages = counters.entries, "spool opened");
     let mut ports = Vec::with_capacity(shards);
@@ -80,7 +85,7 @@ pub fn start(options: &SpoolOptions, shards: usize) -> Result<(SpoolThread, Vec<
     let shown = report.clone();
     let ending = Arc::new(AtomicBool::new(false));
     let told = ending.clone();
-    let run = move || Service::new(log, desks, shown).run(&told);
+    let run = move || Service::new(lock, log, desks, shown).run(&told);
     let handle = thread::Builder::new().name("spool".into()).spawn(run);
     let handle = handle.map_err(|error| OpenError::Broken {
         directory: options.directory.clone(),
@@ -90,7 +95,9 @@ pub fn start(options: &SpoolOptions, shards: usize) -> Result<(SpoolThread, Vec<
 }
 
 struct Service {
-    log: Log,
+    /// Held until the end.
+    _lock: File,
+    log: Log<Disk>,
     desks: Vec<Desk<SpoolOp, SpoolAnswer>>,
     batches: Vec<Batch>,
     /// Desks whose messages were taken back.
@@ -102,8 +109,14 @@ struct Service {
 }
 
 impl Service {
-    fn new(log: Log, desks: Vec<Desk<SpoolOp, SpoolAnswer>>, report: Arc<ArcSwap<SpoolCounters>>) -> Service {
+    fn new(
+        lock: File,
+        log: Log<Disk>,
+        desks: Vec<Desk<SpoolOp, SpoolAnswer>>,
+        report: Arc<ArcSwap<SpoolCounters>>,
+    ) -> Service {
         Service {
+            _lock: lock,
             log,
             batches: desks.iter().map(|_| Batch::default()).collect(),
             gone: desks.iter().map(|_| false).collect(),
@@ -120,17 +133,20 @@ impl Service {
         let mut turns_left = LAST_TURNS;
         while turns_left > 0 && self.wait(ending) {
             let taken: usize = self.batches.iter().map(|batch| batch.ops.len()).sum();
+            let now = self.began.elapsed().as_millis() as Millis;
             if taken > 0 {
-                let now = self.began.elapsed().as_millis() as Millis;
                 self.log.turn(now, unix_seconds(), &mut self.batches);
                 self.hand_out();
+                self.log.tidy(now);
+            } else {
+                self.log.rest(now);
             }
             self.look_after();
             if ending.load(Ordering::Acquire) {
                 turns_left = if taken > 0 { turns_left - 1 } else { 0 };
             }
         }
-        self.report.store(Arc::new(self.log.counters()));
+        self.report.store(Arc::new(self.log.close()));
     }
 
     /// Takes what is queued, waiting for it if there is nothing and it is not to end; false when no shard is left.

@@ -1,8 +1,10 @@
 //! What the spool must do, also after kill -9 in the middle of work. The child is this test program, run again with a
 //! variable that makes the child's test do its work instead of nothing.
 
-use super::log::{Batch, Log};
+use super::log::Batch;
 use super::{SpoolOptions, start};
+use journal::simulated::{Faults, Simulated};
+use journal::{Disk, Files};
 use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
 use smpp::field::{CommandStatus, MessageState};
 use smpp::text::message_id::GatewayId;
@@ -45,14 +47,19 @@ fn due(count_max: u32) -> SpoolOp {
 }
 
 /// One turn of one shard.
-fn turn_at(log: &mut Log, now_ms: u64, unix: u32, ops: Vec<SpoolOp>) -> Vec<SpoolAnswer> {
+fn turn_at<F: Files>(
+    log: &mut super::log::Log<F>,
+    now_ms: u64,
+    unix: u32,
+    ops: Vec<SpoolOp>,
+) -> Vec<SpoolAnswer> {
     let mut batches = [Batch { ops, answers: Vec::new() }];
     log.turn(now_ms, unix, &mut batches);
     let [batch] = batches;
     batch.answers
 }
 
-fn turn(log: &mut Log, ops: Vec<SpoolOp>) -> Vec<SpoolAnswer> {
+fn turn<F: Files>(log: &mut super::log::Log<F>, ops: Vec<SpoolOp>) -> Vec<SpoolAnswer> {
     turn_at(log, 0, NOW, ops)
 }
 
@@ -76,14 +83,23 @@ fn ids(answers: Vec<SpoolAnswer>) -> (Vec<u64>, bool) {
     (entries.iter().map(|entry| entry.gateway_id.0).collect(), more)
 }
 
+type Log = super::log::Log<Disk>;
+
 fn open(directory: &Path) -> Log {
-    Log::open(&SpoolOptions::new(directory.to_path_buf())).unwrap()
+    open_with(&SpoolOptions::new(directory.to_path_buf()))
+}
+
+fn open_with(options: &SpoolOptions) -> Log {
+    std::fs::create_dir_all(&options.directory).unwrap();
+    super::convert::convert(options).unwrap();
+    let (disk, place) = super::place_of(&options.directory);
+    Log::open(disk, place, options).unwrap()
 }
 
 #[test]
 fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     let answers = turn(&mut log, vec![accept(1), accept(2), accept(3), due(9)]);
     assert_eq!(outcomes(&answers), [Ok(()); 3]);
     assert!(matches!(&answers[1], SpoolAnswer::Accepted { pdu: back, .. } if *back == pdu(2)));
@@ -114,7 +130,7 @@ fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
 #[test]
 fn what_was_said_of_a_message_outlives_the_process() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     turn(&mut log, vec![accept(1), accept(2), accept(3), accept(4)]);
     let fate = Some(Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR });
     let said = |id, maybe_sent, fate| {
@@ -123,7 +139,7 @@ fn what_was_said_of_a_message_outlives_the_process() {
     };
     turn(&mut log, vec![said(2, false, fate), said(3, true, None)]);
     drop(log);
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     let (out, _) = entries(turn(&mut log, vec![due(9)]));
     let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.tries, entry.maybe_sent, entry.fate);
     let expected = [(1, 0, false, None), (2, 0, false, fate), (3, 0, true, None), (4, 0, false, None)];
@@ -134,14 +150,14 @@ fn what_was_said_of_a_message_outlives_the_process() {
     assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, true, None)]);
     turn(&mut log, vec![settle(3), accept(5)]);
     drop(log);
-    let (out, _) = entries(turn(&mut open(directory.path()), vec![due(9)]));
+    let (out, _) = entries(turn(&mut open(&directory.path().join("spool")), vec![due(9)]));
     assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(5, 0, false, None)]);
 }
 
 #[test]
 fn the_end_of_validity_comes_before_a_long_pause() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     turn(&mut log, vec![accept(1), accept(2)]);
     let fate = Some(Fate { state: MessageState::Expired, status: CommandStatus::ESME_ROK });
     let after = Duration::from_secs(3600);
@@ -156,7 +172,7 @@ fn the_end_of_validity_comes_before_a_long_pause() {
 #[test]
 fn a_vendor_that_is_back_makes_all_due_at_most_once_a_second() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     turn(&mut log, vec![accept(1), defer(1, 50_000, 1), SpoolOp::Hasten, due(9)]);
     turn(&mut log, vec![defer(1, 50_000, 1)]);
     assert_eq!(ids(turn_at(&mut log, 999, NOW, vec![SpoolOp::Hasten, due(9)])).0, [] as [u64; 0]);
@@ -176,7 +192,7 @@ fn a_full_spool_refuses_and_keeps_what_it_has() {
             octets_max,
             ..SpoolOptions::new(directory.path().join(entries_max.to_string()))
         };
-        let mut log = Log::open(&options).unwrap();
+        let mut log = open_with(&options);
         assert_eq!(outcomes(&turn(&mut log, vec![accept(1), accept(2), accept(3)])), expected);
         assert_eq!(log.counters().full, expected.iter().filter(|outcome| outcome.is_err()).count() as u64);
         assert_eq!(outcomes(&turn(&mut log, vec![settle(1), accept(4)])), [Ok(())], "room again");
@@ -186,7 +202,7 @@ fn a_full_spool_refuses_and_keeps_what_it_has() {
 #[test]
 fn a_turn_of_long_messages_is_committed_in_parts() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     let long = |id| match accept(id) {
         SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } => {
             let pdu = vec![b'x'; 60_000];
@@ -202,7 +218,7 @@ fn a_turn_of_long_messages_is_committed_in_parts() {
 #[test]
 fn an_id_given_twice_overwrites_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     turn(&mut log, vec![accept(1)]);
     assert_eq!(outcomes(&turn(&mut log, vec![accept(1)])), [Err(SpoolOutage::Away)]);
     assert_eq!(log.counters().entries, 1);
@@ -211,11 +227,11 @@ fn an_id_given_twice_overwrites_nothing() {
 #[test]
 fn a_restart_hands_out_all_that_is_not_settled_in_order() {
     let directory = tempfile::tempdir().unwrap();
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     turn(&mut log, (1..=10).map(accept).collect());
     turn(&mut log, vec![settle(3), defer(5, 500_000, 3), settle(7)]);
     drop(log);
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     assert_eq!(log.counters().entries, 8);
     let (first, more) = ids(turn(&mut log, vec![due(3)]));
     assert_eq!((first, more), (vec![1, 2, 4], true));
@@ -262,6 +278,174 @@ fn the_thread_serves_two_shards_and_takes_back_from_one_that_is_gone() {
     assert_eq!((report.load().accepted, report.load().entries), (2 * count, 2 * count));
 }
 
+/// Messages of earlier versions, as the library kept them, with a note of one of them. One in two is of a version that knew
+/// customers by a hash.
+fn old_spool(directory: &Path, ids: std::ops::Range<u64>) {
+    let database = fjall::Database::builder(directory).worker_threads(1).open().unwrap();
+    let rows = database.keyspace("messages", fjall::KeyspaceCreateOptions::default).unwrap();
+    let notes = database.keyspace("notes", fjall::KeyspaceCreateOptions::default).unwrap();
+    let row = |id: u64| {
+        let (version, account) = match id % 2 {
+            0 => (1, relay::older_number(b"acme").to_be_bytes().to_vec()),
+            _ => (2, AccountId::of_name(b"acme").0.to_be_bytes().to_vec()),
+        };
+        [&[version], &account[..], &NOW.to_be_bytes(), &(NOW + VALID).to_be_bytes(), &pdu(id)].concat()
+    };
+    ids.clone().for_each(|id| rows.insert(id.to_be_bytes(), row(id)).unwrap());
+    notes.insert(ids.start.to_be_bytes(), [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    notes.insert(9_999u64.to_be_bytes(), [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+}
+
+#[test]
+fn a_spool_of_an_earlier_version_is_converted() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("spool");
+    old_spool(&spool, 1..2_001);
+    let older = crate::OlderNames::new(["acme", "globex"], []);
+    let options = SpoolOptions { older, ..SpoolOptions::new(spool.clone()) };
+    let mut log = open_with(&options);
+    let (out, more) = entries(turn(&mut log, vec![due(5_000)]));
+    assert_eq!((out.len(), more), (2_000, false));
+    assert!(out.iter().zip(1..).all(|(entry, id)| entry.gateway_id.0 == id && entry.pdu == pdu(id)));
+    assert!(out[0].maybe_sent && !out[1].maybe_sent);
+    assert!(out.iter().all(|entry| entry.account == AccountId::of_name(b"acme")));
+    turn(&mut log, (1..2_000).map(settle).collect());
+    drop(log);
+    let names = |path: &Path| -> Vec<String> {
+        let names = std::fs::read_dir(path).unwrap().flatten();
+        names.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(names(&spool), ["journal"], "the old files are gone");
+    // An earlier version ran once more: what it kept is taken over too, and what is settled stays so.
+    old_spool(&spool, 1_990..2_010);
+    let mut log = open(&spool);
+    let (found, _) = ids(turn(&mut log, vec![due(5_000)]));
+    assert_eq!(found, (2_000..2_010).collect::<Vec<_>>());
+    assert_eq!(names(&spool), ["journal"]);
+}
+
+#[test]
+fn a_damaged_spool_of_disk_is_refused_checked_and_salvaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SpoolOptions::new(directory.path().join("spool"));
+    let spool = &options.directory;
+    assert!(super::check(spool).unwrap().is_none() && !options.is_there());
+    let mut log = open(spool);
+    for id in 1..=30 {
+        turn(&mut log, vec![accept(id)]);
+    }
+    turn(&mut log, vec![settle(1)]);
+    drop(log);
+    let whole = super::check(spool).unwrap().unwrap();
+    assert!(whole.is_whole && whole.text.contains("29 messages are open"), "{whole}");
+    let file = spool.join("journal/00000001.journal");
+    let mut octets = std::fs::read(&file).unwrap();
+    let middle = octets.len() / 2;
+    octets[middle] ^= 0x10;
+    std::fs::write(&file, octets).unwrap();
+    let refused = start(&options, 1).err().map(|error| error.to_string()).unwrap();
+    assert!(refused.contains("spool/journal/00000001.journal at octet "), "{refused}");
+    assert!(refused.contains("gateway store salvage"), "{refused}");
+    let damaged = super::check(spool).unwrap().unwrap();
+    assert!(
+        !damaged.is_whole && damaged.text.contains("DAMAGED: spool/journal/00000001.journal"),
+        "{damaged}"
+    );
+    let salvaged = super::salvage(spool).unwrap().unwrap();
+    assert!(salvaged.text.contains("28 messages are open"), "{salvaged}");
+    assert!(spool.join("journal.damaged-1").is_dir());
+    let (found, _) = ids(turn(&mut open(spool), vec![due(99)]));
+    assert_eq!(found.len(), 28);
+    std::fs::remove_dir_all(spool).unwrap();
+    assert!(options.is_there(), "its mark says so");
+    let refused = start(&options, 1).err().map(|error| error.to_string()).unwrap();
+    assert!(refused.contains("spool/journal at octet 0: there was a journal"), "{refused}");
+    let lost = super::salvage(spool).unwrap().unwrap();
+    assert!(lost.text.contains("0 messages are open"), "{lost}");
+    assert_eq!(ids(turn(&mut open(spool), vec![due(99)])).0, [] as [u64; 0]);
+}
+
+/// What was answered with an error never comes out, what was acknowledged does, and it goes on by itself.
+#[test]
+fn files_that_fail_for_a_while_cost_no_message_and_bring_none_back() {
+    let place = journal::Place { folder: "spool/journal".into(), mark: "spool.mark".into() };
+    let options = SpoolOptions::new("spool".into());
+    let open = |files: &Simulated| super::log::Log::open(files.clone(), place.clone(), &options).unwrap();
+    let failures = [
+        Faults { octets_max: 1_500, ..Faults::default() },
+        Faults { fail_after: Some(20), failing: 3, ..Faults::default() },
+        Faults { fail_after: Some(21), failing: 40, fails_late: true, ..Faults::default() },
+    ];
+    for faults in failures {
+        let files = Simulated::default();
+        let mut log = open(&files);
+        files.set_faults(faults);
+        let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+        let mut now = 0;
+        for id in 1..=60u64 {
+            now += 100;
+            let settles = acknowledged.first().filter(|_| id % 3 == 0).map(|id| settle(*id));
+            let ops = std::iter::once(accept(id)).chain(settles).collect();
+            match outcomes(&turn_at(&mut log, now, NOW, ops))[..] {
+                [Ok(())] => acknowledged.push(id),
+                [Err(SpoolOutage::Away)] => refused.push(id),
+                ref other => panic!("{other:?}"),
+            }
+            if id % 3 == 0 && !acknowledged.is_empty() {
+                acknowledged.remove(0);
+            }
+            log.tidy(now);
+            if id == 40 {
+                files.set_faults(Faults::default());
+            }
+        }
+        assert!(!refused.is_empty() && refused.iter().all(|id| *id < 45), "{faults:?}: {refused:?}");
+        assert_eq!(log.counters().away, 0);
+        assert!(log.counters().outages > 0);
+        drop(log);
+        let (found, _) = ids(turn(&mut open(&files), vec![due(99)]));
+        assert_eq!(found, acknowledged, "{faults:?}, refused: {refused:?}");
+    }
+}
+
+#[test]
+fn what_is_still_open_is_moved_on_so_that_the_files_stay_few() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SpoolOptions { octets_max: 16 << 20, ..SpoolOptions::new(directory.path().join("spool")) };
+    let mut log = open_with(&options);
+    let long = |id| match accept(id) {
+        SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, .. } => {
+            SpoolOp::Accept { message, gateway_id, account, accepted_at, expires_at, pdu: vec![b'x'; 2_000] }
+        }
+        other => other,
+    };
+    // One of a hundred stays open; one of those has something noted.
+    for round in 0..200u64 {
+        let first = round * 100;
+        turn(&mut log, (first..first + 100).map(long).collect());
+        log.tidy(0);
+        let mut ops: Vec<_> = (first + 1..first + 100).map(settle).collect();
+        let fate = Some(Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR });
+        let gateway_id = GatewayId(first);
+        if round == 0 {
+            ops.push(SpoolOp::Defer { gateway_id, after: Duration::ZERO, tries: 1, maybe_sent: true, fate });
+        }
+        turn(&mut log, ops);
+        log.tidy(0);
+    }
+    (0..100).for_each(|_| log.tidy(0));
+    let files = std::fs::read_dir(options.directory.join("journal")).unwrap().count();
+    assert!(files < 10, "40 MB went through, {files} files are there");
+    drop(log);
+    let mut log = open_with(&options);
+    let (out, _) = entries(turn(&mut log, vec![due(999)]));
+    assert_eq!(
+        out.iter().map(|entry| entry.gateway_id.0).collect::<Vec<_>>(),
+        (0..20_000).step_by(100).collect::<Vec<_>>()
+    );
+    assert!(out[0].maybe_sent && out[0].fate.is_some(), "its note came along");
+}
+
 /// Names the directory that the child writes to.
 const VARIABLE: &str = "SPOOL_CRASH_DIRECTORY";
 /// Messages in one turn of the child.
@@ -289,7 +473,7 @@ fn every_answered_message_survives_kill_9() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(answered >= 60 * TURN, "the child wrote {answered}");
-    let mut log = open(directory.path());
+    let mut log = open(&directory.path().join("spool"));
     let (found, _) = ids(turn(&mut log, vec![due(u32::MAX)]));
     // Every tenth was settled in the turn after its own: gone, unless its turn was the last.
     let is_there = |id: u64| found.binary_search(&id).is_ok();
@@ -303,7 +487,7 @@ fn every_answered_message_survives_kill_9() {
 #[test]
 fn child_writes_until_it_is_killed() {
     let Ok(directory) = std::env::var(VARIABLE) else { return };
-    let mut log = open(&PathBuf::from(directory));
+    let mut log = open(&PathBuf::from(directory).join("spool"));
     let mut out = std::io::stdout();
     for round in 0..1_000_000 {
         let mut ops: Vec<_> = (round * TURN..(round + 1) * TURN).map(accept).collect();
@@ -356,6 +540,7 @@ fn cost_of_accepting() {
 #[ignore = "a measurement, to be read by a person"]
 fn cost_on_disk_and_of_a_restart() {
     let directory = tempfile::tempdir().unwrap();
+    let spool = directory.path().join("spool");
     let octets = || -> u64 {
         let files = std::fs::read_dir(directory.path()).unwrap().flatten();
         fn size(entry: &std::fs::DirEntry) -> u64 {
@@ -373,7 +558,7 @@ fn cost_on_disk_and_of_a_restart() {
         }
         other => other,
     };
-    let mut log = open(directory.path());
+    let mut log = open(&spool);
     for round in 0..3_000u64 {
         let ids = round * 1000..(round + 1) * 1000;
         turn(
@@ -395,7 +580,7 @@ fn cost_on_disk_and_of_a_restart() {
     println!("{} open: {} MiB", log.counters().entries, octets() >> 20);
     drop(log);
     let began = std::time::Instant::now();
-    let mut log = open(directory.path());
+    let mut log = open(&spool);
     println!("open again with {} after {:?}", log.counters().entries, began.elapsed());
     let began = std::time::Instant::now();
     let mut handed = 0;

@@ -17,6 +17,7 @@ const LENGTH_MAX: u64 = 1 << 20;
 pub(super) struct DayFile {
     path: PathBuf,
     file: File,
+    /// Its octets; without bound where it is to be written anew.
     length: u64,
     /// Day and tokens used, by limit. Bounded by the limits that a node has room for.
     used: BTreeMap<LimitId, (u32, u32)>,
@@ -75,8 +76,19 @@ impl DayFile {
         }
     }
 
+    /// After an error part of a line may be there, and what is appended to it would not be read: the log is written anew then.
     fn append(&mut self, lines: &str) -> io::Result<()> {
-        if self.length + lines.len() as u64 > LENGTH_MAX.max(2 * LINE_OCTETS * self.used.len() as u64) {
+        let appended = self.append_whole(lines);
+        if appended.is_err() {
+            self.length = u64::MAX;
+        }
+        appended
+    }
+
+    fn append_whole(&mut self, lines: &str) -> io::Result<()> {
+        if self.length.saturating_add(lines.len() as u64)
+            > LENGTH_MAX.max(2 * LINE_OCTETS * self.used.len() as u64)
+        {
             (self.file, self.length) = write_anew(&self.path, &self.used)?;
         }
         self.file.write_all(lines.as_bytes())?;
@@ -117,6 +129,7 @@ fn write_anew(path: &Path, used: &BTreeMap<LimitId, (u32, u32)>) -> io::Result<(
     file.write_all(lines.as_bytes())?;
     file.sync_data()?;
     std::fs::rename(&fresh, path)?;
+    crate::mark::sync_name(path)?; // or a power cut brings the longer file back, without what is appended from now on
     Ok((OpenOptions::new().append(true).open(path)?, lines.len() as u64))
 }
 
@@ -148,6 +161,21 @@ mod tests {
         assert_eq!(granted(&mut file, ask(1, 7, 0, 5)), (0, 5));
         assert_eq!(granted(&mut file, ask(1, 8, 60, 0)), (60, 40), "another day");
         assert_eq!(granted(&mut file, ask(1, 7, 60, 0)).0, 0, "does not come back");
+    }
+
+    #[test]
+    fn goes_on_after_an_error_that_left_half_a_line() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(NAME);
+        let mut file = DayFile::open(directory.path()).expect("it opens");
+        assert_eq!(granted(&mut file, ask(1, 7, 60, 0)), (60, 40));
+        file.file = File::open(&path).expect("it is there"); // not to be written to
+        assert!(file.ask(&[ask(1, 7, 5, 0)]).is_none());
+        let mut torn = OpenOptions::new().append(true).open(&path).expect("it is there");
+        torn.write_all(b"0000000000000001 7 6").expect("writable");
+        assert_eq!(granted(&mut file, ask(1, 7, 10, 0)), (10, 30));
+        let mut file = DayFile::open(directory.path()).expect("it opens");
+        assert_eq!(granted(&mut file, ask(1, 7, 60, 0)), (30, 0));
     }
 
     #[test]
