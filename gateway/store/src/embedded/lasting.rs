@@ -116,13 +116,20 @@ impl Lasting {
         committed
     }
 
-    /// As [`Embedded::sweep`]; also opens anew what failed, and moves the tide.
-    pub(crate) fn sweep(&mut self, now: u32, budget: usize) {
+    /// As [`Embedded::look_after_early`]; also opens anew what failed, and moves the tide.
+    pub(crate) fn look_after_early(&mut self, now: u32) {
         if self.tree.as_ref().is_none_or(|tree| tree.away) {
             return self.reopen(now);
         }
         self.move_tide();
         if let Some(tree) = &mut self.tree {
+            tree.look_after_early(now);
+        }
+    }
+
+    /// As [`Embedded::sweep`].
+    pub(crate) fn sweep(&mut self, now: u32, budget: usize) {
+        if let Some(tree) = self.tree.as_mut().filter(|tree| !tree.away) {
             tree.sweep(now, budget);
         }
     }
