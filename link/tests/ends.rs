@@ -171,6 +171,7 @@ impl Peer {
         let mut octets = [0; 4_096];
         let read = match self.stream.read(&mut octets) {
             Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return true,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
             Err(error) => panic!("cannot read: {error}"),
         };

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -11,7 +11,7 @@ use runtime::BackendChoice;
 use sim_smsc::{RunOptions, Scenario, Simulator};
 use smpp::field::CommandId;
 use smpp::wire::Deframer;
-use support::{Client, encode_ack, encode_submit, scenario};
+use support::{Client, encode_ack, encode_submit, read_some, scenario};
 
 const CLIENTS: u32 = 4;
 const WINDOW: u32 = 500;
@@ -63,7 +63,7 @@ fn blast(client: Client, account: u16) {
         }
         stream.write_all(&out).unwrap();
         out.clear();
-        let read = stream.read(&mut input).unwrap_or(0);
+        let read = read_some(&mut stream, &mut input);
         assert!(read > 0, "silence after {sent} sent, {answered} answered, {receipts} receipts");
         let mut cursor = 0;
         while let Some(frame) = deframer.next(&input[..read], &mut cursor).unwrap() {

@@ -44,7 +44,14 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
     from.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
     loop {
         let read = match from.read(&mut octets) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
+                continue;
+            }
             Ok(read) if read > 0 => read,
             _ => break,
         };

@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // each test file uses its part
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ impl Client {
             }
             self.cursor = 0;
             self.input.resize(65_536, 0);
-            let read = self.stream.read(&mut self.input).unwrap_or(0);
+            let read = read_some(&mut self.stream, &mut self.input);
             self.input.truncate(read);
             if read == 0 {
                 return None;
@@ -103,6 +103,17 @@ impl Client {
 
     pub(crate) fn split(&self) -> TcpStream {
         self.stream.try_clone().unwrap()
+    }
+}
+
+/// What came, or 0 at the end of the stream or a reset. A read with a timeout may be interrupted, also where nothing happened
+/// to the connection.
+pub(crate) fn read_some(stream: &mut TcpStream, into: &mut [u8]) -> usize {
+    loop {
+        match stream.read(into) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read.unwrap_or(0),
+        }
     }
 }
 
