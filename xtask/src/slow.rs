@@ -17,12 +17,13 @@ pub(crate) const PARTS: [&str; 4] = ["ignored", "glommio", "simulation", "flakes
 const SEEDS: u64 = 200_000;
 
 /// Tests that are marked as ignored: file, package, and how cargo selects their program. All can run unattended.
-const IGNORED: [(&str, &str, &[&str]); 9] = [
+const IGNORED: [(&str, &str, &[&str]); 10] = [
     ("gateway/control/src/source/tests/speed.rs", "gateway-control", &["--lib"]),
     ("gateway/relay/tests/allocations.rs", "gateway-relay", &["--test", "allocations"]),
     ("gateway/relay/tests/routes.rs", "gateway-relay", &["--test", "routes"]),
     ("gateway/shard/tests/live.rs", "gateway-shard", &["--test", "live"]),
     ("gateway/store/src/spool/tests.rs", "gateway-store", &["--lib"]),
+    ("gateway/tests/passwords.rs", "gateway", &["--test", "passwords"]),
     ("gateway/tests/spool.rs", "gateway", &["--test", "spool"]),
     ("loadgen/tests/judge.rs", "loadgen", &["--test", "judge"]),
     ("loadgen/tests/reconcile_speed.rs", "loadgen", &["--test", "reconcile_speed"]),
