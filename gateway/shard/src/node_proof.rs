@@ -11,6 +11,8 @@
 //! A proof is good for one node, one minute and one use. What follows on the session is neither encrypted nor
 //! signed, like all of SMPP: node links belong on a network that is trusted, or into a tunnel.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use relay::VendorId;
 use ring::hmac;
 use smpp::pdu::Bind;
@@ -34,7 +36,6 @@ const CLAIM_OCTETS: usize = 30;
 const CLAIM_LENGTH: usize = CLAIM_OCTETS / 3 * 4;
 /// Bits of a nonce: no two proofs of one minute have one by chance.
 const NONCE_MASK: u64 = 0xFFFF_FFFF_FFFF;
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The secret that all nodes of one gateway share. Never shown.
 #[derive(Clone)]
@@ -115,8 +116,7 @@ impl Proof {
         octets[18..20].copy_from_slice(&[*from, *to]);
         octets[20..24].copy_from_slice(&(*unix_seconds as u32).to_be_bytes()); // fits till 2106
         octets[24..].copy_from_slice(&(nonce & NONCE_MASK).to_be_bytes()[2..]);
-        let mut claim = [0; CLAIM_LENGTH];
-        encode(&octets, &mut claim);
+        let claim = in_base_64(&octets);
         let proof = proof_of(secret, &claim);
         Proof { claim, proof }
     }
@@ -135,7 +135,11 @@ impl Proof {
 
 /// What a node's bind claims, whether or not it is true.
 pub(crate) fn claim_in(bind: &Bind<'_>) -> Option<NodeClaim> {
-    let octets = decode(bind.address_range)?;
+    let mut octets = [0; CLAIM_OCTETS];
+    let length = STANDARD.decode_slice(bind.address_range, &mut octets).ok()?;
+    if length != CLAIM_OCTETS {
+        return None;
+    }
     let number = |from: usize, to: usize| octets[from..to].iter().fold(0, |n, o| n << 8 | u64::from(*o));
     Some(NodeClaim {
         vendor: VendorId(u128::from(number(0, 8)) << 64 | u128::from(number(8, 16))),
@@ -147,38 +151,17 @@ pub(crate) fn claim_in(bind: &Bind<'_>) -> Option<NodeClaim> {
     })
 }
 
-/// Base 64 of what is a multiple of three octets.
-fn encode(octets: &[u8], into: &mut [u8]) {
-    for (four, three) in into.chunks_exact_mut(4).zip(octets.chunks_exact(3)) {
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for (place, character) in four.iter_mut().enumerate() {
-            *character = ALPHABET[(bits >> (18 - 6 * place)) as usize & 63];
-        }
-    }
-}
-
-/// The inverse, for a claim.
-fn decode(text: &[u8]) -> Option<[u8; CLAIM_OCTETS]> {
-    let mut octets = [0; CLAIM_OCTETS];
-    if text.len() != CLAIM_LENGTH {
-        return None;
-    }
-    for (four, three) in text.chunks_exact(4).zip(octets.chunks_exact_mut(3)) {
-        let mut bits = 0_u32;
-        for character in four {
-            let digit = ALPHABET.iter().position(|known| known == character)?;
-            bits = bits << 6 | digit as u32;
-        }
-        three.copy_from_slice(&bits.to_be_bytes()[1..]);
-    }
-    Some(octets)
+/// Three octets give four characters; none is left over.
+fn in_base_64<const LENGTH: usize>(octets: &[u8]) -> [u8; LENGTH] {
+    debug_assert!(octets.len() * 4 == LENGTH * 3);
+    let mut text = [0; LENGTH];
+    let _ = STANDARD.encode_slice(octets, &mut text); // it has the room
+    text
 }
 
 fn proof_of(secret: &NodeSecret, claim: &[u8]) -> [u8; PROOF_LENGTH] {
     let tag = hmac::sign(&secret.0, claim);
-    let mut proof = [0; PROOF_LENGTH];
-    encode(&tag.as_ref()[..PROOF_LENGTH / 4 * 3], &mut proof);
-    proof
+    in_base_64(&tag.as_ref()[..PROOF_LENGTH / 4 * 3])
 }
 
 /// Judges claims, and remembers them for as long as they could be used again.
