@@ -51,14 +51,9 @@ impl StoreMark {
     }
 
     fn write(directory: &Path, tide: u64, durability: Durability) -> io::Result<()> {
-        let path = path(directory);
-        let fresh = path.with_extension("mark.new");
         let synced = durability == Durability::Disk;
-        let mut file = File::create(&fresh)?;
-        write!(file, "{NAME}\ntide {tide}\nboot {}\nsynced {synced}\n", boot())?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        sync_name(&path)
+        let text = format!("{NAME}\ntide {tide}\nboot {}\nsynced {synced}\n", boot());
+        replace(&path(directory), text.as_bytes())
     }
 
     pub(crate) fn tide(&self) -> u64 {
@@ -163,6 +158,17 @@ impl Drop for Keeper {
 fn path(directory: &Path) -> PathBuf {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     directory.with_file_name(format!("{name}.mark"))
+}
+
+/// Puts a small file in the place of another: whole or not at all, and on disk when it returns.
+pub(crate) fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    sync_name(path)
 }
 
 /// Makes durable what a file is called, or that it is gone: without it a power cut may undo a rename.

@@ -146,7 +146,8 @@ pub struct Redis {
     /// Said to the shards.
     room: bool,
     words: Vec<Word>,
-    /// Early receipts whose message was found: of this turn, and those of turns that lost Redis on the way.
+    /// Early receipts whose message was found: of this turn, and those of turns that lost Redis on the way. While Redis is
+    /// away no turn finds any, so there are no more than one turn finds.
     served: Vec<early::Served>,
     sweep: sweep::Sweep,
     counters: StoreCounters,

@@ -1,7 +1,7 @@
 //! What the state directory keeps of the node id, and that one process at a time uses it.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -54,12 +54,7 @@ impl MarkFile {
 
     /// Whole or not at all, and on disk when it returns.
     pub(super) fn write(&mut self, mark: &Mark) -> io::Result<()> {
-        let new = self.directory.join("node-id.new");
-        let mut file = File::create(&new)?;
-        file.write_all(show(mark).as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, self.directory.join(NAME))?;
-        File::open(&self.directory)?.sync_all()
+        crate::mark::replace(&self.directory.join(NAME), show(mark).as_bytes())
     }
 }
 

@@ -317,5 +317,5 @@ impl Keeper {
 }
 
 fn unix_seconds() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+    crate::desk::unix_seconds().into()
 }

@@ -124,12 +124,8 @@ fn write_anew(path: &Path, used: &BTreeMap<LimitId, (u32, u32)>) -> io::Result<(
     for (id, (day, count)) in used {
         line(&mut lines, *id, *day, *count);
     }
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(lines.as_bytes())?;
-    file.sync_data()?;
-    std::fs::rename(&fresh, path)?;
-    crate::mark::sync_name(path)?; // or a power cut brings the longer file back, without what is appended from now on
+    // Its name is durable too, or a power cut brings the longer file back, without what is appended from now on.
+    crate::mark::replace(path, lines.as_bytes())?;
     Ok((OpenOptions::new().append(true).open(path)?, lines.len() as u64))
 }
 
