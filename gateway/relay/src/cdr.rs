@@ -202,6 +202,8 @@ pub enum DeliveryOutcome {
     Early,
     /// Sent again by its vendor, and answered again.
     Repeated,
+    /// Its customer did not ask for it; acknowledged, and dropped.
+    Unasked,
 }
 
 impl DeliveryOutcome {
@@ -215,6 +217,7 @@ impl DeliveryOutcome {
             Self::Uncorrelated => "uncorrelated",
             Self::Early => "early",
             Self::Repeated => "repeated",
+            Self::Unasked => "unasked",
         }
     }
 }

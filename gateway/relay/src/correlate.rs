@@ -141,6 +141,7 @@ impl Relay {
             gateway_id: message.gateway_id,
             submitted_at: message.submitted_at,
             urgent: message.urgent,
+            registered: message.registered,
             handset: Handset::of(handset),
             sender: sender_mark(sender),
             shared: false,
@@ -170,7 +171,7 @@ impl Relay {
 
     /// Whose ids a vendor's ids are looked up among: its own.
     pub(crate) fn scope_of(&self, vendor: u16) -> VendorId {
-        if mutated!(self, VendorlessMatch) { VendorId(0) } else { self.vendors[vendor].id }
+        if mutated!(self, VendorlessMatch) { VendorId(0) } else { self.vendors[vendor].scope }
     }
 
     /// The store kept a correlation, or could not. The vendor has the message either way, so the customer is told

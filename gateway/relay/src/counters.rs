@@ -114,6 +114,8 @@ counters! {
         receipts_uncorrelated,
         /// Receipts that came before their correlation and had to wait.
         receipts_early,
+        /// Receipts for which their customer did not ask, acknowledged and dropped.
+        receipts_unasked,
         /// Final receipts that came again, word for word, and were acknowledged at once.
         receipts_repeated,
         /// Receipts whose numbers are those of no open message of their id.

@@ -16,8 +16,9 @@ use crate::unresolved::Fit;
 use bytes::BytesMut;
 use core::time::Duration;
 use smpp::dialect::Dialect;
-use smpp::field::CommandStatus;
+use smpp::field::{CommandStatus, MessageState, ReceiptWanted, RegisteredDelivery};
 use smpp::pdu::Pdu;
+use smpp::text::receipt::{Finality, ReceiptView};
 use smpp::time::Instant;
 use smpp::wire::Frame;
 
@@ -26,6 +27,46 @@ use smpp::wire::Frame;
 pub(crate) const LOOKS: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(1000)];
 
+/// What a receipt tells, as far as a customer can ask for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tells {
+    /// Nobody can say.
+    #[default]
+    Unsure,
+    /// The message was delivered.
+    Success,
+    /// It never will be.
+    Failure,
+    /// It is on its way.
+    OnItsWay,
+}
+
+impl Tells {
+    pub(crate) fn of(view: &ReceiptView<'_>) -> Self {
+        match (view.finality, view.state.map(|state| state.value)) {
+            (Finality::Final, Some(MessageState::Delivered)) => Self::Success,
+            (Finality::Final, _) => Self::Failure,
+            // Some vendors end with it.
+            (_, Some(MessageState::Accepted)) | (Finality::Undetermined, _) => Self::Unsure,
+            (Finality::Intermediate, _) => Self::OnItsWay,
+        }
+    }
+
+    /// Whether a customer asked for it: SMPP 3.4 §5.2.17. Where that is not known, it did.
+    pub(crate) fn is_asked(self, registered: RegisteredDelivery) -> bool {
+        let is_known = registered.wants_receipt() || registered.wants_intermediate();
+        match self {
+            _ if !is_known => true,
+            Self::Unsure => true,
+            Self::OnItsWay => registered.wants_intermediate(),
+            Self::Success => matches!(registered.receipt(), ReceiptWanted::Always | ReceiptWanted::Reserved),
+            Self::Failure => registered.receipt() != ReceiptWanted::Never,
+        }
+    }
+
+    const ALL: [Self; 4] = [Self::Unsure, Self::Success, Self::Failure, Self::OnItsWay];
+}
+
 /// What a store has to know of a receipt that waits for its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EarlyReceipt {
@@ -33,15 +74,22 @@ pub struct EarlyReceipt {
     pub numbers: ReceiptNumbers,
     /// The last one of its message, whose correlation goes with it.
     pub is_final: bool,
+    /// What it tells: its customer may not have asked for that.
+    pub tells: Tells,
 }
 
 impl EarlyReceipt {
+    /// Whether the customer of a message asked for it. If not, it ends with the store.
+    pub fn is_asked(&self, correlation: &Correlation) -> bool {
+        self.tells.is_asked(correlation.registered)
+    }
+
     /// Octets of the packed form.
     pub const PACKED_LENGTH: usize = ReceiptNumbers::PACKED_LENGTH + 1;
 
     /// The packed form.
     pub fn to_bytes(self) -> [u8; Self::PACKED_LENGTH] {
-        let mut packed = [u8::from(self.is_final); Self::PACKED_LENGTH];
+        let mut packed = [u8::from(self.is_final) | (self.tells as u8) << 1; Self::PACKED_LENGTH];
         packed[..ReceiptNumbers::PACKED_LENGTH].copy_from_slice(&self.numbers.to_bytes());
         packed
     }
@@ -49,8 +97,9 @@ impl EarlyReceipt {
     /// The inverse of [`EarlyReceipt::to_bytes`]; nothing when its length is wrong.
     pub fn from_bytes(packed: &[u8]) -> Option<Self> {
         let (numbers, rest) = packed.split_first_chunk()?;
-        let [is_final] = rest else { return None };
-        Some(Self { numbers: ReceiptNumbers::from_bytes(numbers), is_final: *is_final != 0 })
+        let [flags] = rest else { return None };
+        let tells = *Tells::ALL.get(usize::from(flags >> 1))?;
+        Some(Self { numbers: ReceiptNumbers::from_bytes(numbers), is_final: flags & 1 != 0, tells })
     }
 }
 
@@ -64,7 +113,7 @@ pub fn receipt_for(pdu: &[u8], correlation: &Correlation) -> Option<Vec<u8>> {
         _ => return None,
     };
     let (mut text, mut out) = (BytesMut::new(), Vec::new());
-    rewrite_pdu(pdu, shape, &correlation.gateway_id.text(), &mut text, &mut out);
+    rewrite_pdu(pdu, shape, correlation, &mut text, &mut out);
     if let Some(own) = &correlation.addresses {
         let mut anew = Vec::new();
         if own.write_receipt(&out, &mut anew) {
@@ -81,7 +130,8 @@ impl Relay {
         if let Sender::Nobody = delivery.sender {
             return self.look_later(now, key);
         }
-        let Some(kept_under) = delivery.key else { return self.orphan(now, key) };
+        let Some(kept_under) = self.likely_key(key) else { return self.orphan(now, key) };
+        let delivery = &self.deliveries[key];
         if delivery.content != 0 && self.done.contains(delivery.content) {
             return self.repeated(key);
         }
@@ -90,7 +140,8 @@ impl Relay {
             return self.answer_vendor(key, CommandStatus::ESME_ROK);
         }
         debug_assert!(self.snapshot.correlate() != Correlate::None, "without a store nothing is looked up");
-        let receipt = EarlyReceipt { numbers: self.numbers_in(key), is_final: delivery.is_final };
+        let (is_final, tells) = (delivery.is_final, delivery.tells);
+        let receipt = EarlyReceipt { numbers: self.numbers_in(key), is_final, tells };
         self.wait_for_store(now, key, DeliveryPlace::Keeping);
         let pdu = core::mem::take(&mut self.deliveries[key].pdu);
         self.store_ops.push_back(StoreOp::KeepEarly {
@@ -99,6 +150,14 @@ impl Relay {
             receipt,
             pdu,
         });
+    }
+
+    /// A receipt for which its customer did not ask: its vendor is acknowledged, and it goes nowhere.
+    pub(crate) fn unasked(&mut self, key: Key) {
+        self.counters.traffic.receipts_unasked += 1;
+        self.record_delivered(key, DeliveryOutcome::Unasked, None);
+        self.forget_if_final(key);
+        self.answer_vendor(key, CommandStatus::ESME_ROK);
     }
 
     /// A final receipt that was done with before: its vendor did not get our answer, and gets it again.
@@ -214,12 +273,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_is_given() {
+        use Tells::{Failure, OnItsWay, Success, Unsure};
+        for (registered, asked) in [
+            (0x00, &[Unsure, Success, Failure, OnItsWay][..]), // kept by an earlier version
+            (0x01, &[Unsure, Success, Failure]),
+            (0x02, &[Unsure, Failure]),
+            (0x03, &[Unsure, Success, Failure]),
+            (0x11, &[Unsure, Success, Failure, OnItsWay]),
+            (0x12, &[Unsure, Failure, OnItsWay]),
+            (0x10, &[Unsure, OnItsWay]),
+        ] {
+            for tells in Tells::ALL {
+                assert_eq!(
+                    tells.is_asked(RegisteredDelivery(registered)),
+                    asked.contains(&tells),
+                    "{registered} {tells:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_is_packed_is_read_back() {
         for numbers in [ReceiptNumbers::new(b"12025550111", b"ACME"), ReceiptNumbers::none()] {
             for is_final in [false, true] {
-                let receipt = EarlyReceipt { numbers, is_final };
-                assert_eq!(EarlyReceipt::from_bytes(&receipt.to_bytes()), Some(receipt));
-                assert_eq!(EarlyReceipt::from_bytes(&receipt.to_bytes()[1..]), None);
+                for tells in Tells::ALL {
+                    let receipt = EarlyReceipt { numbers, is_final, tells };
+                    assert_eq!(EarlyReceipt::from_bytes(&receipt.to_bytes()), Some(receipt));
+                    assert_eq!(EarlyReceipt::from_bytes(&receipt.to_bytes()[1..]), None);
+                }
             }
         }
     }

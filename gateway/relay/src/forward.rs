@@ -182,6 +182,7 @@ impl Relay {
             Origin::Customer { session: session_key, link: arrival.link, sequence: frame.sequence_number() };
         message.command = submission.command;
         message.wants_receipt = submission.wants_receipt();
+        message.registered = submission.registered_delivery;
         message.urgent = submission.urgent;
         message.account = place;
         if message.wants_receipt && self.snapshot.correlate() != Correlate::None {

@@ -313,6 +313,7 @@ impl Finding {
 mod tests {
     use super::*;
     use crate::message::AccountId;
+    use smpp::field::RegisteredDelivery;
     use smpp::text::message_id::GatewayId;
 
     fn of(account: &[u8], id: u64, handset: &[u8]) -> Correlation {
@@ -321,6 +322,7 @@ mod tests {
             gateway_id: GatewayId(id),
             submitted_at: id as u32,
             urgent: false,
+            registered: RegisteredDelivery::RECEIPT,
             handset: Handset::of(handset),
             sender: sender_mark(b"ACME"),
             shared: false,

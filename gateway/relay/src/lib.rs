@@ -91,7 +91,7 @@ pub use cdr::{
 };
 pub use circuit::{CircuitChange, CircuitRules, CircuitState};
 pub use counters::{Counters, SpoolTraffic, Traffic, VendorTraffic};
-pub use early::{EarlyReceipt, receipt_for};
+pub use early::{EarlyReceipt, Tells, receipt_for};
 pub use explain::{
     ExplainedVendor, Explanation, TriedOutcome, TriedRoute, VendorReason, VendorStatus, explain,
 };

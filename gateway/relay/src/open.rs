@@ -1,6 +1,7 @@
 //! What is open: submits on their way to a vendor, deliveries on their way to a customer. Both are slots of an
 //! arena whose buffers are used again.
 
+use crate::early::Tells;
 use crate::form::Form;
 use crate::message::{HandOver, Key, LinkKey, MessageEvent, MessageKey, MessageState, ShardIndex};
 use crate::route::{Encoding, PlanIndex};
@@ -9,7 +10,7 @@ use crate::spool_op::Fate;
 use crate::store_op::{CorrelationKey, ParkedId};
 use crate::together::PartOf;
 use smpp::error::Field;
-use smpp::field::CommandId;
+use smpp::field::{CommandId, RegisteredDelivery};
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 
@@ -68,6 +69,8 @@ pub(crate) struct Message {
     pub(crate) origin: Origin,
     pub(crate) command: CommandId,
     pub(crate) wants_receipt: bool,
+    /// Which receipts its customer asked for.
+    pub(crate) registered: RegisteredDelivery,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
     /// A copy may be with a vendor although another is tried: a later no is not definite.
@@ -173,6 +176,7 @@ impl Default for Message {
             origin: Origin::Customer { session: Key::NONE, link: LinkKey(0), sequence: 0 },
             command: CommandId::SUBMIT_SM,
             wants_receipt: false,
+            registered: RegisteredDelivery::NONE,
             urgent: false,
             maybe_sent: false,
             maybe_twice: false,
@@ -286,6 +290,10 @@ pub(crate) struct Delivery {
     pub(crate) gateway_id: GatewayId,
     /// The last receipt of its message.
     pub(crate) is_final: bool,
+    /// What it tells.
+    pub(crate) tells: Tells,
+    /// Which spelling of its id is looked for.
+    pub(crate) spelling: u8,
     /// Goes before others where it must wait.
     pub(crate) urgent: bool,
     pub(crate) shape: crate::receipt::Shape,
@@ -319,6 +327,8 @@ impl Default for Delivery {
             content: 0,
             gateway_id: GatewayId(0),
             is_final: false,
+            tells: Tells::Unsure,
+            spelling: 0,
             urgent: false,
             shape: crate::receipt::Shape::default(),
             early_round: 0,

@@ -68,7 +68,8 @@ impl Relay {
     pub(crate) fn take_part(&mut self, now: Instant, key: Key, part: MoPart) {
         let delivery = &self.deliveries[key];
         let vendor = self.vendors[delivery.vendor].id;
-        let Some(name) = MessageName::new(vendor, &part, &delivery.pdu) else {
+        let scope = self.vendors[delivery.vendor].scope;
+        let Some(name) = MessageName::new(scope, &part, &delivery.pdu) else {
             return self.give_part(now, key, &part);
         };
         let home = name.shard(self.options.shards);
@@ -97,7 +98,8 @@ impl Relay {
         pdu: Vec<u8>,
     ) {
         let place = self.vendors.place_any(vendor);
-        let name = MessageName::new(vendor, part, &pdu);
+        let scope = place.map_or(vendor, |place| self.vendors[place].scope);
+        let name = MessageName::new(scope, part, &pdu);
         let (Some(place), Some(name), Some(command)) = (place, name, command_of(&pdu)) else {
             return self.refuse_part(from, asked, DeliveryRefusal::DeliveriesFull, pdu);
         };

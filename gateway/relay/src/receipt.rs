@@ -1,6 +1,7 @@
 //! From a vendor's deliver_sm to its owner: receipts by correlation, MO by number, never by guess.
 
 use crate::account::NO_ACCOUNT;
+use crate::early::Tells;
 use crate::handset::{Finding, ReceiptNumbers};
 use crate::in_flight::addresses_in;
 use crate::input::Arrival;
@@ -11,19 +12,29 @@ use crate::open::{DeliveryPlace, Gathered, Sender};
 use crate::output::Output;
 use crate::refusal::DeliveryRefusal;
 use crate::relay::{Party, Relay};
+use crate::route::Addresses;
 use crate::seen::{receipt_number, repetition_number};
 use crate::snapshot::Correlate;
-use crate::store_op::{CorrelationKey, StoreOp, StoreOutage, VendorMessageId};
+use crate::store_op::{Correlation, CorrelationKey, StoreOp, StoreOutage, VendorMessageId, command_of};
 use bytes::BytesMut;
-use smpp::field::{Address, CommandId, CommandStatus};
+use smpp::dialect::Dialect;
+use smpp::field::{Address, CommandId, CommandStatus, DataCoding, EsmClass, MessageState};
 use smpp::limits::TLV_LENGTH_MAX;
-use smpp::pdu::{DataSm, DeliverSm};
-use smpp::text::message_id::{GatewayId, ID_LENGTH_MAX, IdRule};
-use smpp::text::receipt::{Finality, ReceiptView, receipt_of, receipt_of_data, rewrite};
+use smpp::pdu::{DataSm, DeliverSm, Pdu};
+use smpp::text::message_id::{ID_LENGTH_MAX, IdRule};
+use smpp::text::receipt::{
+    DateForm, Finality, Receipt, ReceiptView, narrow_receipt_text, receipt_in, receipt_of, receipt_of_data,
+    rewrite, unmarked_receipt_in,
+};
 use smpp::text::segment::Udh;
 use smpp::time::Instant;
-use smpp::tlv::Tag;
+use smpp::tlv::{Tag, Tlvs, write_tlv};
 use smpp::wire::Frame;
+
+/// Spellings of an id that are looked for at most: TLV and text, each by the vendor's rule and as the answer spells it.
+const SPELLINGS: u8 = 4;
+/// Of a receipt whose id can be spelled in one way only.
+const ONE_SPELLING: u8 = u8::MAX;
 
 /// Where the parts of a PDU lie that a receipt's rewriting changes. Taken from where the decoder found them: a lenient
 /// one may have skipped octets between them.
@@ -66,6 +77,7 @@ struct Delivered<'a> {
     mo: Mo<'a>,
     /// Source and destination, for records.
     addresses: (Address<'a>, Address<'a>),
+    esm_class: EsmClass,
     receipt: Option<ReceiptView<'a>>,
     shape: Shape,
 }
@@ -73,6 +85,12 @@ struct Delivered<'a> {
 impl Relay {
     pub(crate) fn deliver_sm(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>) {
         let has_header = pdu.esm_class.has_user_data_header();
+        if pdu.data_coding.0 == UCS2 && pdu.esm_class.is_receipt() && !has_header {
+            let narrow = narrow_receipt_text(pdu.payload());
+            if let Some(text) = narrow {
+                return self.deliver_narrowed(arrival, frame, pdu, &text);
+            }
+        }
         let shape = Shape::of_deliver(frame.bytes(), pdu);
         self.delivered(
             arrival,
@@ -89,10 +107,33 @@ impl Relay {
                     tlvs: pdu.tlvs,
                 },
                 addresses: (pdu.source, pdu.destination),
+                esm_class: pdu.esm_class,
                 receipt: receipt_of(pdu),
                 shape,
             },
         );
+    }
+
+    /// A receipt whose text is in UCS-2: it goes on in the standard's form, which clients read.
+    #[cold]
+    fn deliver_narrowed(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DeliverSm<'_>, text: &[u8]) {
+        let (mut tlvs, mut anew) = (BytesMut::new(), BytesMut::new());
+        for tlv in pdu.tlvs.iter().filter(|tlv| tlv.tag != Tag::MESSAGE_PAYLOAD) {
+            write_tlv(&mut tlvs, tlv.tag, tlv.value);
+        }
+        let text = &text[..text.len().min(SHORT_MESSAGE_MAX)];
+        let (data_coding, tlvs) = (DataCoding(0), Tlvs::new(&tlvs));
+        DeliverSm { short_message: text, data_coding, tlvs, ..*pdu }.encode(
+            CommandStatus::ESME_ROK,
+            frame.sequence_number(),
+            &mut anew,
+        );
+        let frame = Frame::whole(&anew);
+        let read = frame.and_then(|frame| Some((frame, DeliverSm::decode(frame, &Dialect::strict()).ok()?)));
+        debug_assert!(read.is_some(), "what was written anew is strict");
+        if let Some((frame, pdu)) = read {
+            self.deliver_sm(arrival, frame, &pdu);
+        }
     }
 
     pub(crate) fn deliver_data(&mut self, arrival: Arrival, frame: Frame<'_>, pdu: &DataSm<'_>) {
@@ -113,19 +154,20 @@ impl Relay {
                     tlvs: pdu.tlvs,
                 },
                 addresses: (pdu.source, pdu.destination),
+                esm_class: pdu.esm_class,
                 receipt: receipt_of_data(pdu),
                 shape,
             },
         );
     }
 
-    fn delivered(&mut self, arrival: Arrival, frame: Frame<'_>, delivered: Delivered<'_>) {
+    fn delivered(&mut self, arrival: Arrival, frame: Frame<'_>, mut delivered: Delivered<'_>) {
         let Some(Party::Vendor(link)) = self.parties.get(&arrival.link).copied() else { return };
         let vendor = self.vendor_links[link].vendor;
         self.vendors[vendor].traffic.deliveries += 1;
         let sequence = frame.sequence_number();
+        let command = delivered.command.response();
         let answer = |relay: &mut Self, status| {
-            let command = delivered.command.response();
             relay.outputs.push_back(Output::AnswerDeliver { link: arrival.link, sequence, command, status });
         };
         let refuse = |relay: &mut Self, refusal: DeliveryRefusal| {
@@ -138,6 +180,7 @@ impl Relay {
         if self.records.is_full() {
             return refuse(self, DeliveryRefusal::RecordsFull);
         }
+        let is_unmarked = self.finds_unmarked(vendor, &mut delivered);
         if let Some(view) = &delivered.receipt {
             self.counters.traffic.receipts += 1;
             if self.snapshot.correlate() == Correlate::None {
@@ -169,11 +212,26 @@ impl Relay {
         delivery.tries = 0;
         delivery.gathered = Gathered::default();
         self.spare.fill(&mut delivery.pdu, frame.bytes());
+        if is_unmarked {
+            mark(&mut delivery.pdu);
+        }
         self.record_delivery(arrival.now, key, delivered.addresses, delivered.receipt.as_ref());
         match &delivered.receipt {
             Some(view) => self.find(arrival.now, key, view, delivered.addresses),
             None => self.find_owner(arrival.now, key, &delivered.mo),
         }
+    }
+
+    /// Some vendors mark no receipt; theirs are told by their text.
+    fn finds_unmarked(&self, vendor: u16, delivered: &mut Delivered<'_>) -> bool {
+        if delivered.receipt.is_some()
+            || !self.vendor_rules(vendor).is_some_and(|rules| rules.receipts_unmarked)
+        {
+            return false;
+        }
+        let Mo { payload, tlvs, .. } = delivered.mo;
+        delivered.receipt = unmarked_receipt_in(delivered.esm_class, payload, &tlvs);
+        delivered.receipt.is_some()
     }
 
     /// Asks the store whose receipt it is.
@@ -195,6 +253,8 @@ impl Relay {
         let delivery = &mut self.deliveries[key];
         delivery.key = Some(CorrelationKey { vendor: scope, id });
         delivery.is_final = view.finality == Finality::Final;
+        delivery.tells = Tells::of(view);
+        delivery.spelling = if rule == IdRule::Raw && !view.ids_differ() { ONE_SPELLING } else { 0 };
         if delivery.is_final {
             delivery.content = repetition_number(scope, &delivery.pdu);
         }
@@ -249,8 +309,12 @@ impl Relay {
                 delivery.gateway_id = correlation.gateway_id;
                 delivery.submitted_at = correlation.submitted_at;
                 delivery.urgent = correlation.urgent;
+                let is_asked = delivery.tells.is_asked(correlation.registered);
                 self.records.found(key, correlation.gateway_id);
-                self.rewrite(key, correlation.gateway_id);
+                if !is_asked {
+                    return self.unasked(key);
+                }
+                self.rewrite(key, &correlation);
                 if let Some(own) = &correlation.addresses {
                     self.restore_addresses(key, own);
                 }
@@ -258,6 +322,9 @@ impl Relay {
                     self.forget_if_final(key);
                 }
                 self.give_to(now, key, correlation.account);
+            }
+            Ok(Finding::Nothing | Finding::Contradicted) if self.has_other_spelling(key) => {
+                self.ask_store(now, key, self.numbers_in(key))
             }
             Ok(Finding::Nothing) => self.fits_nothing(now, key),
             // The vendor gave its id again, and the answer that says so may still come.
@@ -294,29 +361,118 @@ impl Relay {
         });
     }
 
+    /// Goes on to the next spelling of a receipt's id, where it has several.
+    fn has_other_spelling(&mut self, key: Key) -> bool {
+        if self.deliveries[key].spelling >= SPELLINGS {
+            return false;
+        }
+        let ids = self.spellings(key);
+        let delivery = &mut self.deliveries[key];
+        delivery.spelling += 1;
+        while let Some(id) = ids.get(usize::from(delivery.spelling)) {
+            if let (Some(id), Some(kept_under)) = (id, &mut delivery.key)
+                && !ids[..usize::from(delivery.spelling)].contains(&Some(*id))
+            {
+                kept_under.id = *id;
+                return true;
+            }
+            delivery.spelling += 1;
+        }
+        false
+    }
+
+    /// Under what the message of a receipt will be kept: the spelling that most of them agree on.
+    pub(crate) fn likely_key(&mut self, key: Key) -> Option<CorrelationKey> {
+        let delivery = &self.deliveries[key];
+        let kept_under = delivery.key?;
+        if delivery.spelling == ONE_SPELLING {
+            return Some(kept_under);
+        }
+        let ids = self.spellings(key);
+        let count = |id: &Option<VendorMessageId>| ids.iter().filter(|other| *other == id).count();
+        let most = ids.iter().filter(|id| id.is_some()).rev().max_by_key(|id| count(id));
+        let kept_under = most.copied().flatten().map_or(kept_under, |id| CorrelationKey { id, ..kept_under });
+        self.deliveries[key].key = Some(kept_under);
+        Some(kept_under)
+    }
+
+    /// How the id of a receipt may be spelled in its answer: the TLV by the vendor's rule and as it stands, and the text.
+    #[cold]
+    fn spellings(&self, key: Key) -> [Option<VendorMessageId>; SPELLINGS as usize] {
+        let delivery = &self.deliveries[key];
+        let rule = self.id_rule(delivery.vendor);
+        let frame = Frame::whole(&delivery.pdu);
+        let pdu = frame.and_then(|frame| Pdu::decode(frame, &Dialect::tolerant()).ok());
+        let view = match &pdu {
+            Some(Pdu::DeliverSm(deliver)) => {
+                unmarked_receipt_in(deliver.esm_class, deliver.payload(), &deliver.tlvs)
+            }
+            Some(Pdu::DataSm(data)) => unmarked_receipt_in(data.esm_class, data.payload(), &data.tlvs),
+            _ => None,
+        };
+        let (by_view, in_text) =
+            view.map_or((None, None), |view| (view.id.map(|id| id.value), view.id_in_text()));
+        let mut spelled = [0; ID_LENGTH_MAX];
+        let mut of = |id: Option<&[u8]>, is_by_rule: bool| {
+            let id = id?;
+            let id = if is_by_rule {
+                rule.receipt_key(id, &mut spelled)
+            } else {
+                rule.response_key(id, &mut spelled)
+            };
+            VendorMessageId::new(id?)
+        };
+        [of(by_view, true), of(by_view, false), of(in_text, true), of(in_text, false)]
+    }
+
     /// How this vendor's ids are compared.
     pub(crate) fn id_rule(&self, vendor: u16) -> IdRule {
         self.vendor_rules(vendor).map_or(IdRule::Raw, |rules| rules.id_rule)
     }
 
     /// Puts our id where the vendor's stood, in text and TLV.
-    fn rewrite(&mut self, key: Key, id: GatewayId) {
+    fn rewrite(&mut self, key: Key, correlation: &Correlation) {
         let delivery = &mut self.deliveries[key];
         let shape = delivery.shape;
-        rewrite_pdu(&delivery.pdu, shape, &id.text(), &mut self.text, &mut self.rewritten);
+        rewrite_pdu(&delivery.pdu, shape, correlation, &mut self.text, &mut self.rewritten);
         core::mem::swap(&mut delivery.pdu, &mut self.rewritten);
     }
 }
 
+/// Sets the mark of a receipt, by which its customer tells it from a handset's message: SMPP 3.4 §5.2.12.
+fn mark(pdu: &mut [u8]) {
+    let at = Addresses::of(pdu).map(|addresses| addresses.destination.end);
+    if let Some(esm_class) = at.and_then(|at| pdu.get_mut(at)) {
+        *esm_class |= EsmClass::RECEIPT.0;
+    }
+}
+
+/// data_coding of UCS-2: SMPP 3.4 §5.2.19.
+const UCS2: u8 = 8;
 /// Longest short_message: SMPP 3.4 §5.2.21.
 const SHORT_MESSAGE_MAX: usize = 254;
 
-/// Writes a receipt's PDU with another id into `out`; every other octet stays. `text` is working space.
-pub(crate) fn rewrite_pdu(pdu: &[u8], shape: Shape, id: &[u8], text: &mut BytesMut, out: &mut Vec<u8>) {
+/// Writes a receipt's PDU with our id into `out`; every other octet stays. A receipt in TLVs alone gets a text as well, for
+/// clients that read only that. `text` is working space.
+pub(crate) fn rewrite_pdu(
+    pdu: &[u8],
+    shape: Shape,
+    correlation: &Correlation,
+    text: &mut BytesMut,
+    out: &mut Vec<u8>,
+) {
+    let id = &correlation.gateway_id.text()[..];
     out.clear();
     let part = |(at, length): (u32, u32)| &pdu[at as usize..][..length as usize];
     let (short_message, tlvs) = (part(shape.short_message), part(shape.tlvs));
-    if short_message.is_empty() {
+    let is_deliver = command_of(pdu) == Some(CommandId::DELIVER_SM);
+    let without_text = short_message.is_empty() && !tlvs.is_empty() && !shape.has_header;
+    let made_up = without_text && text_of_tlvs(tlvs, correlation, text);
+    if made_up && is_deliver {
+        out.extend_from_slice(&pdu[..shape.tlvs.0 as usize - 1]); // sm_length stands before the TLVs
+        out.push(text.len() as u8);
+        out.extend_from_slice(text);
+    } else if short_message.is_empty() {
         out.extend_from_slice(&pdu[..shape.tlvs.0 as usize]);
     } else {
         rewrite_text(short_message, shape.has_header, id, text);
@@ -325,9 +481,40 @@ pub(crate) fn rewrite_pdu(pdu: &[u8], shape: Shape, id: &[u8], text: &mut BytesM
         out.push(text.len() as u8);
         out.extend_from_slice(text);
     }
+    if made_up && !is_deliver {
+        out.extend_from_slice(&Tag::MESSAGE_PAYLOAD.0.to_be_bytes());
+        out.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        out.extend_from_slice(text);
+    }
     rewrite_tlvs(tlvs, shape.has_header, id, text, out);
     let length = out.len() as u32;
     out[..4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Writes the text of a receipt that has only TLVs; false when that is not so.
+fn text_of_tlvs(tlvs: &[u8], correlation: &Correlation, text: &mut BytesMut) -> bool {
+    let tlvs = Tlvs::new(tlvs);
+    if tlvs.find(Tag::MESSAGE_PAYLOAD).is_some() || tlvs.find(Tag::MESSAGE_STATE).is_none() {
+        return false;
+    }
+    let Some(view) = receipt_in(EsmClass::RECEIPT, &[], &tlvs) else { return false };
+    let state = view.state.map(|state| state.value);
+    text.clear();
+    DateForm::Ten.write(i64::from(correlation.submitted_at), text);
+    let submit_date = text.split();
+    let error = format!("{:03}", view.error().map_or(0, |error| error.value));
+    let (id, is_delivered) = (correlation.gateway_id.text(), state == Some(MessageState::Delivered));
+    Receipt {
+        id: &id,
+        sub: b"001",
+        dlvrd: if is_delivered { b"001" } else { b"000" },
+        submit_date: &submit_date,
+        state,
+        err: error.as_bytes(),
+        ..Receipt::default()
+    }
+    .write(text);
+    true
 }
 
 fn rewrite_text(original: &[u8], has_header: bool, id: &[u8], out: &mut BytesMut) {
@@ -365,6 +552,8 @@ fn rewrite_tlvs(raw: &[u8], has_header: bool, id: &[u8], text: &mut BytesMut, ou
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::AccountId;
+    use smpp::text::message_id::GatewayId;
 
     fn pdu(short_message: &[u8], tlvs: &[u8]) -> Vec<u8> {
         let mut pdu = vec![0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9];
@@ -384,7 +573,9 @@ mod tests {
         let (short_message, tlvs) = (place_in(&original, text), place_in(&original, tlvs));
         let shape = Shape { short_message, tlvs, has_header };
         let mut out = Vec::new();
-        rewrite_pdu(&original, shape, b"0123456789ABCDEF", &mut BytesMut::new(), &mut out);
+        let correlation =
+            Correlation::new(AccountId::of_name(b"a"), GatewayId(0x0123_4567_89AB_CDEF), 1_800_000_000);
+        rewrite_pdu(&original, shape, &correlation, &mut BytesMut::new(), &mut out);
         assert_eq!(out.escape_ascii().to_string(), pdu(after.0, after.1).escape_ascii().to_string());
     }
 
@@ -398,7 +589,16 @@ mod tests {
                 b"\x00\x1e\x00\x110123456789ABCDEF\0\x14\x03\x00\x02ab",
             ),
         );
-        check((b"", b"\x04\x27\x00\x01\x02"), false, (b"", b"\x04\x27\x00\x01\x02"));
+        // A receipt in TLVs alone gets a text too.
+        check(
+            (b"", b"\x00\x1e\x00\x0377\0\x04\x27\x00\x01\x02"),
+            false,
+            (
+                b"id:0123456789ABCDEF sub:001 dlvrd:001 submit date:2701150800 stat:DELIVRD err:000 text:",
+                b"\x00\x1e\x00\x110123456789ABCDEF\0\x04\x27\x00\x01\x02",
+            ),
+        );
+        check((b"", b"\x14\x03\x00\x01\x02"), false, (b"", b"\x14\x03\x00\x01\x02"));
         check(
             (b"", b"\x04\x24\x00\x12id:9 stat:DELIVRD \x00\x01"),
             false,

@@ -97,6 +97,10 @@ pub struct Vendor {
     /// Its receipts carry no usable number of the handset: the id alone names their message, and one that it gave twice
     /// names none.
     pub receipts_without_number: bool,
+    /// Its account at the SMSC, where other entries share it: message ids, receipts and parts of messages are of the account.
+    pub account: Option<Box<str>>,
+    /// It marks no receipt: theirs are told by their text.
+    pub receipts_unmarked: bool,
     /// What its statuses mean here, where that is not what they mean everywhere; each status once.
     pub error_map: Vec<ErrorRule>,
     /// What it takes; other messages are not tried there.
@@ -108,6 +112,11 @@ pub struct Vendor {
 }
 
 impl Vendor {
+    /// Whose message ids its own are: those of its account, which has the vendor's own name where none is given.
+    pub(crate) fn scope(&self) -> VendorId {
+        self.account.as_ref().map_or(self.id, |account| VendorId::of_name(account.as_bytes()))
+    }
+
     /// A vendor without pacing or error map.
     pub fn new(name: &str) -> Self {
         Self {
@@ -120,6 +129,8 @@ impl Vendor {
             throttle_pause: Duration::from_secs(1),
             id_rule: IdRule::default(),
             receipts_without_number: false,
+            account: None,
+            receipts_unmarked: false,
             error_map: Vec::new(),
             encodings: Encodings::ALL,
             pdu_size_max: 0,

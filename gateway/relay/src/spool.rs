@@ -227,7 +227,7 @@ impl Relay {
             return self.reject_spooled(now, entry, CommandStatus::ESME_RSYSERR);
         };
         let (command, wants_receipt) = (view.command, view.wants_receipt);
-        let (encoding, urgent) = (view.encoding, view.urgent);
+        let (encoding, urgent, registered) = (view.encoding, view.urgent, view.registered);
         let addresses = addresses(view.source.digits, view.destination.digits);
         let plan = self.snapshot.route(&RouteQuestion {
             account: entry.account,
@@ -253,6 +253,7 @@ impl Relay {
         message.origin = Origin::Spool { tries: entry.tries, again: true };
         message.command = command;
         message.wants_receipt = wants_receipt;
+        message.registered = registered;
         message.urgent = urgent;
         if wants_receipt && self.snapshot.correlate() != Correlate::None {
             message.addresses = addresses;

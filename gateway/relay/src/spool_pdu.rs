@@ -33,6 +33,8 @@ pub(crate) struct View<'a> {
     pub(crate) encoding: Encoding,
     /// A receipt or an intermediate notification may come back.
     pub(crate) wants_receipt: bool,
+    /// Which receipts its customer asked for.
+    pub(crate) registered: RegisteredDelivery,
     /// A receipt is wanted when it fails.
     pub(crate) wants_failure: bool,
     /// Its receipts go before others.
@@ -59,6 +61,7 @@ impl<'a> View<'a> {
             destination: submission.to,
             encoding: Encoding::of(submission.data_coding),
             wants_receipt: submission.wants_receipt(),
+            registered: submission.registered_delivery,
             wants_failure: matches!(wanted, ReceiptWanted::Always | ReceiptWanted::OnFailure),
             urgent: submission.urgent,
             part: submission.part(),

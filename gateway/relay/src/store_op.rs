@@ -14,7 +14,7 @@ use crate::handset::{Finding, Handset, ReceiptNumbers};
 use crate::message::{AccountId, DeliveryKey, MessageKey, VendorId};
 use crate::name;
 use crate::own_addresses::OwnAddresses;
-use smpp::field::CommandId;
+use smpp::field::{CommandId, RegisteredDelivery};
 use smpp::text::message_id::GatewayId;
 
 /// A message id of at most 65 octets, normalised by its vendor's id rule.
@@ -70,6 +70,8 @@ pub struct Correlation {
     pub submitted_at: u32,
     /// Its receipts go before others where they must wait.
     pub urgent: bool,
+    /// Which receipts its customer asked for; of an earlier version 0, and then all are.
+    pub registered: RegisteredDelivery,
     /// The number that the message went to, as the vendor got it: a receipt must fit it.
     pub handset: Handset,
     /// Marks the sender, as the vendor got it; see [`crate::handset`].
@@ -88,7 +90,18 @@ impl Correlation {
     /// Of a message whose handset is not known.
     pub const fn new(account: AccountId, gateway_id: GatewayId, submitted_at: u32) -> Self {
         let (handset, sender, shared) = (Handset::NONE, 0, false);
-        Self { account, gateway_id, submitted_at, urgent: false, handset, sender, shared, addresses: None }
+        let (urgent, registered) = (false, RegisteredDelivery::NONE);
+        Self {
+            account,
+            gateway_id,
+            submitted_at,
+            urgent,
+            registered,
+            handset,
+            sender,
+            shared,
+            addresses: None,
+        }
     }
 
     /// Octets of the longest packed form; below 256, so that one octet holds a length.
@@ -102,6 +115,9 @@ impl Correlation {
     const ADDRESSES: u8 = 2;
     /// The flag of a shared id.
     const SHARED: u8 = 4;
+    /// Where the bits of registered_delivery stand among the flags: the two of the receipt, and the intermediate one.
+    const RECEIPT_SHIFT: u32 = 3;
+    const INTERMEDIATE: u8 = 0x20;
     /// Octets of the form that earlier versions wrote: account as a hash, gateway id, time.
     const OLDER_PLAIN: usize = 16;
 
@@ -115,7 +131,9 @@ impl Correlation {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         into[22] = flag(self.urgent, Self::URGENT)
             | flag(self.addresses.is_some(), Self::ADDRESSES)
-            | flag(self.shared, Self::SHARED);
+            | flag(self.shared, Self::SHARED)
+            | (self.registered.0 & 3) << Self::RECEIPT_SHIFT
+            | flag(self.registered.wants_intermediate(), Self::INTERMEDIATE);
         let length = Self::HEAD + name::pack(self.account.0, &mut into[Self::HEAD..]);
         self.addresses.as_ref().map_or(length, |addresses| length + addresses.pack(&mut into[length..]))
     }
@@ -138,6 +156,10 @@ impl Correlation {
             gateway_id: GatewayId(u64::from_be_bytes(*gateway_id)),
             submitted_at: u32::from_be_bytes(*submitted_at),
             urgent: flags & Self::URGENT != 0,
+            registered: RegisteredDelivery(
+                flags >> Self::RECEIPT_SHIFT & 3
+                    | if flags & Self::INTERMEDIATE != 0 { RegisteredDelivery::INTERMEDIATE } else { 0 },
+            ),
             handset: Handset::from_bytes(*handset),
             sender: u16::from_be_bytes(*sender),
             shared: flags & Self::SHARED != 0,
@@ -171,6 +193,7 @@ impl Correlation {
             gateway_id: GatewayId(u64::from_le_bytes([g0, g1, g2, g3, g4, g5, g6, g7])),
             submitted_at: u32::from_le_bytes([t0, t1, t2, t3]),
             urgent: flags & Self::URGENT != 0,
+            registered: RegisteredDelivery::NONE,
             handset: Handset::NONE,
             sender: 0,
             shared: false,

@@ -76,6 +76,8 @@ pub(crate) struct Elsewhere {
 #[derive(Debug)]
 pub(crate) struct VendorState {
     pub(crate) id: VendorId,
+    /// Whose message ids are its own: its account at the SMSC, which other entries may share.
+    pub(crate) scope: VendorId,
     /// Its place in the snapshot in force, if it is there.
     pub(crate) snapshot_place: Option<u16>,
     /// Place of its rate in the table of limits.
@@ -354,6 +356,7 @@ impl Vendors {
             };
             let state = &mut self.states[usize::from(place)];
             state.snapshot_place = Some(snapshot_place as u16);
+            state.scope = vendor.scope();
             state.limit = snapshot.limit_table().of_vendor(snapshot_place as u16);
             self.places.push(place);
         }
@@ -411,6 +414,7 @@ fn pace_burst(rate_per_bind: u32) -> u32 {
 fn new_state(id: VendorId) -> VendorState {
     VendorState {
         id,
+        scope: id,
         snapshot_place: None,
         limit: NO_LIMIT,
         last: None,

@@ -181,9 +181,11 @@ impl Store {
         let (key, open) = (*key, self.correlations.get(key).into_iter().flatten().copied());
         let found = choose(open, &receipt.numbers);
         let Some(one) = found.fits().filter(|_| !self.full) else { return };
-        let written = receipt_for(pdu, one).expect("a receipt of the story");
-        let place = self.put(now, one.account, one.urgent, written);
-        self.deeds.push(Deed::Parked(place.0, place.1));
+        if receipt.is_asked(one) {
+            let written = receipt_for(pdu, one).expect("a receipt of the story");
+            let place = self.put(now, one.account, one.urgent, written);
+            self.deeds.push(Deed::Parked(place.0, place.1));
+        }
         let early = self.early.remove(&number).expect("it was there");
         if early.receipt.is_final {
             let dropped = self.drop_one(key, one.gateway_id);

@@ -14,6 +14,16 @@ fn address(digits: &[u8]) -> Address<'_> {
     Address { ton: Ton(1), npi: Npi(1), digits }
 }
 
+/// What a message asks for: all receipts, the last one only, or only one of a failure.
+pub(crate) fn registered(number: u32, wants_receipt: bool) -> RegisteredDelivery {
+    RegisteredDelivery(match number % 10 {
+        _ if !wants_receipt => 0,
+        0 => 0x02,
+        1 | 2 => 0x01,
+        _ => 0x11,
+    })
+}
+
 /// A submit_sm: its text is its number, some have a validity, some are parts of long messages.
 pub(crate) fn submit(
     number: u32,
@@ -29,7 +39,7 @@ pub(crate) fn submit(
     SubmitSm {
         source: address(source),
         destination: address(destination),
-        registered_delivery: RegisteredDelivery(u8::from(wants_receipt)),
+        registered_delivery: registered(number, wants_receipt),
         priority_flag: u8::from(urgent),
         validity_period: validity,
         esm_class: EsmClass::default().with_user_data_header(has_header),

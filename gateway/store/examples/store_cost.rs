@@ -105,6 +105,7 @@ fn remember(message: u64) -> StoreOp {
         gateway_id: GatewayId(message),
         submitted_at: NOW,
         urgent: false,
+        registered: smpp::field::RegisteredDelivery::RECEIPT,
         handset: Handset::of(handset_of(message).as_bytes()),
         sender: 7,
         shared: false,

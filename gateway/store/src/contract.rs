@@ -44,6 +44,7 @@ pub(super) fn correlation(number: u64) -> Correlation {
         gateway_id: GatewayId(number),
         submitted_at: NOW,
         urgent: number % 2 == 1,
+        registered: smpp::field::RegisteredDelivery([0x01, 0x11, 0x13][number as usize % 3]),
         handset: handset(number),
         sender: 7,
         shared: false,

@@ -190,7 +190,8 @@ impl Memory {
             let written = found.fits().and_then(|one| Some((*one, receipt_for(pdu, one)?)));
             at += 1;
             let Some((one, written)) = written else { continue };
-            if self.park(now, one.account.0, one.urgent, &written).is_err() {
+            let is_asked = receipt.is_asked(&one);
+            if is_asked && self.park(now, one.account.0, one.urgent, &written).is_err() {
                 continue;
             }
             at -= 1;
@@ -199,7 +200,7 @@ impl Memory {
             if receipt.is_final {
                 self.forget(&key, one.gateway_id);
             }
-            self.words.push(Word::ParkedFor(one.account));
+            self.words.extend(is_asked.then_some(Word::ParkedFor(one.account)));
         }
     }
 

@@ -1,6 +1,8 @@
 //! Delivery receipts: the text of SMPP 3.4 Appendix B as peers really write it ([`Receipt`]), and with the
 //! TLVs beside it as one view ([`ReceiptView`]) that says where each value came from.
 
+use alloc::vec::Vec;
+
 use bytes::BytesMut;
 
 use crate::field::{EsmClass, MessageState, MessageType};
@@ -166,10 +168,31 @@ pub fn receipt_of_data<'a>(pdu: &DataSm<'a>) -> Option<ReceiptView<'a>> {
 /// As [`receipt_of`], and besides by the pattern of the text alone: id and stat there. Only for vendors known
 /// to send receipts without a mark.
 pub fn unmarked_receipt_of<'a>(pdu: &DeliverSm<'a>) -> Option<ReceiptView<'a>> {
-    receipt_of(pdu).or_else(|| {
-        let view = view(pdu.esm_class, pdu.payload(), &pdu.tlvs);
+    unmarked_receipt_in(pdu.esm_class, pdu.payload(), &pdu.tlvs)
+}
+
+/// As [`receipt_in`], and besides by the pattern of the text alone.
+pub fn unmarked_receipt_in<'a>(
+    esm_class: EsmClass,
+    payload: &'a [u8],
+    tlvs: &Tlvs<'a>,
+) -> Option<ReceiptView<'a>> {
+    receipt_in(esm_class, payload, tlvs).or_else(|| {
+        let view = view(esm_class, payload, tlvs);
         (view.id.is_some() && !view.stat.is_empty()).then_some(view)
     })
+}
+
+/// A receipt's text in UCS-2, as the ASCII that it would be in the standard's form; what has no ASCII is a question mark.
+/// Nothing where it is no receipt text.
+pub fn narrow_receipt_text(payload: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, []) = payload.as_chunks::<2>() else { return None };
+    let narrow = |pair: &[u8; 2]| match *pair {
+        [0, octet] if octet.is_ascii() => octet,
+        _ => b'?',
+    };
+    let text: Vec<u8> = pairs.iter().map(narrow).collect();
+    Receipt::parse(&text).is_some().then_some(text)
 }
 
 /// The receipt in a payload with its TLVs, whatever PDU they came in.
@@ -238,6 +261,16 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_in_ucs_2_is_narrowed() {
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+        let narrow = narrow_receipt_text(&wide("id:7 stat:DELIVRD text:\u{e9}\u{4f60}"));
+        assert_eq!(narrow.as_deref(), Some(&b"id:7 stat:DELIVRD text:??"[..]));
+        assert_eq!(narrow_receipt_text(&wide("hello")), None);
+        assert_eq!(narrow_receipt_text(b"id:7 stat:X "), None, "it is not UCS-2");
+        assert_eq!(narrow_receipt_text(b"odd"), None);
+    }
 
     fn check_code(value: &[u8], expected: Option<(u8, u32)>) {
         let code = NetworkErrorCode::parse(value).map(|error| (error.network_type, error.code));

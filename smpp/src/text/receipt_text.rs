@@ -2,7 +2,8 @@
 //!
 //! The standard leaves the text to the vendor. It is scanned field by field: any order, any case of keys,
 //! fields missing. A field counts at its first occurrence, and nothing counts from the text field on: that is
-//! the customer's content, which may look like fields.
+//! the customer's content, which may look like fields. Only `text:` followed by a space and `stat:`, with no stat before,
+//! is a field that its vendor left empty. A comma or semicolon ends a value where another field follows, or nothing.
 
 use core::ops::Range;
 
@@ -170,11 +171,12 @@ struct Field {
 struct Fields<'a> {
     text: &'a [u8],
     position: usize,
+    has_stat: bool,
 }
 
 impl<'a> Fields<'a> {
     fn new(text: &'a [u8]) -> Fields<'a> {
-        Fields { text, position: 0 }
+        Fields { text, position: 0, has_stat: false }
     }
 
     /// The key that begins at `at`, and where its value begins.
@@ -187,8 +189,27 @@ impl<'a> Fields<'a> {
         from + self.text[from..].iter().take_while(|&&octet| class(octet)).count()
     }
 
+    /// Where what begins here ends: at a separator, or at a comma or semicolon with nothing but another field behind it.
+    fn value_end(&self, from: usize) -> usize {
+        let end = self.end_of(from, is_no_separator);
+        let ends_field = |at: &usize| {
+            let next = self.end_of(at + 1, |octet| !is_no_separator(octet) || is_mark(octet));
+            next == self.text.len() || self.key_at(next).is_some()
+        };
+        (from..end).filter(|at| is_mark(self.text[*at])).find(ends_field).unwrap_or(end)
+    }
+
+    /// A vendor left the text field empty, and others follow it behind a space. Without the space it is content.
+    fn is_left_empty(&self, from: usize) -> bool {
+        let next = self.end_of(from, |octet| octet == b' ');
+        next > from && !self.has_stat && matches!(self.key_at(next), Some((Key::Stat, _)))
+    }
+
     /// The value behind a key: to the next separator, or nothing when another key comes first.
     fn value(&self, key: Key, from: usize) -> Range<usize> {
+        if key == Key::Text && self.is_left_empty(from) {
+            return from..from;
+        }
         if key == Key::Text {
             return from..from + without_nuls(&self.text[from..]).len();
         }
@@ -198,7 +219,7 @@ impl<'a> Fields<'a> {
         if start == self.text.len() || key_may_follow && self.key_at(start).is_some() {
             return from..from;
         }
-        let mut end = self.end_of(start, is_no_separator);
+        let mut end = self.value_end(start);
         if matches!(key, Key::SubmitDate | Key::DoneDate) {
             end = self.date_end(end);
         }
@@ -210,7 +231,7 @@ impl<'a> Fields<'a> {
         loop {
             let next = self.end_of(end, |octet| octet == b' ');
             match self.text.get(next) {
-                Some(b'0'..=b'9' | b'+' | b'-') => end = self.end_of(next, is_no_separator),
+                Some(b'0'..=b'9' | b'+' | b'-') => end = self.value_end(next),
                 _ => return end,
             }
         }
@@ -222,16 +243,18 @@ impl Iterator for Fields<'_> {
 
     fn next(&mut self) -> Option<Field> {
         loop {
-            self.position = self.end_of(self.position, |octet| !is_no_separator(octet));
+            self.position = self.end_of(self.position, |octet| !is_no_separator(octet) || is_mark(octet));
             if self.position == self.text.len() {
                 return None;
             }
             let Some((key, from)) = self.key_at(self.position) else {
-                self.position = self.end_of(self.position, is_no_separator);
+                self.position = self.value_end(self.position);
                 continue;
             };
             let value = self.value(key, from);
-            self.position = if key == Key::Text { self.text.len() } else { value.end };
+            let is_last = key == Key::Text && !self.is_left_empty(from);
+            self.position = if is_last { self.text.len() } else { value.end.max(from) };
+            self.has_stat |= key == Key::Stat;
             return Some(Field { key, value });
         }
     }
@@ -246,6 +269,10 @@ fn begins_with_key(text: &[u8], name: &[u8]) -> bool {
 
 fn is_no_separator(octet: u8) -> bool {
     !octet.is_ascii_whitespace() && octet != 0
+}
+
+fn is_mark(octet: u8) -> bool {
+    octet == b',' || octet == b';'
 }
 
 #[cfg(test)]
@@ -267,6 +294,41 @@ mod tests {
         check_rewrite(b"id:1\0", b"id:NEW\0");
         check_rewrite(b"stat:X text:id:1", b"stat:X text:id:1");
         check_rewrite(b"", b"");
+        check_rewrite(b"id:1,stat:X,err:0", b"id:NEW,stat:X,err:0");
+        check_rewrite(b"sub:001;id:1; stat:X", b"sub:001;id:NEW; stat:X");
+    }
+
+    #[test]
+    fn commas_and_semicolons_between_fields() {
+        for text in [
+            &b"id:77,sub:001,dlvrd:001,submit date:2601010000,done date:2601010001,stat:DELIVRD,err:000,text:a,b"[..],
+            b"id:77;sub:001;dlvrd:001;submit date:2601010000;done date:2601010001;stat:DELIVRD;err:000;text:a,b",
+            b"id:77, sub:001, dlvrd:001, submit date:2601010000, done date:2601010001, stat:DELIVRD, err:000, text:a,b",
+        ] {
+            let receipt = Receipt::parse(text).unwrap();
+            let fields = (receipt.id, receipt.sub, receipt.submit_date, receipt.stat, receipt.err, receipt.text);
+            let expected = (&b"77"[..], &b"001"[..], &b"2601010000"[..], &b"DELIVRD"[..], &b"000"[..], &b"a,b"[..]);
+            assert_eq!(fields, expected, "{}", text.escape_ascii());
+        }
+        // Within a value they are part of it.
+        assert_eq!(
+            Receipt::parse(b"id:1,2;3 stat:X,").map(|receipt| (receipt.id, receipt.stat)),
+            Some((&b"1,2;3"[..], &b"X"[..]))
+        );
+    }
+
+    #[test]
+    fn a_text_left_empty_ends_nothing() {
+        let receipt = Receipt::parse(b"id:7 sub:001 text: stat:DELIVRD err:000").unwrap();
+        assert_eq!(
+            (receipt.id, receipt.stat, receipt.err, receipt.text),
+            (&b"7"[..], &b"DELIVRD"[..], &b"000"[..], &b""[..])
+        );
+        // What a customer wrote behind a stat is its own.
+        let receipt = Receipt::parse(b"id:7 stat:UNDELIV text: stat:DELIVRD id:8").unwrap();
+        assert_eq!((receipt.id, receipt.stat), (&b"7"[..], &b"UNDELIV"[..]));
+        let receipt = Receipt::parse(b"id:7 text:hello stat:DELIVRD").unwrap();
+        assert_eq!((receipt.stat, receipt.text), (&b""[..], &b"hello stat:DELIVRD"[..]));
     }
 
     #[test]

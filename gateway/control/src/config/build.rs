@@ -168,6 +168,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         throttle_pause: vendor.throttle_pause,
         id_rule: vendor.id_rule,
         receipts_without_number: vendor.receipts_without_number,
+        account: vendor.account.as_deref().map(Into::into),
+        receipts_unmarked: vendor.receipts_unmarked,
         encodings: vendor.encodings,
         pdu_size_max: vendor.pdu_size_max,
         strict_values: vendor.strict_values,

@@ -60,8 +60,12 @@ pub struct Vendor {
     pub strict_values: bool,
     /// How its receipts write the ids that its answers gave.
     pub id_rule: IdRule,
+    /// Its account at the SMSC, where other entries share it.
+    pub account: Option<String>,
     /// Its receipts carry no usable number of the handset.
     pub receipts_without_number: bool,
+    /// It marks no receipt.
+    pub receipts_unmarked: bool,
     /// From a request to its answer.
     pub response_timeout: Duration,
     /// From connect to a complete bind.
@@ -159,6 +163,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             help: "Asked for by some (SMPP 3.4 §5.2.3).",
         },
         Setting {
+            key: "account",
+            kind: Kind::Text { bytes_max: 64 },
+            default: Fallback::Absent,
+            help: "Its account at the SMSC, where several entries are of one: one with transmitters and one with receivers, or one for each host. Ids, receipts and parts of handsets' messages are of the account: a receipt on any of its binds finds the message that went out on any. Give all of them the same `id_rule` and `receipt_addresses`; rates and pauses stay with each entry. Left out: the entry's own name. To change it orphans what is open.",
+        },
+        Setting {
             key: "bind_kind",
             kind: Kind::Choice(&["transmitter", "receiver", "transceiver"]),
             default: Fallback::Value("transceiver"),
@@ -229,6 +239,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Choice(&["raw", "hex_to_decimal", "decimal_to_hex", "case_fold", "strip_zeros"]),
             default: Fallback::Value("raw"),
             help: "How its receipts write the message ids that its answers gave. A wrong rule makes every receipt an orphan.",
+        },
+        Setting {
+            key: "receipts_unmarked",
+            kind: Kind::Flag,
+            default: Fallback::Value("false"),
+            help: "It sends receipts with esm_class 0 and no TLV: what looks like a receipt's text, with id and stat, is one. A handset can write such a text; it goes to nobody then, since its id is no open message's.",
         },
         Setting {
             key: "receipt_addresses",
@@ -317,6 +333,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         pdu_size_max: if section.has("pdu_size_max") { section.whole_u32("pdu_size_max") } else { 0 },
         strict_values: section.flag("strict_values"),
         receipts_without_number: section.text("receipt_addresses") == "none",
+        receipts_unmarked: section.flag("receipts_unmarked"),
+        account: section.has("account").then(|| section.text("account")),
         id_rule: match section.text("id_rule").as_str() {
             "hex_to_decimal" => IdRule::HexToDecimal,
             "decimal_to_hex" => IdRule::DecimalToHex,

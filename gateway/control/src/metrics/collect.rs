@@ -348,7 +348,7 @@ impl Totals {
             limits_without_room,
             messages_open, deliveries_open, queue_length,
             submits_rewritten, deliveries_rewritten, deliveries_malformed, kept_rewritten, kept_malformed,
-            receipts_contradicted, receipts_of_several, receipts_repeated,
+            receipts_contradicted, receipts_of_several, receipts_repeated, receipts_unasked,
             submits_duplicate, submits_maybe_twice, unknowns_resolved,
             unknowns_ambiguous, unknowns_forgotten, resubmits_forgotten, unresolved_open, resubmits_open,
         } = traffic;
@@ -415,6 +415,7 @@ impl Totals {
             (&n::RECEIPTS_CONTRADICTED, receipts_contradicted),
             (&n::RECEIPTS_OF_SEVERAL, receipts_of_several),
             (&n::RECEIPTS_REPEATED, receipts_repeated),
+            (&n::RECEIPTS_UNASKED, receipts_unasked),
             (&n::RESUBMITS_OPEN, resubmits_open),
             (&n::RESUBMITS_FORGOTTEN, resubmits_forgotten),
             (&n::STALE_EVENTS, stale_events),

@@ -206,6 +206,7 @@ mod tests {
                 receipts_early: 1,
                 receipts_contradicted: 1,
                 receipts_repeated: 1,
+                receipts_unasked: 1,
                 receipts_of_several: 1,
                 mo: 1,
                 mo_parts: 1,

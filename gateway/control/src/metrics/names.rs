@@ -102,6 +102,7 @@ metrics! {
     UNKNOWNS "unknowns" Counter ["result"] "Unknown outcomes: resolved (a receipt told it, for the records), forgotten (given up, the table was full).";
     UNKNOWNS_AMBIGUOUS "unknowns_ambiguous" Counter [] "Looks at a receipt that may be about an unknown outcome, but also about another message: not used.";
     RECEIPTS_CONTRADICTED "receipts_contradicted" Counter [] "Receipts whose id is that of an open message and whose numbers are not: the vendor gave an id twice, or its receipts carry no usable number (`receipt_addresses`).";
+    RECEIPTS_UNASKED "receipts_unasked" Counter [] "Receipts for which their customer did not ask (registered_delivery): acknowledged, and dropped.";
     RECEIPTS_REPEATED "receipts_repeated" Counter [] "Final receipts that a vendor sent again word for word after they were done with: acknowledged at once.";
     IDS_GIVEN_AGAIN "ids_given_again" Counter ["result"] "Ids that a vendor gave to a message while another open message had them: kept (the handset's number tells them apart), displaced (of those, the oldest of an id gave way).";
     RECEIPTS_OF_SEVERAL "receipts_of_several" Counter [] "Receipts that may be about messages of two customers, since the vendor gave them one id: orphans.";

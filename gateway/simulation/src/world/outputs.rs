@@ -391,7 +391,7 @@ impl World {
         if status == CommandStatus::ESME_ROK {
             self.shards[shard].tally.acknowledged += 1;
             let is_kept = upward.parked > 0 || upward.early || upward.orphan.is_some();
-            let safe = upward.taken > 0 || is_kept || upward.lost;
+            let safe = upward.taken > 0 || is_kept || upward.lost || self.is_unasked(upward.content);
             must!(safe, Delivered, "upward {number} is acknowledged, and nobody has it");
         } else {
             self.shards[shard].tally.not_acknowledged += 1;

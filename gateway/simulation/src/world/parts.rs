@@ -10,6 +10,7 @@ use crate::wire::{self, Cut};
 use bytes::BytesMut;
 use core::ops::Range;
 use relay::LinkKey;
+use smpp::field::ReceiptWanted;
 
 impl World {
     /// A handset sends to a number by keyword, or a message that it had to cut.
@@ -96,5 +97,16 @@ impl World {
         }
         must!(upwards.len() == 1, Delivered, "{upwards:?} in one delivery");
         must!(owner == Some(account), Owner, "upward {} goes to another customer", upwards.start);
+        must!(!self.is_unasked(first.content), Owner, "upward {} was not asked for", upwards.start);
+    }
+
+    /// A receipt for which its customer did not ask.
+    pub(super) fn is_unasked(&self, content: Content) -> bool {
+        let Content::Receipt { copy, is_final } = content else { return false };
+        let registered = wire::registered(self.ledger.copies[copy as usize].submit, true);
+        match is_final {
+            true => registered.receipt() == ReceiptWanted::OnFailure, // all that end are delivered
+            false => !registered.wants_intermediate(),
+        }
     }
 }

@@ -223,9 +223,10 @@ impl World {
     /// A correlation goes only after its final receipt was taken or parked.
     fn check_forget(&mut self, key: CorrelationKey, gateway_id: GatewayId) {
         if let Some(copy) = self.copy_of(key, gateway_id) {
+            let is_unasked = self.is_unasked(Content::Receipt { copy, is_final: true });
             let copy = &self.ledger.copies[copy as usize];
             must!(
-                copy.served,
+                copy.served || is_unasked,
                 Delivered,
                 "the correlation of message {} goes before its receipt",
                 copy.submit

@@ -27,7 +27,11 @@ fn early_as(number: u64, message: u64, is_final: bool) -> StoreOp {
     StoreOp::KeepEarly {
         delivery: DeliveryKey::from_u64(message),
         key: key(1, number),
-        receipt: EarlyReceipt { numbers: numbers(message), is_final },
+        receipt: EarlyReceipt {
+            numbers: numbers(message),
+            is_final,
+            tells: if is_final { Tells::Success } else { Tells::Unsure },
+        },
         pdu: receipt_pdu(message, if is_final { b"DELIVRD" } else { b"ENROUTE" }),
     }
 }
@@ -69,6 +73,26 @@ fn a_receipt_waits_for_its_message_and_goes_to_its_owner() {
             turn(store, vec![remember(1, 3), early_as(3, 3, false)]);
             assert_eq!(served(store, 3), [true]);
             assert_eq!(found(&turn(store, vec![find(1, 3)])), [Some(3)], "its final receipt is to come");
+        },
+    );
+}
+
+/// Its customer asked for receipts of failures only.
+#[test]
+fn an_early_receipt_that_was_not_asked_for_ends_in_the_store() {
+    check(
+        |_| {},
+        |store| {
+            let registered = smpp::field::RegisteredDelivery(0x02);
+            let of = |number| StoreOp::Remember {
+                message: MessageKey::from_u64(number),
+                key: key(1, number),
+                correlation: Correlation { registered, ..correlation(number) },
+            };
+            turn(store, vec![early(1), of(1)]);
+            assert!(served(store, 1).is_empty());
+            assert_eq!(store.counters().early_now, 0);
+            assert_eq!(found(&turn(store, vec![find(1, 1)])), [None], "it was the last one");
         },
     );
 }

@@ -141,7 +141,8 @@ impl Embedded {
         let Some(correlation) = found.fits() else { return Ok(Looked::NoMessage) };
         let Some(written) = receipt_for(pdu, correlation) else { return Ok(Looked::NoMessage) };
         let (account, gateway_id) = (correlation.account, correlation.gateway_id);
-        if self.park(now, account.0, correlation.urgent, &written).is_err() {
+        let is_asked = receipt.is_asked(correlation);
+        if is_asked && self.park(now, account.0, correlation.urgent, &written).is_err() {
             return Ok(Looked::NoRoom);
         }
         self.drop_early(number);
@@ -149,7 +150,7 @@ impl Embedded {
         if receipt.is_final {
             self.counters.forgotten += u64::from(self.drop_key(packed, gateway_id)?);
         }
-        self.words.push(Word::ParkedFor(account));
+        self.words.extend(is_asked.then_some(Word::ParkedFor(account)));
         Ok(Looked::Served)
     }
 
@@ -215,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_row_is_read_as_it_was_written() {
-        let receipt = EarlyReceipt { numbers: ReceiptNumbers::new(b"12025550111", b"x"), is_final: true };
+        let numbers = ReceiptNumbers::new(b"12025550111", b"x");
+        let receipt = EarlyReceipt { numbers, is_final: true, tells: relay::Tells::Success };
         let row = pack_row(7, b"key", &receipt, b"pdu");
         assert_eq!(read_row(&row), Some((receipt, &b"key"[..], &b"pdu"[..])));
         for length in 0..row.len() - b"pdu".len() {

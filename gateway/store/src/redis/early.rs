@@ -28,7 +28,7 @@ pub(super) struct Served {
     key: CorrelationKey,
     is_final: bool,
     correlation: Correlation,
-    /// As its owner gets it.
+    /// As its owner gets it; nothing where it does not.
     pdu: Bytes,
 }
 
@@ -107,7 +107,9 @@ impl Redis {
         let Finding::Fits(correlation) = choose(open.filter(is_open), &receipt.numbers) else { return false };
         let Some(written) = receipt_for(&pdu, &correlation) else { return false };
         let is_final = receipt.is_final;
-        self.served.push(Served { entry, key, is_final, correlation, pdu: written.into() });
+        // Nothing where its customer did not ask for it.
+        let pdu = if receipt.is_asked(&correlation) { written.into() } else { Bytes::new() };
+        self.served.push(Served { entry, key, is_final, correlation, pdu });
         true
     }
 
@@ -137,7 +139,7 @@ impl Redis {
         self.counters.early_now = at(2);
         if at(0) == 1 {
             self.counters.early_served += 1;
-            self.counters.parked += 1;
+            self.counters.parked += u64::from(!one.pdu.is_empty());
             self.counters.forgotten += u64::from(one.is_final);
             self.words.push(Word::ParkedFor(one.correlation.account));
         }

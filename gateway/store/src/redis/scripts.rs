@@ -168,7 +168,7 @@ return {name, dropped, redis.call('XLEN', stream), open}
 );
 
 /// Keys: the stream and the ids of early receipts, the account's stream, its other stream, number of all parked, accounts, the
-/// hash of the message's day. Arguments: entry, most of the account, most of all, account, PDU, id, gateway id or nothing,
+/// hash of the message's day. Arguments: entry, most of the account, most of all, account, PDU or nothing, id, gateway id or nothing,
 /// channel, hint, 1 where a receipt without room waits once more from now on. Gives whether the receipt is parked now, the number of all parked, and of early receipts.
 const SERVE_EARLY: &str = concat!(
     drop_early!(),
@@ -177,7 +177,7 @@ const SERVE_EARLY: &str = concat!(
 local total = tonumber(redis.call('GET', KEYS[5]) or '0')
 local here = redis.call('XLEN', KEYS[3]) + redis.call('XLEN', KEYS[4])
 local served = 0
-local room = here < tonumber(ARGV[2]) and total < tonumber(ARGV[3])
+local room = ARGV[5] == '' or here < tonumber(ARGV[2]) and total < tonumber(ARGV[3])
 if not room and ARGV[10] == '1' then
   local found = drop(KEYS[1], KEYS[2], ARGV[1])
   if found then
@@ -186,11 +186,13 @@ if not room and ARGV[10] == '1' then
     redis.call('HSET', KEYS[2], found[2], waiting and waiting .. ' ' .. name or name)
   end
 elseif room and drop(KEYS[1], KEYS[2], ARGV[1]) then
-  redis.call('XADD', KEYS[3], '*', 'p', ARGV[5])
-  total = redis.call('INCR', KEYS[5])
-  redis.call('SADD', KEYS[6], ARGV[4])
+  if ARGV[5] ~= '' then
+    redis.call('XADD', KEYS[3], '*', 'p', ARGV[5])
+    total = redis.call('INCR', KEYS[5])
+    redis.call('SADD', KEYS[6], ARGV[4])
+    redis.call('PUBLISH', ARGV[8], ARGV[9])
+  end
   if ARGV[7] ~= '' then forget(KEYS[7], ARGV[6], ARGV[7]) end
-  redis.call('PUBLISH', ARGV[8], ARGV[9])
   served = 1
 end
 return {served, total, redis.call('XLEN', KEYS[1])}
