@@ -52,7 +52,13 @@ fn idle_connections_cost_customers_alone(backend: &str) {
     assert_eq!(limit, f64::from(DESCRIPTORS));
     assert!(open <= limit - 64.0, "{open} are open");
     drop(idle);
-    let mut late = Client::bound(gateway.smpp, BindKind::Transceiver, "bulk");
+    // Until it has noticed that they are gone it closes others, too.
+    let mut late = None;
+    wait_until("customers are let in again", || {
+        late = Client::bound_if_let_in(gateway.smpp, BindKind::Transceiver, "bulk");
+        late.is_some()
+    });
+    let mut late = late.expect("it is bound");
     assert_eq!(late.submit_and_hear("12025550123", "after", false).status(), OK);
 }
 

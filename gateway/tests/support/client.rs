@@ -65,6 +65,16 @@ impl Client {
         client
     }
 
+    /// The same where the gateway may close the connection instead, as when it has no descriptor to spare.
+    pub fn bound_if_let_in(address: SocketAddr, kind: BindKind, system_id: &str) -> Option<Client> {
+        let mut client = Client::connect(address);
+        let bind = client.bind_octets(kind, system_id, "secret");
+        client.stream.write_all(&bind).ok()?;
+        let answer = client.hear()?;
+        assert_eq!(answer.status(), CommandStatus::ESME_ROK);
+        Some(client)
+    }
+
     /// The other end: takes one connection as a vendor does, and accepts its bind.
     pub fn accepted(listener: &TcpListener) -> Client {
         let (stream, _) = listener.accept().expect("a connection");
@@ -87,6 +97,11 @@ impl Client {
 
     /// Asks to be bound, and waits for nothing.
     pub fn send_bind(&mut self, kind: BindKind, system_id: &str, password: &str) {
+        let bind = self.bind_octets(kind, system_id, password);
+        self.raw(&bind);
+    }
+
+    fn bind_octets(&mut self, kind: BindKind, system_id: &str, password: &str) -> BytesMut {
         let bind = Bind {
             system_id: system_id.as_bytes(),
             password: password.as_bytes(),
@@ -96,7 +111,7 @@ impl Client {
         let mut out = BytesMut::new();
         self.sequence += 1;
         bind.encode(kind, self.sequence, &mut out);
-        self.raw(&out);
+        out
     }
 
     /// Sends a request; its sequence number.
