@@ -265,9 +265,13 @@ impl Relay {
 
     /// Asks the store, by the numbers that the receipt speaks of.
     pub(crate) fn ask_store(&mut self, now: Instant, key: Key, numbers: ReceiptNumbers) {
-        let Some(kept_under) = self.deliveries[key].key else { return self.orphan(now, key) };
+        if self.deliveries[key].key.is_none() {
+            return self.orphan(now, key);
+        }
         self.wait_for_store(now, key, DeliveryPlace::Finding);
-        self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: kept_under, numbers });
+        if let Some(kept_under) = &self.deliveries[key].key {
+            self.store_ops.push_back(StoreOp::Find { delivery: DeliveryKey(key), key: *kept_under, numbers });
+        }
     }
 
     /// What a receipt that waits says about its handset.

@@ -191,12 +191,18 @@ impl<'a> Fields<'a> {
 
     /// Where what begins here ends: at a separator, or at a comma or semicolon with nothing but another field behind it.
     fn value_end(&self, from: usize) -> usize {
-        let end = self.end_of(from, is_no_separator);
-        let ends_field = |at: &usize| {
-            let next = self.end_of(at + 1, |octet| !is_no_separator(octet) || is_mark(octet));
-            next == self.text.len() || self.key_at(next).is_some()
+        let is_end = |&(at, octet): &(usize, &u8)| {
+            may_end_value(*octet) && (!is_mark(*octet) || self.ends_field(from + at))
         };
-        (from..end).filter(|at| is_mark(self.text[*at])).find(ends_field).unwrap_or(end)
+        let end = self.text[from..].iter().enumerate().find(is_end);
+        end.map_or(self.text.len(), |(at, _)| from + at)
+    }
+
+    /// Whether nothing but another field follows the comma or semicolon here.
+    #[cold]
+    fn ends_field(&self, mark: usize) -> bool {
+        let next = self.end_of(mark + 1, may_end_value);
+        next == self.text.len() || self.key_at(next).is_some()
     }
 
     /// A vendor left the text field empty, and others follow it behind a space. Without the space it is content.
@@ -243,7 +249,7 @@ impl Iterator for Fields<'_> {
 
     fn next(&mut self) -> Option<Field> {
         loop {
-            self.position = self.end_of(self.position, |octet| !is_no_separator(octet) || is_mark(octet));
+            self.position = self.end_of(self.position, may_end_value);
             if self.position == self.text.len() {
                 return None;
             }
@@ -267,13 +273,28 @@ fn begins_with_key(text: &[u8], name: &[u8]) -> bool {
         })
 }
 
-fn is_no_separator(octet: u8) -> bool {
+const fn is_no_separator(octet: u8) -> bool {
     !octet.is_ascii_whitespace() && octet != 0
 }
 
-fn is_mark(octet: u8) -> bool {
+const fn is_mark(octet: u8) -> bool {
     octet == b',' || octet == b';'
 }
+
+fn may_end_value(octet: u8) -> bool {
+    MAY_END_VALUE[usize::from(octet)]
+}
+
+/// Separators and marks, so that other octets cost one look each.
+static MAY_END_VALUE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < table.len() {
+        table[octet] = !is_no_separator(octet as u8) || is_mark(octet as u8);
+        octet += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
