@@ -119,9 +119,10 @@ fn child_has_no_descriptors_for_a_while() {
         }
         assert!(answered < 3_000_000, "it needs no descriptor");
     }
-    // What was delivered and taken meanwhile is not forgotten.
+    // What was delivered and taken meanwhile is not forgotten, also where it is said in several steps.
     let release = StoreOp::Release { account: AccountId(7), parked: taken };
-    assert!(turn(&mut store, vec![forget(2, 1), release]).is_empty());
+    let others = (0..25_000).map(|number| forget(3, number));
+    assert!(turn(&mut store, others.chain([forget(2, 1), release]).collect()).is_empty());
     store.sweep(1_800_000_000, 1);
     assert_eq!(store.counters().away, 1);
     setrlimit(Resource::Nofile, limit).unwrap();

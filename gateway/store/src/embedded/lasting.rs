@@ -21,6 +21,8 @@ const TIDE_EVERY: Duration = Duration::from_secs(1);
 /// Words kept while the store does not work, about 100 bytes each: ten minutes at 1,700 receipts a second. What is over it
 /// stays in the store until it is too old, and is counted.
 const OWED_MAX: usize = 1_000_000;
+/// Of them, said to the store in one turn once it works: a batch of less than a megabyte.
+const OWED_STEP: usize = 10_000;
 
 /// See the module.
 pub struct Lasting {
@@ -80,7 +82,9 @@ impl Lasting {
     /// As [`Embedded::apply`].
     pub(crate) fn apply(&mut self, now: u32, op: StoreOp, answers: &mut Vec<StoreAnswer>) {
         let is_owed = word(&op);
-        match self.tree.as_mut().filter(|tree| !tree.away) {
+        // Until what is owed was said nothing overtakes it: a later entry may have the name of one that is to be forgotten.
+        let is_ready = self.owed.is_empty();
+        match self.tree.as_mut().filter(|tree| is_ready && !tree.away) {
             Some(tree) => {
                 self.spoken.extend(is_owed);
                 tree.apply(now, op, answers);
@@ -108,7 +112,9 @@ impl Lasting {
         };
         let spoken = std::mem::take(&mut self.spoken);
         if committed.is_err() {
-            spoken.into_iter().for_each(|op| self.owe(op));
+            let room = OWED_MAX.saturating_sub(self.owed.len());
+            self.counters.forgets_lost += spoken.len().saturating_sub(room) as u64;
+            spoken.into_iter().take(room).rev().for_each(|op| self.owed.push_front(op));
         } else {
             self.spoken = spoken; // its memory is used again
             self.spoken.clear();
@@ -119,7 +125,10 @@ impl Lasting {
     /// As [`Embedded::look_after_early`]; also opens anew what failed, and moves the tide.
     pub(crate) fn look_after_early(&mut self, now: u32) {
         if self.tree.as_ref().is_none_or(|tree| tree.away) {
-            return self.reopen(now);
+            return self.reopen();
+        }
+        if !self.owed.is_empty() {
+            return self.say_owed(now);
         }
         self.move_tide();
         if let Some(tree) = &mut self.tree {
@@ -134,7 +143,7 @@ impl Lasting {
         }
     }
 
-    fn reopen(&mut self, now: u32) {
+    fn reopen(&mut self) {
         if Instant::now() < self.reopen_at {
             return;
         }
@@ -153,17 +162,18 @@ impl Lasting {
                 self.tree = Some(tree);
                 let directory = self.options.directory.display();
                 tracing::warn!(%directory, owed = self.owed.len(), "the store works again");
-                self.say_owed(now);
             }
             Err(error) => tracing::debug!(%error, "the store cannot be opened yet"),
         }
     }
 
-    /// What was said while it did not work. What cannot be committed is owed again.
+    /// Some of what was said while it did not work. What cannot be committed is owed again.
     fn say_owed(&mut self, now: u32) {
+        let Some(tree) = &mut self.tree else { return };
         let mut answers = Vec::new();
-        for op in std::mem::take(&mut self.owed) {
-            self.apply(now, op, &mut answers);
+        for op in self.owed.drain(..self.owed.len().min(OWED_STEP)) {
+            self.spoken.extend(word(&op));
+            tree.apply(now, op, &mut answers);
         }
         debug_assert!(answers.is_empty(), "such words have no answer");
         let _ = self.commit(); // a failure is kept by itself
@@ -210,6 +220,7 @@ impl Lasting {
             Some(tree) => {
                 let counters = tree.counters();
                 StoreCounters {
+                    away: counters.away.max(u64::from(!self.owed.is_empty())),
                     outages: counters.outages.max(self.counters.outages),
                     forgets_lost: counters.forgets_lost.max(self.counters.forgets_lost),
                     ..counters
