@@ -148,3 +148,26 @@ fn a_disk_that_is_full_for_a_while_needs_no_restart() {
     let gateway = Gateway::start(path, &configuration);
     assert_eq!(entries(&gateway), 20.0, "{}", gateway.log());
 }
+
+/// A machine that was off for a day, or whose clock is wrong: the start says so, until a person says that the clock is right.
+#[test]
+fn a_clock_that_is_ahead_is_believed_on_a_word() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (path, configuration) = (directory.path(), configuration());
+    let mut gateway = Gateway::start(path, &configuration);
+    let mark = path.join("state/store.clock");
+    wait_until("the store says what time it has come to", || mark.exists());
+    assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
+    let seen: u64 = std::fs::read_to_string(&mark).expect("readable").trim().parse().expect("seconds");
+    std::fs::write(&mark, format!("{}\n", seen - 86_400)).expect("writable");
+    let mut gateway = Gateway::start(path, &configuration);
+    wait_until("it is told", || gateway.log().contains("the clock is ahead of what the store has seen"));
+    let told = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .arg("trust-clock")
+        .arg(path.join("gateway.toml"))
+        .output()
+        .expect("the program runs");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    wait_until("the clock is believed", || gateway.log().contains("the clock is believed"));
+    assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
+}
