@@ -1,5 +1,5 @@
-//! SMPP stacks that were not written here, as customers and as vendors, with what is odd on the other side: npm's `smpp`
-//! and Python's `smpp.twisted3`. The peers are small programs under `foreign/`.
+//! SMPP stacks that were not written here, as customers and as vendors, with what is odd on the other side: npm's `smpp`,
+//! Python's `smpp.twisted3` and Perl's `Net::SMPP`. The peers are small programs under `foreign/`.
 
 mod support;
 
@@ -25,6 +25,7 @@ const TWISTED_PYTHON: &str = "SMPPTWISTED_PYTHON";
 enum Stack {
     Node,
     Twisted,
+    Perl,
 }
 
 impl Stack {
@@ -33,6 +34,7 @@ impl Stack {
         let name = match self {
             Stack::Node => "node-smpp",
             Stack::Twisted => "smpp.twisted3",
+            Stack::Perl => "net-smpp",
         };
         test_needs::need(name, || self.find()).is_some()
     }
@@ -49,6 +51,11 @@ impl Stack {
                 let mut command = Command::new(Self::python());
                 command.args(["-W", "ignore", "-c", "import smpp.twisted.client"]);
                 (command, TWISTED_PYTHON)
+            }
+            Stack::Perl => {
+                let mut command = Command::new("perl");
+                command.args(["-MNet::SMPP", "-e", "1"]);
+                (command, "perl")
             }
         };
         match command.output() {
@@ -75,6 +82,11 @@ impl Stack {
             Stack::Twisted => {
                 let mut command = Command::new(Self::python());
                 command.args(["-W", "ignore"]).arg(folder.join(format!("twisted_{role}.py")));
+                command
+            }
+            Stack::Perl => {
+                let mut command = Command::new("perl");
+                command.arg(folder.join(format!("perl_{role}.pl")));
                 command
             }
         }
@@ -313,4 +325,20 @@ fn twisted_as_vendor_keeps_its_session() {
 #[test]
 fn twisted_as_customer_keeps_its_session() {
     a_customer_keeps_its_session(Stack::Twisted, &["SMPPTransactionError", "SMPPTransactionError"]);
+}
+
+#[test]
+fn perl_as_vendor_keeps_its_session() {
+    a_vendor_keeps_its_session(Stack::Perl);
+}
+
+#[test]
+fn perl_as_customer_keeps_its_session() {
+    a_customer_keeps_its_session(
+        Stack::Perl,
+        &[
+            "Invalid destination address (ESME_RINVDSTADR=0x0000000B)",
+            "query_sm request failed (ESME_RQUERYFAIL=0x00000067)",
+        ],
+    );
 }

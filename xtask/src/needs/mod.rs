@@ -82,12 +82,12 @@ static TABLE: [Need; 12] = [
     },
     Need {
         name: "kannel",
-        wanted: Wanted::OnDemand,
+        wanted: Wanted::ByTests,
         source: Source::Debian { package: "kannel", check: &["test", "-x", "/usr/sbin/bearerbox"] },
     },
     Need {
         name: "net-smpp",
-        wanted: Wanted::OnDemand,
+        wanted: Wanted::ByTests,
         source: Source::Debian { package: "libnet-smpp-perl", check: &["perl", "-MNet::SMPP", "-e", "1"] },
     },
     Need {
