@@ -71,6 +71,60 @@ fn story(backend: &str, shards: u32) {
     );
 }
 
+/// A vendor with two kinds of binds in one entry: messages go out on transmitters, receipts come in on receivers.
+#[test]
+fn receivers_beside_transmitters_get_the_receipts() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let sim = sites(directory.path(), &["Chicago"], "fast", "");
+    let kinds = "bind_kind = \"transmitter\"\nreceivers = 1";
+    let configuration = Configuration::new("auto", 2)
+        .customer("otp", "")
+        .customer("bulk", "")
+        .vendor("Chicago", sim.address("Chicago").expect("a site"), 2, kinds)
+        .route("", &["Chicago"]);
+    let mut gateway = Gateway::start(directory.path(), &configuration);
+    gateway.wait_for_vendor_binds(3.0);
+    let mut outcome = load(directory.path(), gateway.smpp, LOAD);
+    assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
+    assert_eq!(gateway.log().matches("kind=Receiver").count(), 1, "{}", gateway.log());
+    let result = reconciled(directory.path(), sim, &mut outcome);
+    let text = result.text();
+    assert!(result.holds(), "{text}");
+    assert_eq!((result.receipts.received, result.receipts.duplicated), (result.sent, 0), "{text}");
+}
+
+/// Long messages over two vendors of equal weight: the parts of each arrive at one of them, in order.
+#[test]
+fn parts_of_a_message_stay_together() {
+    for form in ["udh8", "udh16"] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let sim = sites(directory.path(), &["Chicago", "Atlanta"], "fast", "");
+        let address = |site| sim.address(site).expect("a site");
+        let configuration = Configuration::new("auto", 2)
+            .customer("bulk", "")
+            .vendor("Chicago", address("Chicago"), 1, "")
+            .vendor("Atlanta", address("Atlanta"), 1, "")
+            .route("", &["Chicago", "Atlanta"]);
+        let mut gateway = Gateway::start(directory.path(), &configuration);
+        gateway.wait_for_vendor_binds(2.0);
+        let long = format!(
+            "[[account]]\nname = \"bulk\"\nsystem_id = \"bulk\"\npassword = \"secret\"\nbinds = {{ trx = 1 }}\n\
+             window = 100\nreceipts = {{ expect = true }}\n[expect]\nparts = \"one-site\"\n\
+             [[mix]]\naccount = \"bulk\"\ndest = \"us-random\"\n\
+             body = {{ encoding = \"gsm7\", segments = {{ \"3\" = 100 }}, form = \"{form}\" }}\n\
+             [[phase]]\nname = \"steady\"\nrate = 1500\nfor = \"2s\"\n\
+             [[phase]]\nname = \"drain\"\nuntil = \"receipts-complete\"\nmax = \"60s\"\nquiet = \"20s\"\n"
+        );
+        let mut outcome = load(directory.path(), gateway.smpp, &long);
+        assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
+        let result = reconciled(directory.path(), sim, &mut outcome);
+        let text = result.text();
+        assert!(result.holds(), "{text}");
+        assert!(result.sent > 2_000, "{text}");
+        assert!(result.sites.iter().all(|site| site.accepted > result.sent / 4), "both took a share: {text}");
+    }
+}
+
 #[test]
 fn one_shard_on_epoll() {
     story("tokio", 1);

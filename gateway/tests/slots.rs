@@ -24,22 +24,30 @@ struct Cluster {
     /// By node.
     ways: Vec<Way>,
     sim: sim_smsc::Running,
+    /// Which binds of the vendor the nodes share.
+    vendor: String,
     nodes: Vec<Gateway>,
 }
 
 impl Cluster {
     /// Three nodes, of which two hold a bind each. Nothing where there is no Redis. `more` is of `[cluster]`.
     fn start(more: &str) -> Option<Cluster> {
+        let cluster = Cluster::with_vendor(format!("binds_total = {ALLOWED}"), more)?;
+        wait_until("two nodes have a bind each", || cluster.held() == [0.0, 1.0, 1.0]);
+        Some(cluster)
+    }
+
+    /// The same with these lines of the vendor, whose binds are not waited for.
+    fn with_vendor(vendor: String, more: &str) -> Option<Cluster> {
         let redis = RedisServer::start()?;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let sim = sites(directory.path(), &["Chicago"], "fast", "max = 2");
         let ways = (1..=3).map(|_| Way::to(&redis.url())).collect();
-        let mut cluster = Cluster { directory, redis, ways, sim, nodes: Vec::new() };
+        let mut cluster = Cluster { directory, redis, ways, sim, vendor, nodes: Vec::new() };
         for id in 1..=3 {
             let node = cluster.node(id, more);
             cluster.nodes.push(node);
         }
-        wait_until("two nodes have a bind each", || cluster.held() == [0.0, 1.0, 1.0]);
         Some(cluster)
     }
 
@@ -48,7 +56,7 @@ impl Cluster {
         std::fs::create_dir_all(&folder).expect("writable");
         let address = self.sim.address("Chicago").expect("a site");
         let url = format!("redis://{}", self.ways[usize::from(id) - 1].address);
-        let vendor = format!("binds_total = {ALLOWED}\nresponse_timeout = \"2s\"\nenquire_link = \"1s\"");
+        let vendor = format!("{}\nresponse_timeout = \"2s\"\nenquire_link = \"1s\"", self.vendor);
         // Of two shards, so that some links between nodes cross from the shard that listens to another.
         let configuration = Configuration::node("auto", 2, id)
             .with(&format!("[store]\nkind = \"redis\"\nurl = \"{url}\"\nreclaim_after = \"2s\""))
@@ -118,6 +126,30 @@ fn judge(directory: &Path, sim: sim_smsc::Running, mut outcome: loadgen::Outcome
     let text = result.text();
     assert!(result.holds(), "{text}");
     assert!(result.delivered >= delivered_min, "{text}");
+}
+
+/// One transmitter and one receiver for three nodes: each kind has its own lease, wherever the other is held.
+#[test]
+fn each_kind_of_binds_is_leased_for_itself() {
+    let kinds = "bind_kind = \"transmitter\"\nbinds_total = 1\nreceivers_total = 1";
+    let Some(mut cluster) = Cluster::with_vendor(kinds.to_owned(), SHORT_GRACE) else { return };
+    wait_until("the vendor has both", || cluster.bound() == 2.0);
+    let transmits = |node: &Gateway| node.metric("smppgw_slots", &["\"Chicago\"", "held"]) > 0.0;
+    let holders = |name: &str| {
+        let held = cluster.nodes.iter().map(|node| node.metric("smppgw_slots", &[name, "held"]));
+        held.sum::<f64>()
+    };
+    assert_eq!((holders("\"Chicago\""), holders("\"Chicago/receivers\"")), (1.0, 1.0));
+    let place = cluster.nodes.iter().position(|node| !transmits(node)).expect("two nodes have none");
+    let without = cluster.nodes.remove(place);
+    wait_until("there is a link to the transmitter's node", || {
+        without.metric("smppgw_node_links", &["out"]) >= 1.0
+    });
+    let outcome = load(cluster.directory.path(), without.smpp, &bulk(3));
+    assert!(accepted(&without) > 1_000.0, "{}", accepted(&without));
+    cluster.assert_quota();
+    let Cluster { directory, sim, .. } = cluster;
+    judge(directory.path(), sim, outcome, 1_000);
 }
 
 #[test]

@@ -229,7 +229,8 @@ impl Worker {
         state.memory.store(Arc::new(memory));
         state.version.store(version, Ordering::Relaxed);
         state.published.fetch_add(1, Ordering::Relaxed);
-        let (customers, vendors) = (plan.customers.len(), plan.vendors.len());
+        let (customers, vendors) =
+            (plan.customers.len(), plan.vendors.iter().filter(|vendor| !vendor.are_beside()).count());
         tracing::info!(version, customers, vendors, "configuration published");
         self.retired.push(std::mem::replace(&mut self.options.plan, plan));
     }

@@ -14,7 +14,7 @@ use crate::publish::Publisher;
 use arc_swap::ArcSwap;
 use relay::VendorId;
 use runtime::Stop;
-use shard::{Plan, ReportSlot, SlotHolder, SlotLease, SlotTable};
+use shard::{Plan, ReportSlot, SlotHolder, SlotLease, SlotTable, VendorOptions};
 use smpp::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
@@ -53,7 +53,7 @@ pub struct SlotsOptions {
 /// What is known of slots; for metrics.
 #[derive(Clone, Debug, Default)]
 pub struct SlotsState {
-    /// Name of each vendor that shares its binds, slots held, slots in all.
+    /// Name of each vendor that shares its binds (`name/receivers` for receivers beside others), slots held, slots in all.
     pub vendors: Vec<(Box<str>, u32, u32)>,
     /// When the last round was asked that was answered, nanoseconds of the monotonic clock; 0 = never.
     pub renewed_at_ns: u64,
@@ -190,8 +190,12 @@ impl Worker {
 
     fn take_plan(&mut self, plan: &Plan) {
         let shared = || plan.vendors.iter().filter(|vendor| vendor.is_shared);
-        self.names.extend(shared().map(|vendor| (vendor.id, vendor.name.clone())));
-        self.keeper.set_vendors(shared().map(|vendor| (vendor.id, vendor.binds)));
+        let name_of = |vendor: &VendorOptions| match vendor.are_beside() {
+            true => format!("{}/receivers", vendor.name).into(),
+            false => vendor.name.clone(),
+        };
+        self.names.extend(shared().map(|vendor| (vendor.binds_id, name_of(vendor))));
+        self.keeper.set_vendors(shared().map(|vendor| (vendor.binds_id, vendor.binds)));
         self.plan_version = plan.snapshot.version();
     }
 

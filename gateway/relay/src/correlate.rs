@@ -58,11 +58,10 @@ impl Relay {
         }
     }
 
-    /// Nothing is sent to a vendor for a while.
+    /// Nothing is sent to a vendor's account for a while.
     fn pause(&mut self, now: Instant, vendor: u16) {
         if let Some(pause) = self.vendor_rules(vendor).map(|rules| rules.throttle_pause) {
-            let state = &mut self.vendors[vendor];
-            state.paused_until = state.paused_until.max(now + pause);
+            self.vendors.pause_until(vendor, now + pause);
         }
     }
 

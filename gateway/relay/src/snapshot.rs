@@ -117,6 +117,11 @@ impl Vendor {
         self.account.as_ref().map_or(self.id, |account| VendorId::of_name(account.as_bytes()))
     }
 
+    /// The name of its account: its own where none is given.
+    pub(crate) fn account_name(&self) -> &str {
+        self.account.as_deref().unwrap_or(&self.name)
+    }
+
     /// A vendor without pacing or error map.
     pub fn new(name: &str) -> Self {
         Self {

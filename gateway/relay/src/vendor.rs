@@ -78,6 +78,8 @@ pub(crate) struct VendorState {
     pub(crate) id: VendorId,
     /// Whose message ids are its own: its account at the SMSC, which other entries may share.
     pub(crate) scope: VendorId,
+    /// Others do share it.
+    pub(crate) shares_scope: bool,
     /// Its place in the snapshot in force, if it is there.
     pub(crate) snapshot_place: Option<u16>,
     /// Place of its rate in the table of limits.
@@ -349,6 +351,10 @@ impl Vendors {
             }
         }
         self.places.clear();
+        let mut entries: HashMap<VendorId, u32, FixedState> = HashMap::default();
+        for vendor in snapshot.vendors() {
+            *entries.entry(vendor.scope()).or_default() += 1;
+        }
         for (snapshot_place, vendor) in snapshot.vendors().iter().enumerate() {
             let Some(place) = self.place_any(vendor.id) else {
                 self.places.push(NOWHERE);
@@ -357,6 +363,7 @@ impl Vendors {
             let state = &mut self.states[usize::from(place)];
             state.snapshot_place = Some(snapshot_place as u16);
             state.scope = vendor.scope();
+            state.shares_scope = entries[&state.scope] > 1;
             state.limit = snapshot.limit_table().of_vendor(snapshot_place as u16);
             self.places.push(place);
         }
@@ -388,6 +395,16 @@ impl Vendors {
         self.at(snapshot_place)
     }
 
+    /// Nothing is sent by the vendor's account before this time, also not by other entries of it.
+    pub(crate) fn pause_until(&mut self, vendor: u16, until: Instant) {
+        let (scope, is_shared) = (self[vendor].scope, self[vendor].shares_scope);
+        let one = usize::from(vendor);
+        let states = if is_shared { &mut self.states[..] } else { &mut self.states[one..=one] };
+        for state in states.iter_mut().filter(|state| state.scope == scope) {
+            state.paused_until = state.paused_until.max(until);
+        }
+    }
+
     pub(crate) fn places(&self) -> core::ops::Range<u16> {
         0..self.states.len() as u16
     }
@@ -415,6 +432,7 @@ fn new_state(id: VendorId) -> VendorState {
     VendorState {
         id,
         scope: id,
+        shares_scope: false,
         snapshot_place: None,
         limit: NO_LIMIT,
         last: None,

@@ -1,5 +1,5 @@
-//! Two entries of one account at an SMSC, one that submits and one that receives: ids, receipts, unknown outcomes and parts
-//! of messages are of the account.
+//! Two entries of one account at an SMSC, one that submits and one that receives: ids, receipts, unknown outcomes,
+//! parts of messages, rates and pauses are of the account.
 
 use gateway_relay as relay;
 use relay::{
@@ -33,10 +33,15 @@ impl World {
     fn new(account: Option<&str>) -> World {
         let entry = |name: &str| Vendor { account: account.map(Into::into), ..Vendor::new(name) };
         let weighted = WeightedVendor { vendor: VendorId::of_name(b"west-out"), weight: 1, price: None };
+        let vendors = vec![entry("west-out"), entry("west-in")];
+        World::with(vendors, vec![Route { prefix: "".into(), vendors: vec![weighted], ..Route::default() }])
+    }
+
+    fn with(vendors: Vec<Vendor>, routes: Vec<Route>) -> World {
         let input = SnapshotInput {
             accounts: vec![Account::new("customer")],
-            vendors: vec![entry("west-out"), entry("west-in")],
-            routes: vec![Route { prefix: "".into(), vendors: vec![weighted], ..Route::default() }],
+            vendors,
+            routes,
             correlate: Correlate::Strict,
             ..SnapshotInput::default()
         };
@@ -48,7 +53,7 @@ impl World {
         assert!(relay.customer_bound(START, customer, CUSTOMER, BindKind::Transceiver, 100));
         let (out, into) = (VendorId::of_name(b"west-out"), VendorId::of_name(b"west-in"));
         assert!(relay.vendor_bound(START, out, TRANSMITTER, BindKind::Transmitter, 100));
-        assert!(relay.vendor_bound(START, into, RECEIVER, BindKind::Receiver, 100));
+        assert!(relay.vendor_bound(START, into, RECEIVER, BindKind::Transceiver, 100));
         let mut world = World { relay, now: START, kept: None, taken: 0, early: 0 };
         world.pump();
         world
@@ -59,9 +64,16 @@ impl World {
     }
 
     fn submit(&mut self) -> relay::MessageKey {
+        let (link, message) = self.submit_to(b"12025550123").expect("a message");
+        assert_eq!(link, TRANSMITTER);
+        message
+    }
+
+    /// Where a message to this number went, if it did not wait.
+    fn submit_to(&mut self, digits: &[u8]) -> Option<(LinkKey, relay::MessageKey)> {
         let submit = SubmitSm {
             source: Address { digits: b"4477", ..Address::default() },
-            destination: Address { digits: b"12025550123", ..Address::default() },
+            destination: Address { digits, ..Address::default() },
             registered_delivery: RegisteredDelivery::RECEIPT,
             short_message: b"hello",
             ..SubmitSm::default()
@@ -70,14 +82,10 @@ impl World {
         Pdu::SubmitSm(submit).encode(OK, 1, &mut bytes);
         let arrival = self.arrival(CUSTOMER);
         self.relay.handle_submit(arrival, Frame::whole(&bytes).expect("one PDU"), &submit);
-        let sent = std::iter::from_fn(|| self.relay.poll()).find_map(|output| match output {
-            Output::SendSubmit { link, message } => {
-                assert_eq!(link, TRANSMITTER);
-                Some(message)
-            }
+        std::iter::from_fn(|| self.relay.poll()).find_map(|output| match output {
+            Output::SendSubmit { link, message } => Some((link, message)),
             _ => None,
-        });
-        sent.expect("a message on the transmitter")
+        })
     }
 
     /// A receipt on the receiver.
@@ -167,5 +175,46 @@ fn a_receipt_on_the_receiver_tells_an_unknown_outcome_of_the_transmitter() {
         world.pass(60);
         world.pass(250);
         assert_eq!(world.relay.counters().traffic.unknowns_resolved, resolved, "{account:?}");
+    }
+}
+
+/// Two entries that submit, each with its own route.
+fn two_that_submit(account: Option<&str>, rate: u32) -> World {
+    let entry = |name: &str| Vendor {
+        account: account.map(Into::into),
+        rate,
+        burst: 1,
+        throttle_pause: Duration::from_secs(1),
+        ..Vendor::new(name)
+    };
+    let route = |prefix: &str, name: &str| {
+        let vendor = VendorId::of_name(name.as_bytes());
+        let vendors = vec![WeightedVendor { vendor, weight: 1, price: None }];
+        Route { prefix: prefix.into(), vendors, ..Route::default() }
+    };
+    let vendors = vec![entry("west-out"), entry("west-in")];
+    World::with(vendors, vec![route("1", "west-out"), route("2", "west-in")])
+}
+
+#[test]
+fn a_pause_is_of_the_account() {
+    for (account, waits) in [(Some("west"), true), (None, false)] {
+        let mut world = two_that_submit(account, 0);
+        let (link, message) = world.submit_to(b"12025550123").expect("nothing holds it");
+        assert_eq!(link, TRANSMITTER);
+        world.relay.handle_answer(world.now, TRANSMITTER, message, CommandStatus::ESME_RTHROTTLED, b"");
+        world.pump();
+        let other = world.submit_to(b"22025550123");
+        assert_eq!(other.is_none(), waits, "{account:?}: {other:?}");
+    }
+}
+
+#[test]
+fn a_rate_is_of_the_account() {
+    for (account, waits) in [(Some("west"), true), (None, false)] {
+        let mut world = two_that_submit(account, 1);
+        assert!(world.submit_to(b"12025550123").is_some(), "the first of the second");
+        let other = world.submit_to(b"22025550123");
+        assert_eq!(other.is_none(), waits, "{account:?}: {other:?}");
     }
 }

@@ -151,7 +151,7 @@ impl ShardApp {
         }
         for vendor in &self.plan.clone().vendors {
             let place = self.vendor_report(vendor.id, &vendor.name);
-            self.vendors[place].is_configured = vendor.binds > 0;
+            self.vendors[place].is_configured |= vendor.binds > 0;
         }
     }
 

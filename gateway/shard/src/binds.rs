@@ -1,6 +1,6 @@
 //! What a shard keeps bound: the tasks that run, adjusted to what the published plan wants.
 //!
-//! A bind is named by its vendor and number and has one task for as long as it is kept; the task connects, waits for the
+//! A bind is named by its vendor, kind and number and has one task for as long as it is kept; the task connects, waits for the
 //! link's end, connects again ([`keep_bound`]). A new plan starts tasks, tells others that they are not wanted any more,
 //! and has links whose options changed end in order, so that their tasks make them anew. All others go on untouched.
 
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Binds looked at before the links have their turn: a microsecond each, more for one that begins or ends.
 const SLICE: usize = 64;
 
-/// A vendor and the number of one of its binds, from 0.
+/// Whose bind it is, as in [`VendorOptions::binds_id`], and its number, from 0.
 pub(crate) type BindKey = (VendorId, u32);
 
 /// Which binds this node may hold of the vendors whose binds several nodes share.
@@ -101,8 +101,8 @@ pub(crate) fn wanted<'a>(
 ) -> impl Iterator<Item = (BindKey, &'a VendorOptions)> {
     let binds = plan.vendors.iter().flat_map(|vendor| (0..vendor.binds).map(move |bind| (vendor, bind)));
     binds
-        .filter(move |(vendor, bind)| bind_shard(vendor.id, *bind, shards) == index)
-        .map(|(vendor, bind)| ((vendor.id, bind), vendor))
+        .filter(move |(vendor, bind)| bind_shard(vendor.binds_id, *bind, shards) == index)
+        .map(|(vendor, bind)| ((vendor.binds_id, bind), vendor))
         .filter(move |(key, vendor)| !vendor.is_shared || slots.is_some_and(|slots| slots.holds(*key)))
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn adjust<R: Runtime>(hub: &Hub<R, ShardApp>) {
     for slice in wanted.chunks(SLICE) {
         let began = runtime::monotonic_nanos();
         for (key, options) in slice {
-            let options = match shared.take().filter(|last| last.id == key.0) {
+            let options = match shared.take().filter(|last| last.binds_id == key.0) {
                 Some(last) => last,
                 None => Rc::new((*options).clone()),
             };

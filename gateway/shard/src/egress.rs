@@ -37,8 +37,7 @@ pub(crate) struct Answer<'a> {
 /// A vendor's link.
 pub(crate) struct VendorPeer {
     pub(crate) vendor: VendorId,
-    /// The number of the bind.
-    bind: u32,
+    bind: BindKey,
     /// Where the vendor is counted.
     pub(crate) report: usize,
     pub(crate) window: u32,
@@ -158,7 +157,7 @@ impl ShardApp {
             closed.reason,
             CloseReason::Unbound | CloseReason::PeerClosed | CloseReason::BindRefused
         );
-        self.slot_closed((peer.vendor, peer.bind), links.now(), in_order);
+        self.slot_closed(peer.bind, links.now(), in_order);
         self.vendors_links.closed += 1;
         let (written, unsent) = (messages(&closed.written), messages(&closed.unsent));
         let (vendor, reason) = (&self.vendors[peer.report].name, closed.reason.label());
@@ -199,7 +198,7 @@ pub(crate) async fn keep_bound<R: Runtime>(hub: Hub<R, ShardApp>, key: BindKey, 
             continue;
         };
         attempt += 1;
-        match connect(&hub, &vendor, key.1, address, &bind).await {
+        match connect(&hub, &vendor, key, address, &bind).await {
             Ok(end) => {
                 end.gone.rung().await;
                 bind.link.set(None);
@@ -248,7 +247,7 @@ fn address_of(addresses: &[SocketAddr], attempt: usize) -> Option<SocketAddr> {
 async fn connect<R: Runtime>(
     hub: &Hub<R, ShardApp>,
     vendor: &VendorOptions,
-    number: u32,
+    key: BindKey,
     address: SocketAddr,
     kept: &KeptBind,
 ) -> std::io::Result<Rc<End>> {
@@ -268,7 +267,7 @@ async fn connect<R: Runtime>(
     let bind = (vendor.bind_kind, &bind);
     let may_bind = |app: &mut ShardApp| {
         let now = Instant::from_nanos(runtime::monotonic_nanos());
-        kept.is_still(vendor) && (!vendor.is_shared || app.holds_slot((vendor.id, number), now))
+        kept.is_still(vendor) && (!vendor.is_shared || app.holds_slot(key, now))
     };
     let id = hub.connect_if(address, CONNECT_MAX, config, bind, vendor.tls.as_ref(), may_bind).await?;
     let end = Rc::new(End::default());
@@ -277,7 +276,7 @@ async fn connect<R: Runtime>(
         let report = app.vendor_report(vendor.id, &vendor.name);
         let peer = VendorPeer {
             vendor: vendor.id,
-            bind: number,
+            bind: key,
             report,
             window: kept.window(),
             bound: false,

@@ -328,12 +328,12 @@ impl ShardApp {
         for vendor in
             self.plan.vendors.iter().filter(|vendor| vendor.is_shared && vendor.bind_kind.may_submit())
         {
-            for (slot, holder) in slots.table.vendors.get(&vendor.id).into_iter().flatten() {
+            for (slot, holder) in slots.table.vendors.get(&vendor.binds_id).into_iter().flatten() {
                 if let SlotHolder::Node { node, address } = holder
                     && *slot < vendor.binds
-                    && bind_shard(vendor.id, *slot, shards) == index
+                    && bind_shard(vendor.binds_id, *slot, shards) == index
                 {
-                    wanted.insert((vendor.id, *slot), (*node, *address));
+                    wanted.insert((vendor.binds_id, *slot), (*node, *address));
                 }
             }
         }
@@ -399,7 +399,7 @@ async fn connect<R: Runtime>(
     let gone = || std::io::Error::other("the vendor is gone");
     let prepared = hub.with(|app, _| {
         let plan = app.plan.clone();
-        let vendor = plan.vendors.iter().find(|vendor| vendor.id == key.0)?;
+        let vendor = plan.vendors.iter().find(|vendor| vendor.binds_id == key.0)?;
         let config = SessionConfig {
             timers: timers(app.answer_time(vendor)),
             ..SessionConfig::vendor_side(vendor.window)

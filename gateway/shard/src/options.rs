@@ -139,6 +139,9 @@ impl CustomerOptions {
 pub struct VendorOptions {
     /// Which vendor; [`VendorId::of_name`] of the name.
     pub id: VendorId,
+    /// Whose these binds are where they are numbered and leased: `id`, or an id of their own for the receivers that a
+    /// vendor has beside its other binds.
+    pub binds_id: VendorId,
     /// Its name, for logs and metrics.
     pub name: Box<str>,
     /// Where it is, tried in this order.
@@ -168,6 +171,18 @@ pub struct VendorOptions {
 }
 
 impl VendorOptions {
+    /// The same vendor's receivers beside these binds: so many, shared by all nodes or not.
+    pub fn receivers(&self, binds: u32, is_shared: bool) -> VendorOptions {
+        // No vendor has a name that holds a NUL.
+        let binds_id = VendorId::of_name(&[self.name.as_bytes(), b"\0receivers"].concat());
+        VendorOptions { binds_id, bind_kind: BindKind::Receiver, binds, is_shared, ..self.clone() }
+    }
+
+    /// Whether these are receivers beside other binds.
+    pub fn are_beside(&self) -> bool {
+        self.binds_id != self.id
+    }
+
     /// Whether a link made with these options is as one made with the others: no need to make it anew. Addresses count
     /// for the next link only, a window is changed on the link that stands.
     pub(crate) fn is_same_link(&self, other: &VendorOptions) -> bool {

@@ -99,6 +99,27 @@ fn vendors_come_and_go_and_binds_become_more_and_fewer() {
     bench.end();
 }
 
+/// Receivers beside other binds have numbers of their own: neither kind moves when the other's count changes.
+#[test]
+fn receivers_come_and_go_beside_other_binds() {
+    let (listener, slot) = listen();
+    let west = VendorOptions { binds: 2, ..vendor("west", slot) };
+    let with_receivers = |count| vec![west.clone(), west.receivers(count, false)];
+    let mut bench = bench(with_vendors(with_receivers(1)), 10);
+    let _links = [(); 3].map(|()| accept_bind(&listener));
+    bench.wait_until("three binds stand", |bench| bench.vendor_links() == Some(3));
+    bench.publish(&published(with_receivers(2)));
+    let _second = accept_bind(&listener);
+    bench.wait_until("four binds stand", |bench| bench.vendor_links() == Some(4));
+    let more = VendorOptions { binds: 3, ..west.clone() };
+    bench.publish(&published(vec![more, west.receivers(2, false)]));
+    let _third = accept_bind(&listener);
+    bench.wait_until("five binds stand", |bench| bench.vendor_links() == Some(5));
+    let report = bench.report.load();
+    assert_eq!((report.links.opened, report.vendors_links.closed), (5, 0), "nothing was made anew");
+    bench.end();
+}
+
 /// What does not get a link in time tries with the newest options at once, not after its pause.
 #[test]
 fn a_vendor_that_waits_is_tried_at_once_when_it_changes() {

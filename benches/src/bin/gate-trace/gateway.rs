@@ -307,6 +307,7 @@ fn plan(vendor: SocketAddr, throttled: bool) -> Plan {
     };
     let vendor = VendorOptions {
         id: VendorId::of_name(VENDOR.as_bytes()),
+        binds_id: VendorId::of_name(VENDOR.as_bytes()),
         name: VENDOR.into(),
         addresses: address_slot(vec![vendor]),
         tls: None,

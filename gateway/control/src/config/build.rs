@@ -63,7 +63,12 @@ pub fn build(config: &Config) -> Result<Built, Vec<Mistake>> {
     let mut vendors = Vec::with_capacity(config.vendors.len());
     for vendor in &config.vendors {
         let hosts = VendorNames::new(&vendor.name.value, &vendor.addresses);
-        vendors.push(vendor_options(vendor, hosts.slot()));
+        let options = vendor_options(vendor, hosts.slot());
+        let receivers = if vendor.enabled { vendor.receivers_max() } else { 0 };
+        let receivers =
+            (receivers > 0).then(|| options.receivers(receivers, vendor.receivers_total.is_some()));
+        vendors.push(options);
+        vendors.extend(receivers);
         names.push(hosts);
     }
     if config.customers.is_empty() {
@@ -129,7 +134,7 @@ pub fn snapshot(config: &Config) -> Result<Snapshot, Vec<Mistake>> {
 fn snapshot_input(config: &Config) -> SnapshotInput {
     let slowest_vendor =
         config.vendors.iter().map(|vendor| vendor.response_timeout).max().unwrap_or_default();
-    let is_shared = config.vendors.iter().any(|vendor| vendor.binds_total.is_some());
+    let is_shared = config.vendors.iter().any(|vendor| vendor.is_shared());
     // On its way through another node a message may wait there once more.
     let node_wait = if is_shared { config.relay.queue_wait_max + REMOTE_AIR } else { Duration::ZERO };
     let defaults = Limits::default();
@@ -310,6 +315,7 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
         vendor.password.as_ref().map(|password| String::from_utf8_lossy(password.expose()).into_owned());
     VendorOptions {
         id: VendorId::of_name(name.as_bytes()),
+        binds_id: VendorId::of_name(name.as_bytes()),
         name: name.into(),
         addresses,
         tls: vendor.tls.clone(),

@@ -2,13 +2,14 @@
 
 use super::mistake::{At, Mistakes, Place};
 use super::reader::remedy_for_unknown;
-use super::{Config, StoreKind};
+use super::{Config, StoreKind, Vendor};
 use std::collections::BTreeMap;
 
 /// Notes every contradiction between the parts of a configuration, whatever its source.
 pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
     let customers = once("customer", config.customers.iter().map(|customer| &customer.system_id), mistakes);
     let vendors = once("vendor", config.vendors.iter().map(|vendor| &vendor.name), mistakes);
+    check_vendor_accounts(config, mistakes);
     check_routes(config, &customers, &vendors, mistakes);
     check_numbers(config, mistakes);
     check_names(config, mistakes);
@@ -26,6 +27,32 @@ pub(crate) fn check(config: &Config, mistakes: &Mistakes) {
         let what =
             format!("vendor \"{}\": response_timeout is longer than another shard waits", vendor.name.value);
         mistakes.add(&vendor.place, what, format!("make it shorter than {} s", REMOTE_WAIT_MAX.as_secs()));
+    }
+}
+
+/// Entries of one account at an SMSC agree on what is the account's.
+fn check_vendor_accounts(config: &Config, mistakes: &Mistakes) {
+    let mut accounts: BTreeMap<&str, &Vendor> = BTreeMap::new();
+    for vendor in &config.vendors {
+        let account = vendor.account.as_deref().unwrap_or(&vendor.name.value);
+        let first = *accounts.entry(account).or_insert(vendor);
+        let same = [
+            ("id_rule", vendor.id_rule == first.id_rule),
+            ("receipt_addresses", vendor.receipts_without_number == first.receipts_without_number),
+            ("rate", vendor.rate == first.rate),
+            ("burst", vendor.burst == first.burst),
+            ("rate_when_away", vendor.when_away == first.when_away),
+            ("throttle_pause", vendor.throttle_pause == first.throttle_pause),
+        ];
+        for (setting, _) in same.iter().filter(|(_, is_same)| !is_same) {
+            let (name, other) = (&vendor.name.value, &first.name.value);
+            let what = format!("vendor \"{name}\": {setting} is not that of \"{other}\"");
+            mistakes.add(
+                &vendor.place,
+                what,
+                format!("both are of account \"{account}\": give both the same"),
+            );
+        }
     }
 }
 
@@ -91,19 +118,20 @@ fn check_routes(
 
 /// Notes what customers, vendors and routes ask of a node and this one has not. Not for an import: its file is no node's.
 pub(crate) fn check_node(config: &Config, mistakes: &Mistakes) {
-    let Some(vendor) = config.vendors.iter().find(|vendor| vendor.binds_total.is_some()) else { return };
+    let Some(vendor) = config.vendors.iter().find(|vendor| vendor.is_shared()) else { return };
     let name = &vendor.name.value;
+    let setting = if vendor.binds_total.is_some() { "binds_total" } else { "receivers_total" };
     if config.store.kind != StoreKind::Redis {
-        let what = format!("vendor \"{name}\": binds_total needs Redis");
-        mistakes.add(&vendor.place, what, "set [store] kind = \"redis\", or write binds instead");
+        let what = format!("vendor \"{name}\": {setting} needs Redis");
+        mistakes.add(&vendor.place, what, "set [store] kind = \"redis\", or give each node its own");
     }
     if config.cluster.secret.is_none() {
-        let what = format!("vendor \"{name}\": binds_total needs [cluster] secret");
+        let what = format!("vendor \"{name}\": {setting} needs [cluster] secret");
         mistakes.add(&vendor.place, what, "give all nodes one secret or secret_file");
     }
     if config.cluster.address.is_none() && config.listen.smpp.ip().is_unspecified() {
         let what =
-            format!("vendor \"{name}\": binds_total needs an address that other nodes reach this one at");
+            format!("vendor \"{name}\": {setting} needs an address that other nodes reach this one at");
         mistakes.add(&vendor.place, what, "set [cluster] address");
     }
 }

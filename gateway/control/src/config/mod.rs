@@ -157,7 +157,11 @@ impl Report {
         Report {
             customers: config.customers.len(),
             vendors: config.vendors.len(),
-            binds: config.vendors.iter().map(|vendor| u64::from(vendor.binds_max())).sum(),
+            binds: config
+                .vendors
+                .iter()
+                .map(|vendor| u64::from(vendor.binds_max() + vendor.receivers_max()))
+                .sum(),
             routes: config.routes.len(),
             warnings: built.warnings.clone(),
         }

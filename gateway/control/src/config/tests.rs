@@ -498,7 +498,7 @@ fn binds_that_nodes_share_need_what_nodes_share_them_by() {
              [cluster]\nsecret = \"short\"\naddress = \"10.0.0.9:2775\"\n"
         ),
         &[
-            "gw.toml:1:1: vendor \"east\": binds_total needs Redis; set [store] kind = \"redis\", or write binds instead",
+            "gw.toml:1:1: vendor \"east\": binds_total needs Redis; set [store] kind = \"redis\", or give each node its own",
             "gw.toml:9:13: customer: \"~node\" is what nodes bind as; choose another system_id",
             "gw.toml:12:10: [cluster]: the secret is too short or too long; use 16 to 256 random bytes",
         ],
@@ -526,6 +526,45 @@ fn binds_of_all_nodes_take_the_place_of_those_of_one() {
     assert_eq!((vendor.binds, vendor.is_shared), (2, true));
     let alone = build(&parse_with(GOOD, &[]).unwrap()).unwrap();
     assert!(alone.plan.vendors.iter().all(|vendor| !vendor.is_shared));
+}
+
+const RECEIVERS: &str = "[[vendor]]\nname = \"east\"\naddresses = [\"10.0.0.1:2775\"]\nsystem_id = \"gw\"\npassword = \"p\"\n\
+    bind_kind = \"transmitter\"\nbinds = 2\nreceivers = 3\n";
+
+#[test]
+fn a_vendor_has_receivers_beside_its_transmitters() {
+    let built = build(&parse_with(RECEIVERS, &[]).unwrap()).unwrap();
+    let [transmitters, receivers] = &built.plan.vendors[..] else { panic!("{:?}", built.plan.vendors) };
+    assert_eq!((transmitters.binds, transmitters.bind_kind), (2, smpp::pdu::BindKind::Transmitter));
+    assert_eq!(
+        (receivers.binds, receivers.bind_kind, receivers.is_shared),
+        (3, smpp::pdu::BindKind::Receiver, false)
+    );
+    assert_eq!((receivers.id, receivers.are_beside()), (transmitters.id, true));
+    assert_ne!(receivers.binds_id, transmitters.binds_id);
+    check(
+        &RECEIVERS.replace("transmitter", "receiver"),
+        &[
+            "gw.toml:8:13: vendor \"east\": all its binds are receivers already; remove it, or set bind_kind = \"transmitter\"",
+        ],
+    );
+}
+
+#[test]
+fn entries_of_one_account_agree_on_what_is_the_accounts() {
+    let entry = |name: &str, more: &str| {
+        format!(
+            "[[vendor]]\nname = \"{name}\"\naddresses = [\"10.0.0.1:2775\"]\nsystem_id = \"gw\"\npassword = \"p\"\n{more}\n"
+        )
+    };
+    let text =
+        entry("west", "rate = 5") + &entry("west-2", "account = \"west\"\nid_rule = \"case_fold\"\nrate = 5");
+    check(
+        &text,
+        &[
+            "gw.toml:7:1: vendor \"west-2\": id_rule is not that of \"west\"; both are of account \"west\": give both the same",
+        ],
+    );
 }
 
 #[test]

@@ -42,6 +42,10 @@ pub struct Vendor {
     pub binds: u32,
     /// Binds of all nodes together, where they share them.
     pub binds_total: Option<u32>,
+    /// Receivers of this node beside those binds.
+    pub receivers: u32,
+    /// Such receivers of all nodes together, where they share them.
+    pub receivers_total: Option<u32>,
     /// Unanswered requests of one bind.
     pub window: u32,
     /// Messages in a second and bind; 0 = unlimited.
@@ -87,9 +91,19 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// Binds that this node may have at most.
+    /// Binds of its kind that this node may have at most.
     pub fn binds_max(&self) -> u32 {
         self.binds_total.unwrap_or(self.binds)
+    }
+
+    /// Receivers beside them that this node may have at most.
+    pub fn receivers_max(&self) -> u32 {
+        self.receivers_total.unwrap_or(self.receivers)
+    }
+
+    /// Whether several nodes share binds of its.
+    pub fn is_shared(&self) -> bool {
+        self.binds_total.is_some() || self.receivers_total.is_some()
     }
 }
 
@@ -166,13 +180,13 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "account",
             kind: Kind::Text { bytes_max: 64 },
             default: Fallback::Absent,
-            help: "Its account at the SMSC, where several entries are of one: one with transmitters and one with receivers, or one for each host. Ids, receipts and parts of handsets' messages are of the account: a receipt on any of its binds finds the message that went out on any. Give all of them the same `id_rule` and `receipt_addresses`; rates and pauses stay with each entry. Left out: the entry's own name. To change it orphans what is open.",
+            help: "Its account at the SMSC, where several entries are of one, such as one for each host. Ids, receipts, parts of handsets' messages, `rate` and the pause after throttling are of the account: a receipt on any of its binds finds the message that went out on any. All of them have the same `id_rule`, `receipt_addresses`, `rate`, `burst`, `rate_when_away` and `throttle_pause`. Left out: the entry's own name. To change it orphans what is open.",
         },
         Setting {
             key: "bind_kind",
             kind: Kind::Choice(&["transmitter", "receiver", "transceiver"]),
             default: Fallback::Value("transceiver"),
-            help: "What we bind as. A transmitter gets no receipts: name the vendor a second time as receiver where it wants two.",
+            help: "What we bind as. A transmitter gets no receipts: where a vendor wants two kinds, add `receivers`.",
         },
         Setting {
             key: "binds",
@@ -185,6 +199,18 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Whole { min: 1, max: 1000 },
             default: Fallback::Absent,
             help: "Binds of all nodes together, for a vendor that limits them: nodes lease them from Redis, and one without a bind sends through one that has. Takes the place of binds. Needs `[store] kind = \"redis\"` and `[cluster] secret`.",
+        },
+        Setting {
+            key: "receivers",
+            kind: Kind::Whole { min: 0, max: 1000 },
+            default: Fallback::Value("0"),
+            help: "Receivers of this node beside `binds`, for a vendor that takes messages from transmitters and gives receipts and handsets' messages to receivers. They get what any of its binds is owed.",
+        },
+        Setting {
+            key: "receivers_total",
+            kind: Kind::Whole { min: 1, max: 1000 },
+            default: Fallback::Absent,
+            help: "The same of all nodes together, leased as with `binds_total`. Takes the place of receivers.",
         },
         Setting {
             key: "window",
@@ -320,6 +346,8 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
         },
         binds: section.whole_u32("binds"),
         binds_total: section.has("binds_total").then(|| section.whole_u32("binds_total")),
+        receivers: section.whole_u32("receivers"),
+        receivers_total: section.has("receivers_total").then(|| section.whole_u32("receivers_total")),
         window: section.whole_u32("window"),
         rate_per_bind: section.whole_u32("rate_per_bind"),
         rate: section.whole_u32("rate"),
@@ -354,6 +382,14 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
     };
     if section.has("name") && vendor.name.value.is_empty() {
         section.mistake("name", "name is empty", "give the vendor a name");
+    }
+    if vendor.bind_kind == BindKind::Receiver && vendor.receivers_max() > 0 {
+        let key = if vendor.receivers_total.is_some() { "receivers_total" } else { "receivers" };
+        section.mistake(
+            key,
+            "all its binds are receivers already",
+            "remove it, or set bind_kind = \"transmitter\"",
+        );
     }
     if vendor.reconnect_first > vendor.reconnect_max && vendor.reconnect_max > Duration::ZERO {
         section.mistake("reconnect_first", "reconnect_first is longer than reconnect_max", "make it shorter");

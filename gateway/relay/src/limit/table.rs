@@ -153,9 +153,13 @@ impl LimitTable {
             let place = table.put(Scope::Account, &account.name, measure, account.when_away);
             table.accounts.push(place);
         }
+        let mut of_accounts: HashMap<VendorId, u32, FixedState> = HashMap::default();
         for vendor in vendors {
-            let measure = (vendor.rate > 0).then(|| by_second(vendor.rate, vendor.burst));
-            let place = table.put(Scope::Vendor, &vendor.name, measure, vendor.when_away);
+            // The SMSC counts what its account sends, whichever entry it were.
+            let place = *of_accounts.entry(vendor.scope()).or_insert_with(|| {
+                let measure = (vendor.rate > 0).then(|| by_second(vendor.rate, vendor.burst));
+                table.put(Scope::Vendor, vendor.account_name(), measure, vendor.when_away)
+            });
             table.vendors.push(place);
         }
         table.put_numbers(input, mistakes);

@@ -70,7 +70,11 @@ pub fn plan(addresses: AddressSlot) -> Plan {
 
 /// A plan with these vendors.
 pub fn with_vendors(vendors: Vec<VendorOptions>) -> Plan {
-    let known = vendors.iter().map(|vendor| Vendor::new(&vendor.name)).collect();
+    let known = vendors
+        .iter()
+        .filter(|vendor| !vendor.are_beside())
+        .map(|vendor| Vendor::new(&vendor.name))
+        .collect();
     let input = SnapshotInput { vendors: known, ..SnapshotInput::default() };
     Plan {
         snapshot: Arc::new(Snapshot::compile(input).unwrap()),
@@ -96,6 +100,7 @@ pub fn timers() -> Timers {
 pub fn vendor(name: &str, addresses: AddressSlot) -> VendorOptions {
     VendorOptions {
         id: VendorId::of_name(name.as_bytes()),
+        binds_id: VendorId::of_name(name.as_bytes()),
         name: name.into(),
         addresses,
         tls: None,
