@@ -140,6 +140,8 @@ pub(crate) struct Copy {
     pub(crate) kept: Option<(usize, u64)>,
     /// The store lost its correlation.
     pub(crate) lost: bool,
+    /// It went, by a word of a shard or with a receipt that nobody asked for.
+    pub(crate) forgotten: bool,
     /// A final receipt was taken or parked: the correlation may go.
     pub(crate) served: bool,
 }

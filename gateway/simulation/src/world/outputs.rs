@@ -105,6 +105,7 @@ impl World {
             id: 0,
             receipts_taken: 0,
             kept: None,
+            forgotten: false,
             lost: false,
             served: false,
         });
@@ -300,7 +301,10 @@ impl World {
             return;
         }
         let store = &self.stores[self.nodes[self.shards[shard].node].store];
-        let kept = self.ledger.copies_of(number).any(|copy| copy.kept.is_some() || copy.served || copy.lost);
+        let kept = self
+            .ledger
+            .copies_of(number)
+            .any(|copy| copy.kept.is_some() || copy.forgotten || copy.served || copy.lost);
         must!(
             kept || store.was_in_trouble,
             Delivered,

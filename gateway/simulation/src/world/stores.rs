@@ -118,7 +118,8 @@ impl World {
             }
             Deed::Forgot(key, gateway_id) => {
                 if let Some(copy) = self.copy_of(key, gateway_id) {
-                    self.ledger.copies[copy as usize].kept = None;
+                    let copy = &mut self.ledger.copies[copy as usize];
+                    (copy.kept, copy.forgotten) = (None, true);
                 }
             }
             Deed::Parked(account, parked) => self.was_parked(store, account, parked),
