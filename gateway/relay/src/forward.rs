@@ -505,6 +505,7 @@ impl Relay {
         message.remember_try(vendor);
         let is_second = core::mem::replace(&mut message.maybe_sent, true);
         message.maybe_twice |= is_second;
+        message.unknown_copies = message.unknown_copies.saturating_add(1);
         if is_second {
             self.records.maybe_twice(key);
         }

@@ -57,12 +57,14 @@ pub enum Mutation {
     MatchByMessage,
     /// Parts of one message go each its own way.
     PartsApart,
+    /// A spooled message is sent again however many copies are of unknown outcome.
+    CopiesWithoutBound,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -89,6 +91,7 @@ impl Mutation {
         Self::IdIsProof,
         Self::MatchByMessage,
         Self::PartsApart,
+        Self::CopiesWithoutBound,
     ];
 }
 

@@ -203,12 +203,14 @@ impl Relay {
         let fate = match entry.fate {
             Some(fate) => fate, // told before, in vain
             None if entry.left.is_zero() => {
-                let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Expired };
+                let is_unknown = entry.unknown_copies > 0;
+                let state = if is_unknown { FinalState::Unknown } else { FinalState::Expired };
                 self.count_fate(state);
                 let fate = Fate { state, status: CommandStatus::ESME_ROK };
                 self.record_given_up(now, &entry, fate);
                 fate
             }
+            None if self.has_copies_enough(entry.unknown_copies) => return self.hold_entry(entry),
             None => return self.send_again(now, entry),
         };
         let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
@@ -259,7 +261,8 @@ impl Relay {
             message.addresses = addresses;
         }
         message.part_of = part.map(|part| PartOf::new(entry.account, addresses, &part));
-        message.maybe_sent = entry.maybe_sent;
+        message.maybe_sent = entry.unknown_copies > 0;
+        message.unknown_copies = entry.unknown_copies;
         message.account = account;
         message.plan = plan;
         message.encoding = encoding;
@@ -279,7 +282,8 @@ impl Relay {
 
     /// A message from the spool that no vendor will get: its customer is told, if it asked to be.
     fn reject_spooled(&mut self, now: Instant, entry: SpoolEntry, status: CommandStatus) {
-        let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Undeliverable };
+        let is_unknown = entry.unknown_copies > 0;
+        let state = if is_unknown { FinalState::Unknown } else { FinalState::Undeliverable };
         let fate = Fate { state, status };
         self.count_fate(state);
         self.record_given_up(now, &entry, fate);
@@ -289,10 +293,13 @@ impl Relay {
 
     /// What was handed out finds no room: as it was, a little later.
     fn put_back(&mut self, entry: SpoolEntry) {
-        let SpoolEntry { gateway_id, tries, maybe_sent, pdu, .. } = entry;
+        self.defer_entry(entry, ASK_EVERY);
+    }
+
+    pub(crate) fn defer_entry(&mut self, entry: SpoolEntry, after: Duration) {
+        let SpoolEntry { gateway_id, tries, unknown_copies, pdu, .. } = entry;
         self.spare.keep(pdu);
-        let after = ASK_EVERY;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate: None });
     }
 
     /// True for a message whose customer has its answer already.
@@ -346,7 +353,7 @@ impl Relay {
     fn defer(&mut self, key: Key, pause: Pause) {
         let Origin::Spool { tries, .. } = self.messages[key].origin else { return };
         let message = &self.messages[key];
-        let (maybe_sent, draw) = (message.maybe_sent, message.draw);
+        let (unknown_copies, draw) = (message.unknown_copies, message.draw);
         let (after, tries) = match pause {
             Pause::None => (Duration::ZERO, tries),
             pause => (self.pause_of(pause, tries, draw), tries.saturating_add(1)),
@@ -356,7 +363,7 @@ impl Relay {
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
         }
         self.counters.spool.deferred += 1;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate: None });
     }
 
     /// Doubles from the first to the longest, plus up to a quarter left to chance.
@@ -450,11 +457,11 @@ impl Relay {
     fn owe_receipt(&mut self, gateway_id: GatewayId, tries: u16, fate: Fate) {
         let after = self.pause_of(Pause::Failed, tries, gateway_id.0);
         let (tries, fate) = (tries.saturating_add(1), Some(fate));
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent: false, fate });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies: 0, fate });
     }
 
     /// Closes a message that the spool has; its id.
-    fn leave_spooled(&mut self, key: Key) -> GatewayId {
+    pub(crate) fn leave_spooled(&mut self, key: Key) -> GatewayId {
         let Origin::Spool { again, .. } = self.messages[key].origin else {
             unreachable!("only messages that the spool has are given back to it")
         };

@@ -15,6 +15,10 @@ use core::time::Duration;
 use smpp::field::{CommandStatus, MessageState};
 use smpp::text::message_id::GatewayId;
 
+/// Defers a message until its validity ends, whatever vendor comes back. Another life of the spool hands it out at once all
+/// the same.
+pub const UNTIL_ITS_END: Duration = Duration::MAX;
+
 /// What became of a spooled message for good, when no vendor took it: what a receipt of ours says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fate {
@@ -51,12 +55,12 @@ pub enum SpoolOp {
     Defer {
         /// Which.
         gateway_id: GatewayId,
-        /// The while.
+        /// The while; [`UNTIL_ITS_END`] for a message that is not to be tried again.
         after: Duration,
         /// Times it was deferred, this one included.
         tries: u16,
-        /// A vendor may have a copy.
-        maybe_sent: bool,
+        /// Copies of unknown outcome so far: vendors may have them.
+        unknown_copies: u8,
         /// Decided, and only its receipt is owed: its validity does not count any more.
         fate: Option<Fate>,
     },
@@ -65,7 +69,7 @@ pub enum SpoolOp {
         /// At most so many.
         count_max: u32,
     },
-    /// A vendor is back: all that is deferred is due now. No answer.
+    /// A vendor is back: all that is deferred is due now, but for what waits for its end. No answer.
     Hasten,
 }
 
@@ -104,8 +108,8 @@ pub struct SpoolEntry {
     pub left: Duration,
     /// Times it was deferred since the spool was opened.
     pub tries: u16,
-    /// A vendor may have a copy.
-    pub maybe_sent: bool,
+    /// Copies of unknown outcome so far: vendors may have them.
+    pub unknown_copies: u8,
     /// Only its receipt is owed.
     pub fate: Option<Fate>,
     /// The whole PDU as the customer sent it.

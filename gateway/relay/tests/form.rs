@@ -151,7 +151,7 @@ fn rewrites_and_rejects_what_an_earlier_version_spooled() {
         accepted_at: UNIX,
         left: Duration::from_secs(60),
         tries: 1,
-        maybe_sent: false,
+        unknown_copies: 0,
         fate: None,
         pdu,
     };

@@ -678,7 +678,7 @@ fn spooled(world: &mut World) -> SpoolEntry {
     let accepted = SpoolAnswer::Accepted { message, gateway_id, outcome: Ok(()), pdu };
     world.relay.handle_spool_answer(world.now, accepted);
     let left = Duration::from_secs(60);
-    SpoolEntry { gateway_id, account, accepted_at, left, tries: 0, maybe_sent: false, fate: None, pdu: kept }
+    SpoolEntry { gateway_id, account, accepted_at, left, tries: 0, unknown_copies: 0, fate: None, pdu: kept }
 }
 
 fn hand_out(world: &mut World, entry: SpoolEntry) {

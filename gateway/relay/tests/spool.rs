@@ -5,7 +5,8 @@ use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, Fate, Limits, LinkKey, MessageKey, Mode, Output, Relay,
     RelayOptions, Route, ShardIndex, ShardMessage, Snapshot, SnapshotInput, SpoolAnswer, SpoolEntry, SpoolOp,
-    SpoolOutage, SpoolRules, StoreAnswer, StoreOp, UnknownOutcome, Vendor, VendorId, WeightedVendor,
+    SpoolOutage, SpoolRules, StoreAnswer, StoreOp, UNTIL_ITS_END, UnknownOutcome, Vendor, VendorId,
+    WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{Address, CommandStatus, MessageState, RegisteredDelivery};
@@ -33,6 +34,8 @@ struct World {
     spool: BTreeMap<GatewayId, SpoolEntry>,
     lent: BTreeSet<GatewayId>,
     due: BTreeMap<GatewayId, Instant>,
+    /// Those that no vendor's return makes due.
+    held: BTreeSet<GatewayId>,
     outage: Option<SpoolOutage>,
     /// Answers are held back while this is true.
     slow: bool,
@@ -86,6 +89,7 @@ impl World {
                 validity: Duration::from_secs(3600),
                 retry_first: FIRST,
                 retry_max: LONGEST,
+                ..SpoolRules::default()
             }),
             ..SnapshotInput::default()
         };
@@ -98,6 +102,7 @@ impl World {
             spool: BTreeMap::new(),
             lent: BTreeSet::new(),
             due: BTreeMap::new(),
+            held: BTreeSet::new(),
             outage: None,
             slow: false,
             held: VecDeque::new(),
@@ -250,9 +255,17 @@ impl World {
                     let left = Duration::from_secs(u64::from(expires_at - accepted_at));
                     self.due.insert(gateway_id, self.now + left);
                     self.lent.insert(gateway_id);
-                    let (tries, maybe_sent, fate, pdu) = (0, false, None, pdu.clone());
-                    let entry =
-                        SpoolEntry { gateway_id, account, accepted_at, left, tries, maybe_sent, fate, pdu };
+                    let (tries, unknown_copies, fate, pdu) = (0, 0, None, pdu.clone());
+                    let entry = SpoolEntry {
+                        gateway_id,
+                        account,
+                        accepted_at,
+                        left,
+                        tries,
+                        unknown_copies,
+                        fate,
+                        pdu,
+                    };
                     assert!(self.spool.insert(gateway_id, entry).is_none());
                 }
                 Some(SpoolAnswer::Accepted { message, gateway_id, outcome, pdu })
@@ -262,14 +275,21 @@ impl World {
                 assert!(self.spool.remove(&gateway_id).is_some());
                 None
             }
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate } => {
                 assert!(self.lent.remove(&gateway_id), "deferred only while it is lent");
                 self.deferred.push((after, tries));
                 let entry = self.spool.get_mut(&gateway_id).expect("it is there");
                 (entry.tries, entry.fate) = (tries, fate);
-                entry.maybe_sent |= maybe_sent;
+                entry.unknown_copies = entry.unknown_copies.max(unknown_copies);
+                if after == UNTIL_ITS_END {
+                    self.held.insert(gateway_id);
+                }
                 let end = START + Duration::from_secs(u64::from(entry.accepted_at - UNIX)) + entry.left;
-                let due = if fate.is_some() { self.now + after } else { (self.now + after).min(end) };
+                let due = match after {
+                    UNTIL_ITS_END => end,
+                    _ if fate.is_some() => self.now + after,
+                    _ => (self.now + after).min(end),
+                };
                 self.due.insert(gateway_id, due);
                 None
             }
@@ -288,7 +308,8 @@ impl World {
             }
             SpoolOp::Hasten => {
                 self.hastened += 1;
-                self.due.values_mut().for_each(|due| *due = self.now);
+                let due = self.due.iter_mut().filter(|(id, _)| !self.held.contains(id));
+                due.for_each(|(_, due)| *due = self.now);
                 None
             }
         }
@@ -303,7 +324,7 @@ impl World {
             accepted_at: kept.accepted_at,
             left: end.saturating_since(self.now),
             tries: kept.tries,
-            maybe_sent: kept.maybe_sent,
+            unknown_copies: kept.unknown_copies,
             fate: kept.fate,
             pdu: kept.pdu.clone(),
         }
@@ -556,7 +577,7 @@ fn an_unknown_outcome_is_tried_again_or_told_as_the_policy_says() {
     let (_, message) = world.sends.pop_front().unwrap();
     world.relay.handle_expired(world.now, message);
     world.pump();
-    assert!(world.spool.values().next().unwrap().maybe_sent);
+    assert_eq!(world.spool.values().next().unwrap().unknown_copies, 1);
     world.pass(Duration::from_secs(8));
     // A copy may be with the vendor: its later no is not the whole truth.
     world.answer(CommandStatus::ESME_RINVDSTADR);
@@ -572,6 +593,51 @@ fn an_unknown_outcome_is_tried_again_or_told_as_the_policy_says() {
     assert_eq!(world.the_receipt(), (MessageState::Unknown, b"255".to_vec()));
     assert!(world.is_settled());
     assert_eq!(world.relay.counters().spool.unknown, 1);
+}
+
+/// A vendor that takes everything and answers nothing delivers each copy; its binds come and go.
+#[test]
+fn copies_after_unknown_outcomes_are_bounded() {
+    let mut world = World::new();
+    world.bind("west", BIND);
+    world.submit(1, b"", 1);
+    let mut copies = 0;
+    for second in 0..3_590 {
+        if let Some((_, message)) = world.sends.pop_front() {
+            copies += 1;
+            world.relay.handle_expired(world.now, message);
+            world.pump();
+        }
+        if second % 100 == 99 {
+            world.relay.vendor_closed(world.now, BIND, &[], &[]);
+            world.bind("west", BIND);
+        }
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(copies, 3, "the first one, and two after unknown outcomes");
+    assert!(world.receipts.is_empty() && world.relay.is_empty(), "it waits in the spool");
+    assert_eq!(world.relay.counters().spool.held, 1);
+    world.pass(Duration::from_secs(15));
+    assert_eq!(world.the_receipt().0, MessageState::Unknown);
+    assert!(world.is_settled());
+}
+
+/// A spool that hands such a message out all the same, as after a restart, gets it back.
+#[test]
+fn what_has_copies_enough_is_not_sent_by_another_life() {
+    let mut world = World::new();
+    world.bind("west", BIND);
+    world.submit(1, b"", 1);
+    world.answer(CommandStatus::ESME_RSYSERR);
+    let entry = world.spool.values_mut().next().unwrap();
+    entry.unknown_copies = 3;
+    world.pass(Duration::from_secs(60));
+    assert!(world.sends.is_empty() && world.relay.is_empty());
+    assert_eq!(world.deferred.last(), Some(&(UNTIL_ITS_END, 1)));
+    world.spool.values_mut().next().unwrap().unknown_copies = 2;
+    world.due.values_mut().for_each(|due| *due = world.now);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.sends.len(), 1, "one more may follow two");
 }
 
 /// Else a receipt about it could be taken for one about another message of these addresses.

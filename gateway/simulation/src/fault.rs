@@ -48,6 +48,8 @@ faults! {
     AnswerToNothing "answer-to-nothing",
     /// An answer never comes; the vendor may have the message.
     AnswerMissing "answer-missing",
+    /// A vendor takes everything and answers nothing for a while.
+    VendorSilent "vendor-silent",
     /// A vendor dies after it answered, and is away for a while.
     VendorDies "vendor-dies",
     /// A vendor answers everything with ESME_RTHROTTLED for a while.

@@ -169,6 +169,7 @@ pub(crate) struct Plan {
     pub(crate) shared_store: bool,
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
+    pub(crate) spool: SpoolRules,
     pub(crate) spellings: [Spelling; VENDORS.len()],
     /// The receipts of a vendor carry no number of the handset.
     pub(crate) numberless: [bool; VENDORS.len()],
@@ -212,6 +213,7 @@ impl Plan {
             shared_store: random.percent(60),
             strict,
             limits,
+            spool,
             spellings,
             numberless,
             crowded,
@@ -243,13 +245,15 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
     }
 }
 
-/// Seconds are the unit of validity: where it is short, messages expire within the story.
+/// Seconds are the unit of validity: where it is short, messages expire within the story. Else it is longer than all retries
+/// after it, and only messages that are not sent again wait for its end.
 fn draw_spool(random: &mut Random, faultless: bool) -> SpoolRules {
     let short = !faultless && random.percent(30);
     SpoolRules {
-        validity: Duration::from_secs(if short { 1 + random.below(2) } else { 3600 }),
+        validity: Duration::from_secs(if short { 1 + random.below(2) } else { 20 }),
         retry_first: Duration::from_millis(random.between(20, 100)),
         retry_max: Duration::from_millis(400),
+        unknown_copies_max: random.below(3) as u8,
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct World {
     spools: Vec<Spool>,
     /// By link key; links are never used again.
     links: Vec<Link>,
-    /// Until when each vendor is away, and until when it throttles.
+    /// Until when each vendor is away, throttles, and does not answer.
     vendors: [Site; VENDORS.len()],
     ledger: Ledger,
     /// Submits in the order of arrival that may still be unanswered.
@@ -84,6 +84,7 @@ pub(crate) struct World {
 struct Site {
     away_until: u64,
     throttles_until: u64,
+    silent_until: u64,
 }
 
 impl World {

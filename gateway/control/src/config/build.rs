@@ -195,6 +195,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             validity: config.spool.validity,
             retry_first: config.spool.retry_first,
             retry_max: config.spool.retry_max,
+            unknown_copies_max: config.spool.unknown_copies_max,
         }),
         records: config.cdr.is_on(),
     }

@@ -245,6 +245,7 @@ mod tests {
             accepted: 1,
             settled: 1,
             deferred: 1,
+            held: 1,
             handed_out: 1,
             failed: 1,
             expired: 1,

@@ -109,7 +109,7 @@ impl World {
         bytes.clear();
         let (source, destination) = self.ledger.submits[number as usize].addresses();
         let validity: &[u8] = match self.random.below(40) {
-            0 => b"000001000000000R",
+            0 => b"000000000015000R",
             1 => b"270115080000000+", // the wall's first minute: over for a clock that jumped far enough
             _ => b"",
         };

@@ -369,6 +369,9 @@ impl World {
                 self.crash(node); // whoever waits for the end of a drain, or for a disk, loses patience
             }
             self.spools[node].full = false;
+            let ahead = &mut self.nodes[node];
+            ahead.wall_ahead = ahead.wall_ahead_most; // or what was accepted before a jump back has hours left
+            self.spools[node].hand_out_all();
             self.say_room(node, true);
             self.restart(node);
             for vendor in 0..VENDORS.len() {

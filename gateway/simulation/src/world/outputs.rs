@@ -198,6 +198,13 @@ impl World {
                 copy.state
             );
         }
+        let unknown = |copy: &&Copy| copy.state == CopyState::Unknown && !self.may_be_sent_again(copy);
+        let unknown = self.ledger.copies_of(number).filter(unknown).count();
+        must!(
+            !is_spooled || unknown <= usize::from(self.plan.spool.unknown_copies_max),
+            Copies,
+            "message {number} is sent after {unknown} copies of unknown outcome"
+        );
         let may_be_sent = match submit.mode() {
             Mode::Relay => match submit.verdict {
                 None => true,

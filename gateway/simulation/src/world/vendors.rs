@@ -55,7 +55,7 @@ impl World {
         } else {
             CommandStatus::ESME_ROK
         };
-        let missing = self.strikes(Fault::AnswerMissing, 5);
+        let missing = self.now < self.vendors[vendor].silent_until || self.strikes(Fault::AnswerMissing, 5);
         let accepts = status == CommandStatus::ESME_ROK && !(missing && self.random.percent(50));
         self.note("vendor has", copy.into(), status.0.into());
         if accepts {
@@ -129,6 +129,9 @@ impl World {
         let crashes = self.nodes[self.shards[submit.shard].node].crashes;
         let allowed = match (submit.mode(), submit.may_repeat()) {
             (Mode::Relay, true) => u32::from(ATTEMPTS_MAX),
+            (Mode::StoreAndForward, true) if crashes == 0 && !submit.taken_back => {
+                u32::from(self.plan.spool.unknown_copies_max) + 1
+            }
             (Mode::StoreAndForward, repeats) if repeats || crashes > 0 => u32::MAX,
             _ => 1,
         };

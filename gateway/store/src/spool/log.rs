@@ -10,7 +10,7 @@ use crate::OpenError;
 use journal::{
     BATCH_OCTETS_MAX, ENTRY_HEAD, Entry, Files, Journal, MarkState, Opened, Options, Place, Position,
 };
-use relay::{SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use relay::{SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, UNTIL_ITS_END};
 use smpp::text::message_id::GatewayId;
 use std::collections::BTreeSet;
 use std::io;
@@ -215,12 +215,13 @@ impl<F: Files> Log<F> {
                 answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome, pdu });
             }
             SpoolOp::Settle { gateway_id } => self.settle(gateway_id.0),
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate } => {
+                let to_its_end = after == UNTIL_ITS_END;
                 let left = self.left(unix, gateway_id.0);
                 // Its end is told when it comes; a receipt that is owed has no end of that kind.
                 let after = if fate.is_some() { after } else { after.min(left) };
                 let due = now + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.defer(gateway_id.0, due, tries, Note { maybe_sent, fate });
+                self.defer(gateway_id.0, due, tries, Note { unknown_copies, fate }, to_its_end);
             }
             SpoolOp::Due { count_max } => {
                 let entries = self.hand_out(now, unix, desk, count_max);
@@ -249,9 +250,13 @@ impl<F: Files> Log<F> {
     }
 
     /// Most messages that wait have nothing to be noted: an hour without vendors writes nothing.
-    fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note) {
+    fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note, to_its_end: bool) {
         let before = self.book.row(id).map(|row| row.note);
-        if self.book.defer(id, due, tries, note)
+        let waits = match to_its_end {
+            true => self.book.defer_to_its_end(id, due, tries, note),
+            false => self.book.defer(id, due, tries, note),
+        };
+        if waits
             && let Some(row) = self.book.row(id)
             && Some(row.note) != before
         {
@@ -303,7 +308,7 @@ impl<F: Files> Log<F> {
                 accepted_at: stored.accepted_at,
                 left: self.left(unix, id),
                 tries: row.tries,
-                maybe_sent: row.note.maybe_sent,
+                unknown_copies: row.note.unknown_copies,
                 fate: row.note.fate,
                 pdu: stored.pdu.to_vec(),
             });
