@@ -59,12 +59,16 @@ pub enum Mutation {
     PartsApart,
     /// A spooled message is sent again however many copies are of unknown outcome.
     CopiesWithoutBound,
+    /// What a customer refuses is offered every second.
+    RefusedAtOnce,
+    /// What a closed link's list does not name is not looked for.
+    TrustLists,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -92,6 +96,8 @@ impl Mutation {
         Self::MatchByMessage,
         Self::PartsApart,
         Self::CopiesWithoutBound,
+        Self::RefusedAtOnce,
+        Self::TrustLists,
     ];
 }
 

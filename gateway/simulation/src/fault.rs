@@ -70,6 +70,10 @@ faults! {
     ReceiptRecoded "receipt-recoded",
     /// A customer says no for now to a delivery.
     CustomerBusy "customer-busy",
+    /// A closed link does not name a delivery that was on it.
+    ListMisses "list-misses",
+    /// A customer refuses every delivery for minutes.
+    CustomerRefuses "customer-refuses",
     /// A customer does not answer a delivery.
     CustomerSilent "customer-silent",
     /// A customer answers twice.

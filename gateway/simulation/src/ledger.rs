@@ -199,6 +199,8 @@ pub(crate) struct Upward {
     pub(crate) first_seen: Option<(u64, usize)>,
     /// It went to a session before: what goes again may be a second try.
     pub(crate) was_offered: bool,
+    /// Times a customer that refuses everything refused it while nobody bound any more.
+    pub(crate) refusals: u32,
     /// The vendor was acknowledged.
     pub(crate) acknowledged: bool,
     /// It came back for good: too long, or nobody's.

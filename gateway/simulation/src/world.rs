@@ -46,6 +46,9 @@ const HEALED_US_MIN: u64 = 2_500_000;
 /// early receipts that take the room need two to become orphans; parts of MO take it for ten, some after others.
 const PARKED_US_MAX: u64 = 60_000_000;
 
+/// The longest pause before a customer who refused everything is asked again.
+const REFUSED_US_MAX: u64 = 60_000_000;
+
 pub(crate) struct World {
     pub(crate) seed: u64,
     random: Random,
@@ -210,7 +213,8 @@ impl World {
     /// Nothing is parked or in a spool any more, or the time is over in which pages are asked for again and again.
     fn is_patient_no_more(&self, healed: u64) -> bool {
         let is_parked = self.stores.iter().any(|store| store.parked_entries().next().is_some());
-        (!is_parked && self.spools_are_empty()) || self.now > healed + PARKED_US_MAX
+        let refused = self.plan.refuses.map_or(0, |_| REFUSES_US + REFUSED_US_MAX);
+        (!is_parked && self.spools_are_empty()) || self.now > healed + PARKED_US_MAX + refused
     }
 
     fn now(&self) -> Instant {

@@ -164,6 +164,7 @@ impl World {
             content,
             first_seen: None,
             was_offered: false,
+            refusals: 0,
             acknowledged: false,
             taken: 0,
             parked: 0,
