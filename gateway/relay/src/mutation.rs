@@ -63,12 +63,14 @@ pub enum Mutation {
     RefusedAtOnce,
     /// What a closed link's list does not name is not looked for.
     TrustLists,
+    /// A customer is refused although the spool may have its message.
+    RefuseLate,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -98,6 +100,7 @@ impl Mutation {
         Self::CopiesWithoutBound,
         Self::RefusedAtOnce,
         Self::TrustLists,
+        Self::RefuseLate,
     ];
 }
 

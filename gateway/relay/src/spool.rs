@@ -31,7 +31,8 @@ use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use std::collections::VecDeque;
 
-/// How long the spool may take to keep a message. A disk that syncs takes milliseconds, a bad one a second.
+/// How long the spool may take to keep a message; then its customer is told that nobody knows whether it does. A disk that
+/// syncs takes milliseconds, a bad one a second.
 const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Messages on their first way to a vendor that are open in one shard after their acknowledgement; one more is left in
 /// the spool and comes back as due. Less than a vendor's queue holds, so that customers of the other mode find room.
@@ -165,6 +166,17 @@ impl Relay {
             Err(SpoolOutage::Full) => self.refuse(key, Refusal::SpoolFull),
             Err(SpoolOutage::Away) => self.refuse(key, Refusal::SpoolAway),
         }
+    }
+
+    /// The spool has not said in time whether it has a message. What is in its files then may outlive this process before
+    /// the late answer to it has come: a no would be untrue, so its customer is told that nobody knows.
+    fn spool_is_late(&mut self, key: Key) {
+        if mutated!(self, RefuseLate) {
+            return self.refuse(key, Refusal::SpoolAway);
+        }
+        self.counters.spool.late += 1;
+        self.messages[key].step(MessageEvent::Expire);
+        self.answer_unknown(key);
     }
 
     /// The message is durable: its customer is told so, and the gateway owes it from now on.
@@ -487,7 +499,7 @@ impl Relay {
         {
             self.messages.remove(&mut self.spool.waits, key);
             self.messages[key].place = Place::Hands;
-            self.refuse(key, Refusal::SpoolAway);
+            self.spool_is_late(key);
         }
         self.ask_spool(now);
     }

@@ -752,10 +752,11 @@ fn a_fate_makes_a_record_and_so_does_our_receipt() {
 }
 
 #[test]
-fn a_spool_without_room_makes_the_ordinary_record() {
+fn a_spool_that_is_late_makes_the_ordinary_record() {
     let mut world = spooling();
     world.submit();
     world.pass(6_000);
     let record = world.submit_record();
-    assert_eq!((record.state, record.refusal), (MessageState::Nacked, Some(Refusal::SpoolAway)));
+    assert_eq!((record.state, record.refusal), (MessageState::ExpiredUnsent, None));
+    assert_eq!(record.customer_status, Some(CommandStatus::ESME_RUNKNOWNERR));
 }

@@ -248,6 +248,7 @@ impl World {
             Event::Load => self.load(),
             Event::Mo => self.mo(),
             Event::Misfortune => self.misfortune(),
+            Event::Killed { node } => self.killed(node),
             Event::SubmitArrives { submit } => self.submit_arrives(submit),
             Event::Written { link, message } => self.written(link, message),
             Event::Reaches { link, message, copy, sent } => self.reaches(link, message, copy, sent),
@@ -273,7 +274,7 @@ impl World {
             Event::WeClose { link } => self.we_close(link),
             Event::BindVendor { vendor, node } => self.bind_vendor(vendor, node),
             Event::BindCustomer { account } => self.bind_customer(account),
-            Event::Restart { node } => self.restart(node),
+            Event::Restart { node } => self.restart_late(node),
             Event::Swap { shard, variant } => self.swap(shard, variant),
             Event::Leaves { link, until } => self.leaves(link, until),
         }

@@ -243,6 +243,7 @@ mod tests {
         };
         report.relay.spool = relay::SpoolTraffic {
             accepted: 1,
+            late: 1,
             settled: 1,
             deferred: 1,
             held: 1,

@@ -229,6 +229,23 @@ impl World {
         }
     }
 
+    /// Also when all else has healed.
+    pub(super) fn killed(&mut self, node: usize) {
+        if self.nodes[node].up {
+            self.crash(node);
+        }
+    }
+
+    /// A node comes back by itself; where all else has healed, everybody comes back to it.
+    pub(super) fn restart_late(&mut self, node: usize) {
+        let was_down = !self.nodes[node].up;
+        self.restart(node);
+        if self.healing && was_down {
+            (0..VENDORS.len()).for_each(|vendor| self.bind_vendor(vendor, node));
+            (0..CUSTOMERS.len()).for_each(|account| self.bind_customer_to(account, node));
+        }
+    }
+
     pub(super) fn restart(&mut self, node: usize) {
         if self.nodes[node].up {
             return;

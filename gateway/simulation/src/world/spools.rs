@@ -262,8 +262,14 @@ impl World {
     /// A spool stalls, is full or fails; being full ends by the same misfortune again, failing by a restart.
     pub(super) fn trouble_spool(&mut self, fault: Fault) -> Option<()> {
         let node = self.random.below(self.nodes.len() as u64) as usize;
-        let long = self.random.percent(5);
+        let long = self.random.percent(15);
         let stall = if long { 5_500_000 } else { self.random.between(10_000, 400_000) };
+        let may_kill = fault == Fault::SpoolStalls && long && self.plan.prone.has(Fault::NodeCrash);
+        if may_kill && self.random.percent(60) {
+            // After customers were told something, and before the sync ends.
+            let wait = self.random.between(5_050_000, 5_450_000);
+            self.later(wait, Event::Killed { node });
+        }
         let spool = &mut self.spools[node];
         match fault {
             Fault::SpoolStalls => spool.stalled_until = spool.stalled_until.max(self.now + stall),

@@ -122,7 +122,7 @@ impl World {
         let submit = &mut self.ledger.submits[submit as usize];
         submit.copies_accepted += 1;
         must!(
-            submit.verdict != Some(Verdict::No) || submit.came_back,
+            submit.verdict != Some(Verdict::No),
             NoMeansNo,
             "message {submit_number} was refused, and is taken"
         );
