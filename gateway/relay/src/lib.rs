@@ -63,6 +63,7 @@ mod name;
 mod network;
 mod node;
 mod numbers;
+mod on_its_way;
 mod open;
 mod output;
 mod own_addresses;

@@ -65,12 +65,14 @@ pub enum Mutation {
     TrustLists,
     /// A customer is refused although the spool may have its message.
     RefuseLate,
+    /// Under the policy `fail` a spooled message goes before the spool has noted that.
+    SendUnnoted,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -101,6 +103,7 @@ impl Mutation {
         Self::RefusedAtOnce,
         Self::TrustLists,
         Self::RefuseLate,
+        Self::SendUnnoted,
     ];
 }
 

@@ -33,7 +33,7 @@ use std::collections::VecDeque;
 
 /// How long the spool may take to keep a message; then its customer is told that nobody knows whether it does. A disk that
 /// syncs takes milliseconds, a bad one a second.
-const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Messages on their first way to a vendor that are open in one shard after their acknowledgement; one more is left in
 /// the spool and comes back as due. Less than a vendor's queue holds, so that customers of the other mode find room.
 const FRESH_MAX: u32 = 4_096;
@@ -55,6 +55,8 @@ pub(crate) struct Spool {
     pub(crate) ops: VecDeque<SpoolOp>,
     /// Messages that wait for the spool to keep them, by deadline.
     waits: List,
+    /// Messages that have a slot of a link, and wait for the spool to note that they go, in the order of that.
+    pub(crate) noting: List,
     /// At most [`FRESH_MAX`].
     fresh: u32,
     /// At most [`AGAIN_MAX`].
@@ -104,6 +106,9 @@ impl Relay {
         match answer {
             SpoolAnswer::Accepted { message, gateway_id, outcome, pdu } => {
                 self.spooled(now, message.0, gateway_id, outcome, pdu);
+            }
+            SpoolAnswer::Noted { message, gateway_id, outcome } => {
+                self.noted(now, message.0, gateway_id, outcome);
             }
             SpoolAnswer::Due { unix_seconds, entries, more } => {
                 self.spool.asked = false;
@@ -222,11 +227,18 @@ impl Relay {
                 self.record_given_up(now, &entry, fate);
                 fate
             }
+            None if entry.is_last => return self.end_unknown(now, entry),
             None if self.has_copies_enough(entry.unknown_copies) => return self.hold_entry(entry),
             None => return self.send_again(now, entry),
         };
         let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
+    }
+
+    /// An earlier process, or a shard that is gone, sent a copy, and no other may follow: nobody knows what became of it.
+    fn end_unknown(&mut self, now: Instant, entry: SpoolEntry) {
+        let fate = Fate { state: FinalState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR };
+        self.end_entry(now, entry, fate);
     }
 
     fn send_again(&mut self, now: Instant, mut entry: SpoolEntry) {
@@ -296,8 +308,11 @@ impl Relay {
     fn reject_spooled(&mut self, now: Instant, entry: SpoolEntry, status: CommandStatus) {
         let is_unknown = entry.unknown_copies > 0;
         let state = if is_unknown { FinalState::Unknown } else { FinalState::Undeliverable };
-        let fate = Fate { state, status };
-        self.count_fate(state);
+        self.end_entry(now, entry, Fate { state, status });
+    }
+
+    fn end_entry(&mut self, now: Instant, entry: SpoolEntry, fate: Fate) {
+        self.count_fate(fate.state);
         self.record_given_up(now, &entry, fate);
         let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
@@ -501,6 +516,7 @@ impl Relay {
             self.messages[key].place = Place::Hands;
             self.spool_is_late(key);
         }
+        self.expire_noting(now);
         self.ask_spool(now);
     }
 

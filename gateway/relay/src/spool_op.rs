@@ -3,7 +3,7 @@
 //!
 //! What the relay relies on:
 //! * Operations of one relay take effect in the order given.
-//! * `Accept` and `Due` get exactly one answer each, or none when the spool died; the others none.
+//! * `Accept`, `Sending` and `Due` get exactly one answer each, or none when the spool died; the others none.
 //! * `Accepted` with `Ok` is answered only when the message survives a power cut. It is then lent to the asking shard, as
 //!   is what `Due` hands out, until its `Settle` or `Defer`; a lent message is handed to nobody else.
 //! * After a restart every message that was not settled is handed out again, in the order of acceptance, and with what its
@@ -51,6 +51,16 @@ pub enum SpoolOp {
         /// Which.
         gateway_id: GatewayId,
     },
+    /// A copy is about to go, and no other may follow it where its outcome stays unknown; answered by `Noted`. Until the
+    /// message is settled or deferred, `unknown_copies` counts this one too.
+    Sending {
+        /// Which of the asking shard's messages.
+        message: MessageKey,
+        /// Which.
+        gateway_id: GatewayId,
+        /// Copies of unknown outcome before this one.
+        unknown_copies: u8,
+    },
     /// Not now: hand it out again after a while, or when its validity ends if that is sooner. No answer.
     Defer {
         /// Which.
@@ -79,6 +89,9 @@ impl SpoolOp {
         match self {
             Self::Accept { message, gateway_id, pdu, .. } => {
                 Some(SpoolAnswer::Accepted { message, gateway_id, outcome: Err(SpoolOutage::Away), pdu })
+            }
+            Self::Sending { message, gateway_id, .. } => {
+                Some(SpoolAnswer::Noted { message, gateway_id, outcome: Err(SpoolOutage::Away) })
             }
             Self::Due { .. } => Some(SpoolAnswer::Due { unix_seconds: 0, entries: Vec::new(), more: false }),
             Self::Settle { .. } | Self::Defer { .. } | Self::Hasten => None,
@@ -110,6 +123,8 @@ pub struct SpoolEntry {
     pub tries: u16,
     /// Copies of unknown outcome so far: vendors may have them.
     pub unknown_copies: u8,
+    /// No copy may follow the last of them.
+    pub is_last: bool,
     /// Only its receipt is owed.
     pub fate: Option<Fate>,
     /// The whole PDU as the customer sent it.
@@ -129,6 +144,15 @@ pub enum SpoolAnswer {
         outcome: Result<(), SpoolOutage>,
         /// The PDU as it was given.
         pdu: Vec<u8>,
+    },
+    /// Answers `Sending`.
+    Noted {
+        /// As asked.
+        message: MessageKey,
+        /// As asked.
+        gateway_id: GatewayId,
+        /// Written, so that it survives this process, and a power cut where that is configured; or why not.
+        outcome: Result<(), SpoolOutage>,
     },
     /// Answers `Due`.
     Due {

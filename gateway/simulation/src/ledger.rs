@@ -133,6 +133,8 @@ pub(crate) struct Copy {
     pub(crate) for_good: bool,
     /// How often its node had crashed.
     pub(crate) crashes: u32,
+    /// How often its node's spool had lost what was not synced.
+    pub(crate) cuts: u32,
     /// The vendor's number for it, once it accepted.
     pub(crate) id: u64,
     pub(crate) receipts_taken: u32,

@@ -175,6 +175,8 @@ pub(crate) struct Plan {
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
     pub(crate) spool: SpoolRules,
+    /// Spools sync that a message is on its way before it goes.
+    pub(crate) sync_notes: bool,
     pub(crate) spellings: [Spelling; VENDORS.len()],
     /// The receipts of a vendor carry no number of the handset.
     pub(crate) numberless: [bool; VENDORS.len()],
@@ -222,6 +224,7 @@ impl Plan {
             strict,
             limits,
             spool,
+            sync_notes: random.percent(30),
             spellings,
             numberless,
             crowded,

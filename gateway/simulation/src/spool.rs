@@ -21,6 +21,8 @@ pub(crate) enum Ask {
 pub(crate) enum Deed {
     Nothing,
     Accepted(GatewayId),
+    /// That a message is on its way.
+    Noted,
     Settled(GatewayId),
     /// Due again, because their shard is gone.
     TakenBack(Vec<GatewayId>),
@@ -55,6 +57,7 @@ enum Undo {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Note {
     unknown_copies: u8,
+    is_last: bool,
     fate: Option<Fate>,
 }
 
@@ -105,6 +108,13 @@ impl Spool {
                 self.journal.push(Undo::Accept(gateway_id));
                 (Deed::Accepted(gateway_id), Some(accepted(message, gateway_id, Ok(()), copy)))
             }
+            Ask::Op(SpoolOp::Sending { message, gateway_id, unknown_copies }) => {
+                let entry = self.entries.get_mut(&gateway_id).expect("sends what is not there");
+                assert!(entry.lent_to == Some(shard), "sends what was not lent");
+                self.journal.push(Undo::Note(gateway_id, entry.note));
+                entry.note = Note { unknown_copies: unknown_copies + 1, is_last: true, fate: None };
+                (Deed::Noted, Some(SpoolAnswer::Noted { message, gateway_id, outcome: Ok(()) }))
+            }
             Ask::Op(SpoolOp::Settle { gateway_id }) => {
                 let entry = self.entries.remove(&gateway_id).expect("settled what is not there");
                 assert!(entry.lent_to == Some(shard), "settled what was not lent");
@@ -119,7 +129,7 @@ impl Spool {
                 if fate.is_none() {
                     after = after.min(u64::from(entry.expires_at.saturating_sub(unix)) * 1_000_000);
                 }
-                let note = Note { unknown_copies: unknown_copies.max(entry.note.unknown_copies), fate };
+                let note = Note { unknown_copies, is_last: false, fate };
                 if note != entry.note {
                     self.journal.push(Undo::Note(gateway_id, entry.note));
                 }
@@ -168,6 +178,7 @@ impl Spool {
                 left,
                 tries: entry.tries,
                 unknown_copies: entry.note.unknown_copies,
+                is_last: entry.note.is_last,
                 fate: entry.note.fate,
                 pdu: entry.pdu.clone(),
             });

@@ -372,6 +372,7 @@ fn spool_options(config: &Config) -> Option<SpoolOptions> {
     let options = SpoolOptions {
         entries_max: config.spool.entries_max,
         octets_max: config.spool.octets_max,
+        sync_notes: config.store.sync_to_disk,
         older: older_names(config),
         ..SpoolOptions::new(directory)
     };

@@ -253,7 +253,7 @@ impl World {
             }
             Party::Customer(_) => {
                 self.lose_session(key);
-                if !outstanding.is_empty() && self.strikes(Fault::ListMisses, 30) {
+                if !outstanding.is_empty() && self.strikes(Fault::ListMisses, 60) {
                     outstanding.pop();
                 }
                 if let Some(relay) = &mut self.shards[shard].relay {

@@ -34,6 +34,8 @@ pub(super) struct Node {
     wall_ahead_most: i64,
     /// How often it ended without order, or lost a shard.
     pub(super) crashes: u32,
+    /// How often its spool lost what it had not synced.
+    pub(super) cuts: u32,
     /// Its store keeps correlations.
     pub(super) receipts_room: bool,
 }
@@ -105,6 +107,7 @@ impl World {
                 wall_ahead: 0,
                 wall_ahead_most: 0,
                 crashes: 0,
+                cuts: 0,
                 receipts_room: true,
             });
             for _ in 0..shards {

@@ -126,13 +126,14 @@ impl World {
             NoMeansNo,
             "message {submit_number} was refused, and is taken"
         );
-        let crashes = self.nodes[self.shards[submit.shard].node].crashes;
+        let home = &self.nodes[self.shards[submit.shard].node];
+        let (crashes, forgets) = (home.crashes, home.cuts > 0 && !self.plan.sync_notes);
         let allowed = match (submit.mode(), submit.may_repeat()) {
             (Mode::Relay, true) => u32::from(ATTEMPTS_MAX),
             (Mode::StoreAndForward, true) if crashes == 0 && !submit.taken_back => {
                 u32::from(self.plan.spool.unknown_copies_max) + 1
             }
-            (Mode::StoreAndForward, repeats) if repeats || crashes > 0 => u32::MAX,
+            (Mode::StoreAndForward, repeats) if repeats || forgets => u32::MAX,
             _ => 1,
         };
         must!(submit.copies_accepted <= allowed, Copies, "message {submit_number} has a copy too many");

@@ -142,14 +142,22 @@ impl Book {
         waits
     }
 
-    /// That a vendor may have it stays true.
+    /// A copy of a lent message is about to go. False when it is not there or not lent.
+    pub(super) fn note(&mut self, id: u64, note: Note) -> bool {
+        let is_lent = self.is_lent(id);
+        if is_lent && let Some(row) = self.rows.get_mut(&id) {
+            row.note = note;
+        }
+        is_lent
+    }
+
     fn put_back(&mut self, id: u64, tries: u16, note: Note) -> bool {
         if !self.is_lent(id) {
             return false;
         }
         let Some(row) = self.rows.get_mut(&id) else { return false };
         (row.tries, row.place) = (tries, Place::Waiting);
-        row.note = Note { unknown_copies: row.note.unknown_copies.max(note.unknown_copies), ..note };
+        row.note = note;
         true
     }
 
@@ -207,7 +215,7 @@ impl Book {
 mod tests {
     use super::*;
 
-    const MAYBE_SENT: Note = Note { unknown_copies: 1, fate: None };
+    const MAYBE_SENT: Note = Note { unknown_copies: 1, is_last: false, fate: None };
 
     fn due(book: &mut Book, now: Millis) -> Vec<u64> {
         std::iter::from_fn(|| book.lend_due(now, 1)).map(|(id, _)| id).collect()

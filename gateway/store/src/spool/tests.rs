@@ -66,6 +66,7 @@ fn turn<F: Files>(log: &mut super::log::Log<F>, ops: Vec<SpoolOp>) -> Vec<SpoolA
 fn outcomes(answers: &[SpoolAnswer]) -> Vec<Result<(), SpoolOutage>> {
     let outcome = |answer: &SpoolAnswer| match answer {
         SpoolAnswer::Accepted { outcome, .. } => Some(*outcome),
+        SpoolAnswer::Noted { outcome, .. } => Some(*outcome),
         SpoolAnswer::Due { .. } => None,
     };
     answers.iter().filter_map(outcome).collect()
@@ -116,6 +117,7 @@ fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
         left,
         tries: 4,
         unknown_copies: 0,
+        is_last: false,
         fate: None,
         pdu: pdu(2),
     };
@@ -125,6 +127,32 @@ fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
     let counters = log.counters();
     assert_eq!((counters.entries, counters.octets, counters.accepted, counters.settled), (0, 0, 3, 3));
     assert_eq!(counters.syncs, 1, "three messages, one sync; settlements alone take none");
+}
+
+/// The kill is the drop: what was answered is in the file, synced or not.
+#[test]
+fn that_a_message_is_on_its_way_is_written_before_it_is_answered() {
+    for sync_notes in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SpoolOptions { sync_notes, ..SpoolOptions::new(directory.path().join("spool")) };
+        let mut log = open_with(&options);
+        turn(&mut log, vec![accept(1), accept(2), accept(3)]);
+        let syncs = log.counters().syncs;
+        let sending = |id, unknown_copies| SpoolOp::Sending {
+            message: MessageKey::from_u64(id),
+            gateway_id: GatewayId(id),
+            unknown_copies,
+        };
+        let answers = turn(&mut log, vec![sending(1, 0), sending(2, 1), sending(3, 0), sending(9, 0)]);
+        assert_eq!(outcomes(&answers), [Ok(()), Ok(()), Ok(()), Err(SpoolOutage::Away)]);
+        assert_eq!(log.counters().syncs - syncs, u64::from(sync_notes));
+        turn(&mut log, vec![defer(3, 0, 1)]);
+        drop(log);
+        let mut log = open_with(&options);
+        let (out, _) = entries(turn(&mut log, vec![due(9)]));
+        let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.unknown_copies, entry.is_last);
+        assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(1, 1, true), (2, 2, true), (3, 0, false)]);
+    }
 }
 
 #[test]
@@ -144,10 +172,10 @@ fn what_was_said_of_a_message_outlives_the_process() {
     let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.tries, entry.unknown_copies, entry.fate);
     let expected = [(1, 0, 0, None), (2, 0, 0, fate), (3, 0, 2, None), (4, 0, 0, None)];
     assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), expected);
-    // A later word does not make a copy unsent, and what is settled leaves nothing behind.
+    // The last word counts, and what is settled leaves nothing behind.
     turn(&mut log, vec![settle(1), settle(2), settle(4), defer(3, 0, 4)]);
     let (out, _) = entries(turn(&mut log, vec![due(9)]));
-    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, 2, None)]);
+    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, 0, None)]);
     turn(&mut log, vec![settle(3), accept(5)]);
     drop(log);
     let (out, _) = entries(turn(&mut open(&directory.path().join("spool")), vec![due(9)]));
