@@ -96,6 +96,11 @@ pub(crate) struct Unpark {
     pub(crate) failed: bool,
     /// When to ask, or to stop waiting for the answer.
     pub(crate) due: Option<Instant>,
+    /// Of the last pages: entries that were taken, and answers that said not now.
+    pub(crate) taken: u32,
+    pub(crate) refused: u32,
+    /// Rounds in a row in which sessions refused more than they took.
+    pub(crate) rounds_refused: u8,
 }
 
 /// Whether a session can take a delivery.

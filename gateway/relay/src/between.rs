@@ -97,6 +97,10 @@ impl Relay {
         for _ in 0..self.remote_waits.len() {
             let Some(key) = self.messages.first(&self.remote_waits) else { break };
             if self.messages[key].place == Place::Shard(shard) {
+                if self.messages[key].is_noting {
+                    self.not_noted(now, key);
+                    continue;
+                }
                 self.leave_shard(key);
                 self.lose(now, key);
             } else {

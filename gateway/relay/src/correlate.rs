@@ -209,6 +209,10 @@ impl Relay {
             && self.messages[key].deadline <= now
         {
             self.counters.traffic.remote_expired += 1;
+            if self.messages[key].is_noting {
+                self.not_noted(now, key); // it never went there
+                continue;
+            }
             self.leave_shard(key);
             self.lose(now, key);
         }

@@ -202,6 +202,10 @@ counters! {
         settled,
         /// Times a message went back into the spool to be tried later.
         deferred,
+        /// Messages whose customer was told that nobody knows whether the spool has them, since it took too long.
+        late,
+        /// Messages that are not sent again because too many copies are of unknown outcome.
+        held,
         /// Messages and owed receipts that the spool handed out again.
         handed_out,
         /// Messages refused for good by a vendor.

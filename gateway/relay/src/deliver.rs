@@ -203,6 +203,11 @@ impl Relay {
         if let (Sender::Shard { .. }, Some(status)) = (delivery.sender, status) {
             return self.finish_delivery_served(key, DeliverOutcome::Answered(status));
         }
+        if let (Sender::Parked(_), Some(_)) = (delivery.sender, status) {
+            let place = delivery.account;
+            self.parked_refused(place);
+        }
+        let delivery = &mut self.deliveries[key];
         delivery.tried[usize::from(delivery.tries)] = delivery.session;
         delivery.tries += 1;
         if usize::from(delivery.tries) >= DELIVERY_TRIES_MAX {
@@ -432,12 +437,14 @@ impl Relay {
         let Some(Party::Customer(session)) = self.parties.remove(&link) else { return };
         let place = self.sessions[session].account;
         let was_receiver = self.accounts[place].drop_receiver(session);
+        let mut in_flight = self.sessions[session].in_flight;
         self.sessions.close(session);
         for delivery in deliveries {
             let is_ours = |open: &&crate::open::Delivery| {
                 open.place == DeliveryPlace::Session && open.session == session
             };
             if self.deliveries.get(delivery.0).filter(is_ours).is_some() {
+                in_flight = in_flight.saturating_sub(1);
                 if mutated!(self, DropOnClose) {
                     self.close_delivery(delivery.0);
                     continue;
@@ -445,9 +452,26 @@ impl Relay {
                 self.delivery_lost(now, delivery.0);
             }
         }
+        if in_flight > 0 && !mutated!(self, TrustLists) {
+            self.lose_unlisted_deliveries(now, session);
+        }
         self.dispatch_deliveries(now, place);
         if was_receiver {
             self.announce_account(place);
+        }
+    }
+
+    /// Deliveries on a closed session that its link's list did not name: still among the outputs, or a fault of the link.
+    /// Without this they, and what their vendors wait for, would stay open for ever. One pass over all slots, rarely.
+    fn lose_unlisted_deliveries(&mut self, now: Instant, session: Key) {
+        let is_there = |open: &Delivery| open.place == DeliveryPlace::Session && open.session == session;
+        let unlisted = self.deliveries.keys_of(is_there);
+        self.outputs.retain(|output| match output {
+            Output::SendDeliver { delivery, .. } => !unlisted.contains(&delivery.0),
+            _ => true,
+        });
+        for key in unlisted {
+            self.delivery_lost(now, key);
         }
     }
 }

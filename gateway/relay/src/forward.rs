@@ -330,13 +330,18 @@ impl Relay {
         self.counters.traffic.node_forwards += u64::from(bind.leads_to_node);
         self.vendors[vendor].traffic.sends += 1;
         self.counters.traffic.vendor_sends += 1;
-        self.outputs.push_back(Output::SendSubmit { link: bind.link, message: MessageKey(key) });
+        let output = Output::SendSubmit { link: bind.link, message: MessageKey(key) };
+        if self.must_be_noted(key) {
+            self.note_sending(key);
+        } else {
+            self.outputs.push_back(output);
+        }
         self.enter_link(key);
         #[cfg(feature = "mutations")]
         self.answer_at_once(key, crate::mutation::Mutation::AnswerBeforeVendor);
     }
 
-    fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
+    pub(crate) fn enqueue(&mut self, now: Instant, key: Key, vendor: u16, front: bool) {
         let message = &mut self.messages[key];
         message.step(MessageEvent::Wait);
         message.place = Place::Queue;
@@ -370,13 +375,13 @@ impl Relay {
         let policy = self.policy(key);
         let message = &mut self.messages[key];
         message.policy = Some(policy);
-        let (addresses, hand_over) = (message.addresses, message.hand_over(key));
-        let is_rewritten = !message.wire.is_empty();
-        let pdu = core::mem::take(if is_rewritten { &mut message.wire } else { &mut message.pdu });
+        let hand_over = message.hand_over(key);
         self.messages.push_back(&mut self.remote_waits, key);
         self.counters.traffic.remote_submits += 1;
-        let submit = ShardMessage::Submit { hand_over, vendor: id, addresses, pdu };
-        self.shard_messages.push_back((shard, submit));
+        if self.must_be_noted(key) {
+            return self.note_sending(key);
+        }
+        self.hand_over(hand_over, shard);
     }
 
     /// Sends what waits for a vendor, as far as there are slots.
@@ -467,19 +472,13 @@ impl Relay {
     /// What was handed to a link and not yet carried out goes back to the head of the queue, the last one first, so
     /// that it waits there in its old order. One pass over the outputs; those of other links keep their order.
     pub(crate) fn recall(&mut self, now: Instant, link: Key) {
+        self.recall_noting(now, link);
         for _ in 0..self.outputs.len() {
             let Some(output) = self.outputs.pop_back() else { break };
             match output {
                 Output::SendSubmit { message, .. } if self.written_on(message) == Some(link) => {
                     self.free_slot(link);
-                    self.note_ended(now, message.0, Outcome::Void);
-                    self.leave_link(message.0);
-                    let open = &mut self.messages[message.0];
-                    open.step(MessageEvent::ProveUnsent);
-                    let vendor = open.vendor;
-                    self.records.unsent(message.0);
-                    self.forget_send(vendor);
-                    self.enqueue(now, message.0, vendor, true);
+                    self.recall_one(now, message.0);
                 }
                 output => self.outputs.push_front(output),
             }
@@ -505,6 +504,7 @@ impl Relay {
         message.remember_try(vendor);
         let is_second = core::mem::replace(&mut message.maybe_sent, true);
         message.maybe_twice |= is_second;
+        message.unknown_copies = message.unknown_copies.saturating_add(1);
         if is_second {
             self.records.maybe_twice(key);
         }
@@ -516,7 +516,7 @@ impl Relay {
     /// The link that carries a message, when `message` is written on one.
     pub(crate) fn written_on(&self, message: MessageKey) -> Option<Key> {
         let open = self.messages.get(message.0)?;
-        (open.place == Place::Link).then_some(open.link)
+        (open.place == Place::Link && !open.is_noting).then_some(open.link)
     }
 
     /// One slot of a bind's window is free again. The bind may be gone.

@@ -36,6 +36,7 @@ mod between;
 mod cdr;
 mod choice;
 mod circuit;
+mod copies;
 mod correlate;
 mod counters;
 mod deliver;
@@ -62,6 +63,7 @@ mod name;
 mod network;
 mod node;
 mod numbers;
+mod on_its_way;
 mod open;
 mod output;
 mod own_addresses;
@@ -131,7 +133,7 @@ pub use snapshot::{
     Account, Correlate, Deduplicate, ErrorRule, Limits, Mistake, Mode, NUMBER_LENGTH_MAX, Snapshot,
     SnapshotInput, SpoolRules, UnknownOutcome, VENDORS_MAX, Vendor,
 };
-pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+pub use spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, UNTIL_ITS_END};
 pub use store_op::{
     Correlation, CorrelationKey, ParkedEntry, ParkedId, SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage,
     VendorMessageId,

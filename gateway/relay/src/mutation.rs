@@ -57,12 +57,22 @@ pub enum Mutation {
     MatchByMessage,
     /// Parts of one message go each its own way.
     PartsApart,
+    /// A spooled message is sent again however many copies are of unknown outcome.
+    CopiesWithoutBound,
+    /// What a customer refuses is offered every second.
+    RefusedAtOnce,
+    /// What a closed link's list does not name is not looked for.
+    TrustLists,
+    /// A customer is refused although the spool may have its message.
+    RefuseLate,
+    /// Under the policy `fail` a spooled message goes before the spool has noted that.
+    SendUnnoted,
 }
 
 #[cfg(feature = "mutations")]
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::AnswerBeforeVendor,
         Self::NoForUnknown,
         Self::UnknownAsUnsent,
@@ -89,6 +99,11 @@ impl Mutation {
         Self::IdIsProof,
         Self::MatchByMessage,
         Self::PartsApart,
+        Self::CopiesWithoutBound,
+        Self::RefusedAtOnce,
+        Self::TrustLists,
+        Self::RefuseLate,
+        Self::SendUnnoted,
     ];
 }
 

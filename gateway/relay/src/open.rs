@@ -75,6 +75,12 @@ pub(crate) struct Message {
     pub(crate) urgent: bool,
     /// A copy may be with a vendor although another is tried: a later no is not definite.
     pub(crate) maybe_sent: bool,
+    /// Of a message in store and forward: copies of unknown outcome so far, in all rounds.
+    pub(crate) unknown_copies: u8,
+    /// It has its slot, and goes once the spool has noted that.
+    pub(crate) is_noting: bool,
+    /// The spool has noted it since it handed the message out; that holds for further copies, too.
+    pub(crate) is_noted: bool,
     /// Vendors may have two copies of which none is answered.
     pub(crate) maybe_twice: bool,
     pub(crate) tries: u8,
@@ -179,6 +185,9 @@ impl Default for Message {
             registered: RegisteredDelivery::NONE,
             urgent: false,
             maybe_sent: false,
+            unknown_copies: 0,
+            is_noting: false,
+            is_noted: false,
             maybe_twice: false,
             tries: 0,
             tried: [0; TRIES_MAX],

@@ -14,6 +14,10 @@ pub enum Mode {
     StoreAndForward,
 }
 
+/// Default of [`SpoolRules::unknown_copies_max`]: a link that is lost twice in a row is bad luck, three times rarely is,
+/// and each further copy may be one more message on a handset.
+const UNKNOWN_COPIES_MAX: u8 = 2;
+
 /// How the spool's messages are treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpoolRules {
@@ -23,6 +27,8 @@ pub struct SpoolRules {
     pub retry_first: Duration,
     /// Longest pause, before the quarter that is left to chance.
     pub retry_max: Duration,
+    /// Copies of one message that may follow copies of unknown outcome.
+    pub unknown_copies_max: u8,
 }
 
 impl Default for SpoolRules {
@@ -31,6 +37,7 @@ impl Default for SpoolRules {
             validity: Duration::from_secs(24 * 3600),
             retry_first: Duration::from_secs(5),
             retry_max: Duration::from_secs(300),
+            unknown_copies_max: UNKNOWN_COPIES_MAX,
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum Refusal {
     DuplicateOpen,
     /// The spool holds as many messages as it may.
     SpoolFull,
-    /// The spool did not keep the message in time, or does not work.
+    /// The spool does not work, and certainly has not kept the message.
     SpoolAway,
     /// The queue of records is full, and the policy is to take nothing that would leave none.
     RecordsFull,

@@ -269,6 +269,7 @@ impl Relay {
             let account = &mut self.accounts[place];
             account.receivers.push(key);
             account.parked_here = false;
+            account.unpark.rounds_refused = 0; // this one may take it
             self.announce_account(place);
             self.dispatch_deliveries(now, place);
             self.request_unpark(now, place);

@@ -31,8 +31,9 @@ use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
 use std::collections::VecDeque;
 
-/// How long the spool may take to keep a message. A disk that syncs takes milliseconds, a bad one a second.
-const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the spool may take to keep a message; then its customer is told that nobody knows whether it does. A disk that
+/// syncs takes milliseconds, a bad one a second.
+pub(crate) const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Messages on their first way to a vendor that are open in one shard after their acknowledgement; one more is left in
 /// the spool and comes back as due. Less than a vendor's queue holds, so that customers of the other mode find room.
 const FRESH_MAX: u32 = 4_096;
@@ -54,6 +55,8 @@ pub(crate) struct Spool {
     pub(crate) ops: VecDeque<SpoolOp>,
     /// Messages that wait for the spool to keep them, by deadline.
     waits: List,
+    /// Messages that have a slot of a link, and wait for the spool to note that they go, in the order of that.
+    pub(crate) noting: List,
     /// At most [`FRESH_MAX`].
     fresh: u32,
     /// At most [`AGAIN_MAX`].
@@ -103,6 +106,9 @@ impl Relay {
         match answer {
             SpoolAnswer::Accepted { message, gateway_id, outcome, pdu } => {
                 self.spooled(now, message.0, gateway_id, outcome, pdu);
+            }
+            SpoolAnswer::Noted { message, gateway_id, outcome } => {
+                self.noted(now, message.0, gateway_id, outcome);
             }
             SpoolAnswer::Due { unix_seconds, entries, more } => {
                 self.spool.asked = false;
@@ -167,6 +173,17 @@ impl Relay {
         }
     }
 
+    /// The spool has not said in time whether it has a message. What is in its files then may outlive this process before
+    /// the late answer to it has come: a no would be untrue, so its customer is told that nobody knows.
+    fn spool_is_late(&mut self, key: Key) {
+        if mutated!(self, RefuseLate) {
+            return self.refuse(key, Refusal::SpoolAway);
+        }
+        self.counters.spool.late += 1;
+        self.messages[key].step(MessageEvent::Expire);
+        self.answer_unknown(key);
+    }
+
     /// The message is durable: its customer is told so, and the gateway owes it from now on.
     fn acknowledge_spooled(&mut self, now: Instant, key: Key) {
         let message = &mut self.messages[key];
@@ -203,16 +220,25 @@ impl Relay {
         let fate = match entry.fate {
             Some(fate) => fate, // told before, in vain
             None if entry.left.is_zero() => {
-                let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Expired };
+                let is_unknown = entry.unknown_copies > 0;
+                let state = if is_unknown { FinalState::Unknown } else { FinalState::Expired };
                 self.count_fate(state);
                 let fate = Fate { state, status: CommandStatus::ESME_ROK };
                 self.record_given_up(now, &entry, fate);
                 fate
             }
+            None if entry.is_last => return self.end_unknown(now, entry),
+            None if self.has_copies_enough(entry.unknown_copies) => return self.hold_entry(entry),
             None => return self.send_again(now, entry),
         };
         let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
+    }
+
+    /// An earlier process, or a shard that is gone, sent a copy, and no other may follow: nobody knows what became of it.
+    fn end_unknown(&mut self, now: Instant, entry: SpoolEntry) {
+        let fate = Fate { state: FinalState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR };
+        self.end_entry(now, entry, fate);
     }
 
     fn send_again(&mut self, now: Instant, mut entry: SpoolEntry) {
@@ -259,7 +285,8 @@ impl Relay {
             message.addresses = addresses;
         }
         message.part_of = part.map(|part| PartOf::new(entry.account, addresses, &part));
-        message.maybe_sent = entry.maybe_sent;
+        message.maybe_sent = entry.unknown_copies > 0;
+        message.unknown_copies = entry.unknown_copies;
         message.account = account;
         message.plan = plan;
         message.encoding = encoding;
@@ -279,9 +306,13 @@ impl Relay {
 
     /// A message from the spool that no vendor will get: its customer is told, if it asked to be.
     fn reject_spooled(&mut self, now: Instant, entry: SpoolEntry, status: CommandStatus) {
-        let state = if entry.maybe_sent { FinalState::Unknown } else { FinalState::Undeliverable };
-        let fate = Fate { state, status };
-        self.count_fate(state);
+        let is_unknown = entry.unknown_copies > 0;
+        let state = if is_unknown { FinalState::Unknown } else { FinalState::Undeliverable };
+        self.end_entry(now, entry, Fate { state, status });
+    }
+
+    fn end_entry(&mut self, now: Instant, entry: SpoolEntry, fate: Fate) {
+        self.count_fate(fate.state);
         self.record_given_up(now, &entry, fate);
         let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
         self.tell_fate(now, &Decided { gateway_id, account, accepted_at, tries, fate }, pdu);
@@ -289,10 +320,13 @@ impl Relay {
 
     /// What was handed out finds no room: as it was, a little later.
     fn put_back(&mut self, entry: SpoolEntry) {
-        let SpoolEntry { gateway_id, tries, maybe_sent, pdu, .. } = entry;
+        self.defer_entry(entry, ASK_EVERY);
+    }
+
+    pub(crate) fn defer_entry(&mut self, entry: SpoolEntry, after: Duration) {
+        let SpoolEntry { gateway_id, tries, unknown_copies, pdu, .. } = entry;
         self.spare.keep(pdu);
-        let after = ASK_EVERY;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate: None });
     }
 
     /// True for a message whose customer has its answer already.
@@ -346,7 +380,7 @@ impl Relay {
     fn defer(&mut self, key: Key, pause: Pause) {
         let Origin::Spool { tries, .. } = self.messages[key].origin else { return };
         let message = &self.messages[key];
-        let (maybe_sent, draw) = (message.maybe_sent, message.draw);
+        let (unknown_copies, draw) = (message.unknown_copies, message.draw);
         let (after, tries) = match pause {
             Pause::None => (Duration::ZERO, tries),
             pause => (self.pause_of(pause, tries, draw), tries.saturating_add(1)),
@@ -356,7 +390,7 @@ impl Relay {
             return self.spool.ops.push_back(SpoolOp::Settle { gateway_id });
         }
         self.counters.spool.deferred += 1;
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate: None });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate: None });
     }
 
     /// Doubles from the first to the longest, plus up to a quarter left to chance.
@@ -450,11 +484,11 @@ impl Relay {
     fn owe_receipt(&mut self, gateway_id: GatewayId, tries: u16, fate: Fate) {
         let after = self.pause_of(Pause::Failed, tries, gateway_id.0);
         let (tries, fate) = (tries.saturating_add(1), Some(fate));
-        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, maybe_sent: false, fate });
+        self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies: 0, fate });
     }
 
     /// Closes a message that the spool has; its id.
-    fn leave_spooled(&mut self, key: Key) -> GatewayId {
+    pub(crate) fn leave_spooled(&mut self, key: Key) -> GatewayId {
         let Origin::Spool { again, .. } = self.messages[key].origin else {
             unreachable!("only messages that the spool has are given back to it")
         };
@@ -480,8 +514,9 @@ impl Relay {
         {
             self.messages.remove(&mut self.spool.waits, key);
             self.messages[key].place = Place::Hands;
-            self.refuse(key, Refusal::SpoolAway);
+            self.spool_is_late(key);
         }
+        self.expire_noting(now);
         self.ask_spool(now);
     }
 

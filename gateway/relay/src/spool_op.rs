@@ -3,7 +3,7 @@
 //!
 //! What the relay relies on:
 //! * Operations of one relay take effect in the order given.
-//! * `Accept` and `Due` get exactly one answer each, or none when the spool died; the others none.
+//! * `Accept`, `Sending` and `Due` get exactly one answer each, or none when the spool died; the others none.
 //! * `Accepted` with `Ok` is answered only when the message survives a power cut. It is then lent to the asking shard, as
 //!   is what `Due` hands out, until its `Settle` or `Defer`; a lent message is handed to nobody else.
 //! * After a restart every message that was not settled is handed out again, in the order of acceptance, and with what its
@@ -14,6 +14,10 @@ use crate::message::{AccountId, MessageKey};
 use core::time::Duration;
 use smpp::field::{CommandStatus, MessageState};
 use smpp::text::message_id::GatewayId;
+
+/// Defers a message until its validity ends, whatever vendor comes back. Another life of the spool hands it out at once all
+/// the same.
+pub const UNTIL_ITS_END: Duration = Duration::MAX;
 
 /// What became of a spooled message for good, when no vendor took it: what a receipt of ours says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,16 +51,26 @@ pub enum SpoolOp {
         /// Which.
         gateway_id: GatewayId,
     },
+    /// A copy is about to go, and no other may follow it where its outcome stays unknown; answered by `Noted`. Until the
+    /// message is settled or deferred, `unknown_copies` counts this one too.
+    Sending {
+        /// Which of the asking shard's messages.
+        message: MessageKey,
+        /// Which.
+        gateway_id: GatewayId,
+        /// Copies of unknown outcome before this one.
+        unknown_copies: u8,
+    },
     /// Not now: hand it out again after a while, or when its validity ends if that is sooner. No answer.
     Defer {
         /// Which.
         gateway_id: GatewayId,
-        /// The while.
+        /// The while; [`UNTIL_ITS_END`] for a message that is not to be tried again.
         after: Duration,
         /// Times it was deferred, this one included.
         tries: u16,
-        /// A vendor may have a copy.
-        maybe_sent: bool,
+        /// Copies of unknown outcome so far: vendors may have them.
+        unknown_copies: u8,
         /// Decided, and only its receipt is owed: its validity does not count any more.
         fate: Option<Fate>,
     },
@@ -65,7 +79,7 @@ pub enum SpoolOp {
         /// At most so many.
         count_max: u32,
     },
-    /// A vendor is back: all that is deferred is due now. No answer.
+    /// A vendor is back: all that is deferred is due now, but for what waits for its end. No answer.
     Hasten,
 }
 
@@ -75,6 +89,9 @@ impl SpoolOp {
         match self {
             Self::Accept { message, gateway_id, pdu, .. } => {
                 Some(SpoolAnswer::Accepted { message, gateway_id, outcome: Err(SpoolOutage::Away), pdu })
+            }
+            Self::Sending { message, gateway_id, .. } => {
+                Some(SpoolAnswer::Noted { message, gateway_id, outcome: Err(SpoolOutage::Away) })
             }
             Self::Due { .. } => Some(SpoolAnswer::Due { unix_seconds: 0, entries: Vec::new(), more: false }),
             Self::Settle { .. } | Self::Defer { .. } | Self::Hasten => None,
@@ -104,8 +121,10 @@ pub struct SpoolEntry {
     pub left: Duration,
     /// Times it was deferred since the spool was opened.
     pub tries: u16,
-    /// A vendor may have a copy.
-    pub maybe_sent: bool,
+    /// Copies of unknown outcome so far: vendors may have them.
+    pub unknown_copies: u8,
+    /// No copy may follow the last of them.
+    pub is_last: bool,
     /// Only its receipt is owed.
     pub fate: Option<Fate>,
     /// The whole PDU as the customer sent it.
@@ -125,6 +144,15 @@ pub enum SpoolAnswer {
         outcome: Result<(), SpoolOutage>,
         /// The PDU as it was given.
         pdu: Vec<u8>,
+    },
+    /// Answers `Sending`.
+    Noted {
+        /// As asked.
+        message: MessageKey,
+        /// As asked.
+        gateway_id: GatewayId,
+        /// Written, so that it survives this process, and a power cut where that is configured; or why not.
+        outcome: Result<(), SpoolOutage>,
     },
     /// Answers `Due`.
     Due {

@@ -42,7 +42,11 @@ impl Relay {
     fn spooled_unknown(&mut self, now: Instant, key: Key) {
         // Its receipt must not be taken for one about another message.
         self.note_unresolved(now, key);
-        if self.policy(key) != UnknownOutcome::RetryOther || !self.copy_unknown(now, key) {
+        let may_repeat = self.policy(key) == UnknownOutcome::RetryOther;
+        if may_repeat && self.has_copies_enough(self.messages[key].unknown_copies) {
+            return self.hold_spooled(key);
+        }
+        if !may_repeat || !self.copy_unknown(now, key) {
             self.spooled_lost(now, key);
         }
     }

@@ -21,6 +21,16 @@ const PAGE_MAX: u32 = 256;
 const PAGE_AHEAD: u32 = PAGE_MAX / 2;
 /// How long to let a session be that could not take what was parked.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest pause after rounds in which sessions refused more than they took; it doubles up to there. A customer that is
+/// well again waits as long at most, and one that refuses everything is asked by a page a minute.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// The pause after so many rounds in a row that were refused.
+fn pause_after(rounds_refused: u8) -> Duration {
+    const DOUBLINGS_MAX: u8 = 6; // 64 s
+    let doublings = rounds_refused.saturating_sub(1).min(DOUBLINGS_MAX);
+    RETRY_AFTER.saturating_mul(1 << doublings).min(RETRY_MAX)
+}
 
 /// Entries of one page where so many deliveries may wait for a slot: half, so that what comes from vendors has room.
 fn page_max(delivery_queue_max: u32) -> u32 {
@@ -108,6 +118,7 @@ impl Relay {
     pub(crate) fn end_parked(&mut self, now: Instant, key: Key, outcome: Result<ParkedId, ParkedId>) {
         let place = self.deliveries[key].account;
         let account = self.accounts[place].id;
+        self.accounts[place].unpark.taken += u32::from(outcome.is_ok());
         self.store_ops.push_back(match outcome {
             Ok(parked) => StoreOp::Release { account, parked },
             Err(parked) => StoreOp::Return { account, parked },
@@ -130,8 +141,18 @@ impl Relay {
         }
     }
 
+    /// A session says not now to something that was parked.
+    pub(crate) fn parked_refused(&mut self, place: u32) {
+        if !mutated!(self, RefusedAtOnce) {
+            self.accounts[place].unpark.refused += 1;
+        }
+    }
+
     fn page_done(&mut self, now: Instant, place: u32) {
         let AccountState { unpark, receivers, .. } = &mut self.accounts[place];
+        let (taken, refused) = (core::mem::take(&mut unpark.taken), core::mem::take(&mut unpark.refused));
+        let is_refused = refused > taken;
+        unpark.rounds_refused = if is_refused { unpark.rounds_refused.saturating_add(1) } else { 0 };
         if unpark.failed || (unpark.more && receivers.is_empty()) {
             unpark.failed = false;
             self.unpark_later(now, place);
@@ -143,7 +164,8 @@ impl Relay {
     fn unpark_later(&mut self, now: Instant, place: u32) {
         let unpark = &mut self.accounts[place].unpark;
         if !unpark.asked {
-            unpark.due = Some(unpark.due.map_or(now + RETRY_AFTER, |due| due.min(now + RETRY_AFTER)));
+            let due = now + pause_after(unpark.rounds_refused);
+            unpark.due = Some(unpark.due.map_or(due, |before| before.min(due)));
         }
         unpark.more = true;
         self.accounts.watch(place);

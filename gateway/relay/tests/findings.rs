@@ -426,6 +426,16 @@ fn parked_pdu() -> Vec<u8> {
 
 /// A receipt that its customer cannot take: asked to be parked.
 fn park_receipt(relay: &mut Relay) -> StoreOp {
+    find_receipt(relay);
+    let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
+    relay.delivery_failed(START, delivery);
+    let park = relay.poll_store().expect("a word to the store");
+    assert!(matches!(park, StoreOp::Park { .. }));
+    park
+}
+
+/// A receipt whose owner the store names.
+fn find_receipt(relay: &mut Relay) {
     let pdu = DeliverSm {
         esm_class: EsmClass::RECEIPT,
         short_message: b"id:1 stat:DELIVRD",
@@ -438,11 +448,24 @@ fn park_receipt(relay: &mut Relay) -> StoreOp {
     let gateway_id = GatewayId(7);
     let found = Correlation::new(account(), gateway_id, 1);
     relay.handle_store_answer(START, StoreAnswer::Found { delivery, outcome: Ok(Some(found).into()) });
-    let Some(Output::SendDeliver { delivery, .. }) = relay.poll() else { panic!("a delivery") };
-    relay.delivery_failed(START, delivery);
-    let park = relay.poll_store().expect("a word to the store");
-    assert!(matches!(park, StoreOp::Park { .. }));
-    park
+}
+
+/// Without it the vendor waits for its answer for ever, and the slot is gone.
+#[test]
+fn a_delivery_that_its_closed_link_does_not_name_is_found() {
+    for is_carried_out in [true, false] {
+        let mut relay = relay(&["vendor"], Correlate::Strict, Limits::default());
+        bind(&mut relay, START, "vendor", BIND, 1);
+        clear(&mut relay);
+        find_receipt(&mut relay);
+        if is_carried_out {
+            assert!(matches!(relay.poll(), Some(Output::SendDeliver { .. })));
+        }
+        relay.customer_closed(START, CUSTOMER, &[]);
+        let park = relay.poll_store();
+        assert!(matches!(park, Some(StoreOp::Park { .. })), "{park:?}");
+        assert_eq!(relay.poll(), None, "what was not carried out is not for a link that is closed");
+    }
 }
 
 /// Found by the simulation: what a store parked after it had been given up stayed there until the next bind.
@@ -527,7 +550,7 @@ fn a_route_keeps_its_policy_over_a_swap_while_another_shard_has_the_message() {
         relay.shard_gone(START, ShardIndex(1));
         // Under the customer's own policy, `fail`, it would be given up.
         let op = relay.poll_spool();
-        assert!(matches!(op, Some(SpoolOp::Defer { fate: None, maybe_sent: true, .. })), "{op:?}");
+        assert!(matches!(op, Some(SpoolOp::Defer { fate: None, unknown_copies: 1, .. })), "{op:?}");
     }
 }
 

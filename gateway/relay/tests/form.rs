@@ -5,7 +5,7 @@ use gateway_relay as relay;
 use relay::{
     Account, AccountId, Arrival, Correlate, LinkKey, Mode, Output, ParkedEntry, ParkedId, Refusal, Relay,
     RelayOptions, Route, ShardIndex, Snapshot, SnapshotInput, SpoolAnswer, SpoolEntry, SpoolOp, SpoolRules,
-    StoreAnswer, StoreOp, Vendor, VendorId, WeightedVendor,
+    StoreAnswer, StoreOp, UnknownOutcome, Vendor, VendorId, WeightedVendor,
 };
 use smpp::dialect::Dialect;
 use smpp::field::{CommandId, CommandStatus};
@@ -35,7 +35,12 @@ fn relay(mode: Mode, change: impl FnOnce(&mut Vendor)) -> Relay {
     let mut west = Vendor::new("west");
     change(&mut west);
     let input = SnapshotInput {
-        accounts: vec![Account { mode, ..Account::new("customer") }],
+        // Under `fail` the spool is asked before a copy goes.
+        accounts: vec![Account {
+            mode,
+            unknown_outcome: UnknownOutcome::RetryOther,
+            ..Account::new("customer")
+        }],
         vendors: vec![west, Vendor::new("east")],
         routes: [(1, "west"), (2, "east")].map(route).into(),
         correlate: Correlate::Strict,
@@ -151,7 +156,8 @@ fn rewrites_and_rejects_what_an_earlier_version_spooled() {
         accepted_at: UNIX,
         left: Duration::from_secs(60),
         tries: 1,
-        maybe_sent: false,
+        unknown_copies: 0,
+        is_last: false,
         fate: None,
         pdu,
     };

@@ -117,8 +117,14 @@ impl World {
         std::iter::from_fn(|| self.relay.poll()).collect()
     }
 
-    /// The message that a vendor's link shall send now.
+    /// The message that a vendor's link shall send now; of a spooled one the spool notes that first.
     fn sent(&mut self) -> (LinkKey, MessageKey) {
+        while let Some(op) = self.relay.poll_spool() {
+            if let SpoolOp::Sending { message, gateway_id, .. } = op {
+                let noted = SpoolAnswer::Noted { message, gateway_id, outcome: Ok(()) };
+                self.relay.handle_spool_answer(self.now, noted);
+            }
+        }
         let sends = self.outputs().into_iter().filter_map(|output| match output {
             Output::SendSubmit { link, message } => Some((link, message)),
             _ => None,
@@ -678,7 +684,17 @@ fn spooled(world: &mut World) -> SpoolEntry {
     let accepted = SpoolAnswer::Accepted { message, gateway_id, outcome: Ok(()), pdu };
     world.relay.handle_spool_answer(world.now, accepted);
     let left = Duration::from_secs(60);
-    SpoolEntry { gateway_id, account, accepted_at, left, tries: 0, maybe_sent: false, fate: None, pdu: kept }
+    SpoolEntry {
+        gateway_id,
+        account,
+        accepted_at,
+        left,
+        tries: 0,
+        unknown_copies: 0,
+        is_last: false,
+        fate: None,
+        pdu: kept,
+    }
 }
 
 fn hand_out(world: &mut World, entry: SpoolEntry) {
@@ -752,10 +768,11 @@ fn a_fate_makes_a_record_and_so_does_our_receipt() {
 }
 
 #[test]
-fn a_spool_without_room_makes_the_ordinary_record() {
+fn a_spool_that_is_late_makes_the_ordinary_record() {
     let mut world = spooling();
     world.submit();
     world.pass(6_000);
     let record = world.submit_record();
-    assert_eq!((record.state, record.refusal), (MessageState::Nacked, Some(Refusal::SpoolAway)));
+    assert_eq!((record.state, record.refusal), (MessageState::ExpiredUnsent, None));
+    assert_eq!(record.customer_status, Some(CommandStatus::ESME_RUNKNOWNERR));
 }

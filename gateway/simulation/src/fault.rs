@@ -48,6 +48,8 @@ faults! {
     AnswerToNothing "answer-to-nothing",
     /// An answer never comes; the vendor may have the message.
     AnswerMissing "answer-missing",
+    /// A vendor takes everything and answers nothing for a while.
+    VendorSilent "vendor-silent",
     /// A vendor dies after it answered, and is away for a while.
     VendorDies "vendor-dies",
     /// A vendor answers everything with ESME_RTHROTTLED for a while.
@@ -68,6 +70,10 @@ faults! {
     ReceiptRecoded "receipt-recoded",
     /// A customer says no for now to a delivery.
     CustomerBusy "customer-busy",
+    /// A closed link does not name a delivery that was on it.
+    ListMisses "list-misses",
+    /// A customer refuses every delivery for minutes.
+    CustomerRefuses "customer-refuses",
     /// A customer does not answer a delivery.
     CustomerSilent "customer-silent",
     /// A customer answers twice.

@@ -133,6 +133,8 @@ pub(crate) struct Copy {
     pub(crate) for_good: bool,
     /// How often its node had crashed.
     pub(crate) crashes: u32,
+    /// How often its node's spool had lost what was not synced.
+    pub(crate) cuts: u32,
     /// The vendor's number for it, once it accepted.
     pub(crate) id: u64,
     pub(crate) receipts_taken: u32,
@@ -199,6 +201,8 @@ pub(crate) struct Upward {
     pub(crate) first_seen: Option<(u64, usize)>,
     /// It went to a session before: what goes again may be a second try.
     pub(crate) was_offered: bool,
+    /// Times a customer that refuses everything refused it while nobody bound any more.
+    pub(crate) refusals: u32,
     /// The vendor was acknowledged.
     pub(crate) acknowledged: bool,
     /// It came back for good: too long, or nobody's.

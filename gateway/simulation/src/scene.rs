@@ -140,6 +140,11 @@ pub(crate) const ANSWER_TIMER_US: u64 = 150_000;
 pub(crate) const LEAVE_MAX_US: u64 = 100_000;
 /// How long a link waits for the answer to a deliver_sm.
 pub(crate) const DELIVER_TIMER_US: u64 = 120_000;
+/// Until then a customer may refuse everything. At a try a second nobody could miss it.
+pub(crate) const REFUSES_US: u64 = 300_000_000;
+/// Times one delivery may be refused in that time, after all have bound: eleven rounds with doubling pauses of a minute at
+/// most, three sessions in each, on each of three nodes, and as many again for what comes between.
+pub(crate) const REFUSALS_MAX: u32 = 150;
 /// How long the store may take.
 pub(crate) const STORE_WAIT_US: u64 = 300_000;
 /// How long another shard may take, where that covers a wait for a slot, for the kernel and for an answer; and where the
@@ -169,11 +174,16 @@ pub(crate) struct Plan {
     pub(crate) shared_store: bool,
     pub(crate) strict: bool,
     pub(crate) limits: Limits,
+    pub(crate) spool: SpoolRules,
+    /// Spools sync that a message is on its way before it goes.
+    pub(crate) sync_notes: bool,
     pub(crate) spellings: [Spelling; VENDORS.len()],
     /// The receipts of a vendor carry no number of the handset.
     pub(crate) numberless: [bool; VENDORS.len()],
     /// Messages share addresses; else each has its own, so that no receipt can be mistaken.
     pub(crate) crowded: bool,
+    /// This customer refuses everything until [`REFUSES_US`].
+    pub(crate) refuses: Option<usize>,
     /// Customers send messages of several parts, which share addresses.
     pub(crate) longs: bool,
     /// A record is made of every submit.
@@ -198,6 +208,7 @@ impl Plan {
         }
         let limits = draw_limits(random, faultless);
         let records = random.percent(50);
+        let refuses = draw_refuses(prone, random);
         let spool = draw_spool(random, faultless);
         let mut spelling = || {
             let all = Spelling::ALL;
@@ -212,9 +223,12 @@ impl Plan {
             shared_store: random.percent(60),
             strict,
             limits,
+            spool,
+            sync_notes: random.percent(30),
             spellings,
             numberless,
             crowded,
+            refuses,
             longs,
             records,
             messages: random.between(100, 260),
@@ -224,6 +238,12 @@ impl Plan {
             }),
         }
     }
+}
+
+/// Rarely: such a story is long.
+fn draw_refuses(prone: u64, random: &mut Random) -> Option<usize> {
+    let is_prone = prone & 1 << Fault::CustomerRefuses as u32 != 0;
+    (is_prone && random.percent(15)).then(|| random.below(CUSTOMERS.len() as u64) as usize)
 }
 
 fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
@@ -243,13 +263,15 @@ fn draw_limits(random: &mut Random, faultless: bool) -> Limits {
     }
 }
 
-/// Seconds are the unit of validity: where it is short, messages expire within the story.
+/// Seconds are the unit of validity: where it is short, messages expire within the story. Else it is longer than all retries
+/// after it, and only messages that are not sent again wait for its end.
 fn draw_spool(random: &mut Random, faultless: bool) -> SpoolRules {
     let short = !faultless && random.percent(30);
     SpoolRules {
-        validity: Duration::from_secs(if short { 1 + random.below(2) } else { 3600 }),
+        validity: Duration::from_secs(if short { 1 + random.below(2) } else { 20 }),
         retry_first: Duration::from_millis(random.between(20, 100)),
         retry_max: Duration::from_millis(400),
+        unknown_copies_max: random.below(3) as u8,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A node's spool in memory, as `spool_op.rs` promises it: what it accepts is durable after the next sync, and a crash
 //! undoes some or all of what was not synced.
 
-use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use relay::{AccountId, Fate, MessageKey, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, UNTIL_ITS_END};
 use smpp::text::message_id::GatewayId;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(crate) enum Ask {
 pub(crate) enum Deed {
     Nothing,
     Accepted(GatewayId),
+    /// That a message is on its way.
+    Noted,
     Settled(GatewayId),
     /// Due again, because their shard is gone.
     TakenBack(Vec<GatewayId>),
@@ -39,6 +41,8 @@ struct Entry {
     tries: u16,
     due: u64,
     lent_to: Option<usize>,
+    /// Nothing hastens it.
+    held: bool,
     is_durable: bool,
 }
 
@@ -52,7 +56,8 @@ enum Undo {
 /// What a shard said of a message when it put it back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Note {
-    maybe_sent: bool,
+    unknown_copies: u8,
+    is_last: bool,
     fate: Option<Fate>,
 }
 
@@ -96,11 +101,19 @@ impl Spool {
                     tries: 0,
                     due: 0,
                     lent_to: Some(shard),
+                    held: false,
                     is_durable: false,
                 };
                 assert!(self.entries.insert(gateway_id, entry).is_none(), "an id was spooled twice");
                 self.journal.push(Undo::Accept(gateway_id));
                 (Deed::Accepted(gateway_id), Some(accepted(message, gateway_id, Ok(()), copy)))
+            }
+            Ask::Op(SpoolOp::Sending { message, gateway_id, unknown_copies }) => {
+                let entry = self.entries.get_mut(&gateway_id).expect("sends what is not there");
+                assert!(entry.lent_to == Some(shard), "sends what was not lent");
+                self.journal.push(Undo::Note(gateway_id, entry.note));
+                entry.note = Note { unknown_copies: unknown_copies + 1, is_last: true, fate: None };
+                (Deed::Noted, Some(SpoolAnswer::Noted { message, gateway_id, outcome: Ok(()) }))
             }
             Ask::Op(SpoolOp::Settle { gateway_id }) => {
                 let entry = self.entries.remove(&gateway_id).expect("settled what is not there");
@@ -108,14 +121,15 @@ impl Spool {
                 self.journal.push(Undo::Settle(gateway_id, entry));
                 (Deed::Settled(gateway_id), None)
             }
-            Ask::Op(SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate }) => {
+            Ask::Op(SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate }) => {
                 let entry = self.entries.get_mut(&gateway_id).expect("deferred what is not there");
                 assert!(entry.lent_to == Some(shard), "deferred what was not lent");
-                let mut after = after.as_micros() as u64;
+                entry.held = after == UNTIL_ITS_END;
+                let mut after = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
                 if fate.is_none() {
                     after = after.min(u64::from(entry.expires_at.saturating_sub(unix)) * 1_000_000);
                 }
-                let note = Note { maybe_sent: maybe_sent || entry.note.maybe_sent, fate };
+                let note = Note { unknown_copies, is_last: false, fate };
                 if note != entry.note {
                     self.journal.push(Undo::Note(gateway_id, entry.note));
                 }
@@ -125,7 +139,8 @@ impl Spool {
             }
             Ask::Op(SpoolOp::Due { count_max }) => self.hand_out(now, unix, shard, count_max as usize),
             Ask::Op(SpoolOp::Hasten) => {
-                let waiting = self.entries.values_mut().filter(|entry| entry.lent_to.is_none());
+                let waiting =
+                    self.entries.values_mut().filter(|entry| entry.lent_to.is_none() && !entry.held);
                 waiting.for_each(|entry| entry.due = entry.due.min(now));
                 (Deed::Nothing, None)
             }
@@ -151,7 +166,7 @@ impl Spool {
         let (mut entries, mut late) = (Vec::new(), Vec::new());
         for (_, gateway_id) in &due[..count] {
             let Some(entry) = self.entries.get_mut(gateway_id) else { continue };
-            entry.lent_to = Some(shard);
+            (entry.lent_to, entry.held) = (Some(shard), false);
             let left = Duration::from_secs(entry.expires_at.saturating_sub(unix).into());
             if left.is_zero() {
                 late.push(*gateway_id);
@@ -162,7 +177,8 @@ impl Spool {
                 accepted_at: entry.accepted_at,
                 left,
                 tries: entry.tries,
-                maybe_sent: entry.note.maybe_sent,
+                unknown_copies: entry.note.unknown_copies,
+                is_last: entry.note.is_last,
                 fate: entry.note.fate,
                 pdu: entry.pdu.clone(),
             });
@@ -216,6 +232,7 @@ impl Spool {
         (self.life, self.away, self.full) = (0, false, false);
         for entry in self.entries.values_mut() {
             (entry.tries, entry.due, entry.lent_to, entry.is_durable) = (0, 0, None, true);
+            entry.held = false;
         }
     }
 
@@ -223,7 +240,8 @@ impl Spool {
     fn take_back(&mut self, shard: usize) -> Vec<GatewayId> {
         let its = self.entries.iter_mut().filter(|(_, entry)| entry.lent_to == Some(shard));
         let back = its.map(|(id, entry)| {
-            (entry.due, entry.lent_to, entry.note.maybe_sent) = (0, None, true);
+            (entry.due, entry.lent_to) = (0, None);
+            entry.note.unknown_copies = entry.note.unknown_copies.max(1);
             *id
         });
         back.collect()
@@ -237,6 +255,11 @@ impl Spool {
     /// True for a message that a shard has.
     pub(crate) fn is_lent(&self, id: GatewayId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.lent_to.is_some())
+    }
+
+    /// All that waits is due: also what waits for its end, whose clock may have jumped.
+    pub(crate) fn hand_out_all(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.due = 0);
     }
 
     /// What is not settled.

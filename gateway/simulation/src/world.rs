@@ -46,6 +46,9 @@ const HEALED_US_MIN: u64 = 2_500_000;
 /// early receipts that take the room need two to become orphans; parts of MO take it for ten, some after others.
 const PARKED_US_MAX: u64 = 60_000_000;
 
+/// The longest pause before a customer who refused everything is asked again.
+const REFUSED_US_MAX: u64 = 60_000_000;
+
 pub(crate) struct World {
     pub(crate) seed: u64,
     random: Random,
@@ -65,7 +68,7 @@ pub(crate) struct World {
     spools: Vec<Spool>,
     /// By link key; links are never used again.
     links: Vec<Link>,
-    /// Until when each vendor is away, and until when it throttles.
+    /// Until when each vendor is away, throttles, and does not answer.
     vendors: [Site; VENDORS.len()],
     ledger: Ledger,
     /// Submits in the order of arrival that may still be unanswered.
@@ -84,6 +87,7 @@ pub(crate) struct World {
 struct Site {
     away_until: u64,
     throttles_until: u64,
+    silent_until: u64,
 }
 
 impl World {
@@ -209,7 +213,8 @@ impl World {
     /// Nothing is parked or in a spool any more, or the time is over in which pages are asked for again and again.
     fn is_patient_no_more(&self, healed: u64) -> bool {
         let is_parked = self.stores.iter().any(|store| store.parked_entries().next().is_some());
-        (!is_parked && self.spools_are_empty()) || self.now > healed + PARKED_US_MAX
+        let refused = self.plan.refuses.map_or(0, |_| REFUSES_US + REFUSED_US_MAX);
+        (!is_parked && self.spools_are_empty()) || self.now > healed + PARKED_US_MAX + refused
     }
 
     fn now(&self) -> Instant {
@@ -243,6 +248,7 @@ impl World {
             Event::Load => self.load(),
             Event::Mo => self.mo(),
             Event::Misfortune => self.misfortune(),
+            Event::Killed { node } => self.killed(node),
             Event::SubmitArrives { submit } => self.submit_arrives(submit),
             Event::Written { link, message } => self.written(link, message),
             Event::Reaches { link, message, copy, sent } => self.reaches(link, message, copy, sent),
@@ -268,7 +274,7 @@ impl World {
             Event::WeClose { link } => self.we_close(link),
             Event::BindVendor { vendor, node } => self.bind_vendor(vendor, node),
             Event::BindCustomer { account } => self.bind_customer(account),
-            Event::Restart { node } => self.restart(node),
+            Event::Restart { node } => self.restart_late(node),
             Event::Swap { shard, variant } => self.swap(shard, variant),
             Event::Leaves { link, until } => self.leaves(link, until),
         }

@@ -200,6 +200,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             validity: config.spool.validity,
             retry_first: config.spool.retry_first,
             retry_max: config.spool.retry_max,
+            unknown_copies_max: config.spool.unknown_copies_max,
         }),
         records: config.cdr.is_on(),
     }
@@ -377,6 +378,7 @@ fn spool_options(config: &Config) -> Option<SpoolOptions> {
     let options = SpoolOptions {
         entries_max: config.spool.entries_max,
         octets_max: config.spool.octets_max,
+        sync_notes: config.store.sync_to_disk,
         older: older_names(config),
         ..SpoolOptions::new(directory)
     };

@@ -17,6 +17,8 @@ pub struct Spool {
     pub retry_first: Duration,
     /// Longest pause between two rounds.
     pub retry_max: Duration,
+    /// Copies that may follow ones of unknown outcome.
+    pub unknown_copies_max: u8,
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -56,6 +58,12 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             default: Fallback::Value("300s"),
             help: "Longest pause; up to a quarter of it, left to chance, comes on top.",
         },
+        Setting {
+            key: "unknown_copies_max",
+            kind: Kind::Whole { min: 0, max: 100 },
+            default: Fallback::Value("2"),
+            help: "Copies of one message that may follow copies of unknown outcome (the link was lost, or no answer came), where `unknown_outcome` is `retry_other`. After so many nothing more is sent: the message stays in the spool, and its customer gets a receipt UNKNOWN at the end of its validity. Each may be one more message on a handset.",
+        },
     ],
 };
 
@@ -71,5 +79,6 @@ pub(crate) fn read(section: &Section<'_>) -> Spool {
         validity: section.time("validity"),
         retry_first,
         retry_max,
+        unknown_copies_max: section.whole("unknown_copies_max") as u8, // at most 100
     }
 }

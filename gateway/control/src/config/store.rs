@@ -72,7 +72,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "durability",
             kind: Kind::Choice(&["process", "disk"]),
             default: Fallback::Value("process"),
-            help: "`process`: written to the operating system, survives kill -9 of the gateway, not a power cut or kernel crash. `disk`: synced before it counts, survives those too; adds one disk sync to every batch.",
+            help: "`process`: written to the operating system, survives kill -9 of the gateway, not a power cut or kernel crash. `disk`: synced before it counts, survives those too; adds one disk sync to every batch. For a customer in store and forward whose `unknown_outcome` is `fail` it also says how what is written before a copy goes is kept: with `process` a power cut may make a second copy.",
         },
         Setting {
             key: "time_to_live",

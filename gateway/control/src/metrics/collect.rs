@@ -479,12 +479,14 @@ impl Totals {
     fn add_spool_traffic(&mut self, traffic: &SpoolTraffic) {
         #[rustfmt::skip]
         let SpoolTraffic {
-            accepted, settled, deferred, handed_out, failed, expired, unknown, receipts, receipts_lost, open,
+            accepted, late, settled, deferred, held, handed_out, failed, expired, unknown, receipts, receipts_lost, open,
         } = traffic;
         for (event, count) in [
             ("accepted", accepted),
+            ("late", late),
             ("settled", settled),
             ("deferred", deferred),
+            ("held", held),
             ("handed_out", handed_out),
             ("failed", failed),
             ("expired", expired),

@@ -243,8 +243,10 @@ mod tests {
         };
         report.relay.spool = relay::SpoolTraffic {
             accepted: 1,
+            late: 1,
             settled: 1,
             deferred: 1,
+            held: 1,
             handed_out: 1,
             failed: 1,
             expired: 1,

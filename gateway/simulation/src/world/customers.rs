@@ -4,6 +4,7 @@ use super::World;
 use super::event::Event;
 use super::link::{Link, Party};
 use crate::fault::Fault;
+use crate::invariant::must;
 use crate::ledger::{Long, NONE, Submit};
 use crate::scene::*;
 use crate::wire;
@@ -109,7 +110,7 @@ impl World {
         bytes.clear();
         let (source, destination) = self.ledger.submits[number as usize].addresses();
         let validity: &[u8] = match self.random.below(40) {
-            0 => b"000001000000000R",
+            0 => b"000000000015000R",
             1 => b"270115080000000+", // the wall's first minute: over for a clock that jumped far enough
             _ => b"",
         };
@@ -161,7 +162,15 @@ impl World {
         if !self.link(link).theirs {
             return;
         }
-        let status = if self.strikes(Fault::CustomerBusy, 15) {
+        let refuses = self.refuses(link);
+        if refuses && self.healing {
+            for upward in upwards.clone() {
+                self.ledger.upwards[upward as usize].refusals += 1;
+                let refusals = self.ledger.upwards[upward as usize].refusals;
+                must!(refusals <= REFUSALS_MAX, Bounded, "upward {upward} is refused {refusals} times");
+            }
+        }
+        let status = if refuses || self.strikes(Fault::CustomerBusy, 15) {
             CommandStatus::ESME_RX_T_APPN
         } else if !self.plan.faultless && self.random.percent(2) {
             CommandStatus::ESME_RX_R_APPN
@@ -182,6 +191,17 @@ impl World {
         if self.strikes(Fault::CustomerTwice, 10) {
             self.at(due + thinks + 1, Event::CustomerAnswers { link, delivery, status });
         }
+    }
+
+    /// Whether the customer of this session says not now to everything.
+    fn refuses(&mut self, link: LinkKey) -> bool {
+        let party = self.link(link).party;
+        let refuses = self.now < REFUSES_US
+            && self.plan.refuses.is_some_and(|account| party == super::link::Party::Customer(account));
+        if refuses {
+            self.story.faults.count(Fault::CustomerRefuses);
+        }
+        refuses
     }
 
     /// The customer has it now, or has refused it for good.

@@ -15,6 +15,10 @@ pub(super) enum Event {
     Mo,
     /// Something goes wrong.
     Misfortune,
+    /// Somebody kills a node, as at any time.
+    Killed {
+        node: usize,
+    },
     /// A customer's request reaches the gateway.
     SubmitArrives {
         submit: u32,

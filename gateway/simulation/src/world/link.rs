@@ -2,6 +2,7 @@
 
 use super::World;
 use super::event::Event;
+use crate::fault::Fault;
 use crate::ledger::CopyState;
 use crate::scene::*;
 use relay::{AccountId, DeliveryKey, LinkKey, MessageKey, VendorId};
@@ -234,7 +235,7 @@ impl World {
         link.ours = false;
         let (shard, party) = (link.shard, link.party);
         let flights = core::mem::take(&mut link.flights);
-        let outstanding = core::mem::take(&mut link.outstanding);
+        let mut outstanding = core::mem::take(&mut link.outstanding);
         self.note("we close", key.0, flights.len() as u64);
         let now = self.now();
         match party {
@@ -252,6 +253,9 @@ impl World {
             }
             Party::Customer(_) => {
                 self.lose_session(key);
+                if !outstanding.is_empty() && self.strikes(Fault::ListMisses, 60) {
+                    outstanding.pop();
+                }
                 if let Some(relay) = &mut self.shards[shard].relay {
                     relay.customer_closed(now, key, &outstanding);
                 }

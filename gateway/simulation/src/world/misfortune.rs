@@ -8,7 +8,7 @@ use crate::scene::*;
 use relay::LinkKey;
 
 /// Misfortunes that come by themselves; the others come with single messages, where these happen.
-const BY_THEMSELVES: [Fault; 23] = [
+const BY_THEMSELVES: [Fault; 24] = [
     Fault::CutVendor,
     Fault::CutCustomer,
     Fault::HalfOpenVendor,
@@ -19,6 +19,7 @@ const BY_THEMSELVES: [Fault; 23] = [
     Fault::Swizzle,
     Fault::AnswerToNothing,
     Fault::VendorThrottles,
+    Fault::VendorSilent,
     Fault::StoreStalls,
     Fault::StoreAway,
     Fault::StoreFull,
@@ -73,6 +74,7 @@ impl World {
             Fault::Swizzle => self.swizzle(),
             Fault::AnswerToNothing => self.any_link(vendors).and_then(|link| self.confuse(link)),
             Fault::VendorThrottles => self.throttle(),
+            Fault::VendorSilent => self.silence(),
             Fault::StoreStalls | Fault::StoreAway | Fault::StoreFull => self.trouble_store(fault),
             Fault::StoreLosesTail | Fault::StoreLosesAll => {
                 let store = self.random.below(self.stores.len() as u64) as usize;
@@ -167,6 +169,13 @@ impl World {
     fn throttle(&mut self) -> Option<()> {
         let vendor = self.random.below(VENDORS.len() as u64) as usize;
         self.vendors[vendor].throttles_until = self.now + self.random.between(5_000, 60_000);
+        Some(())
+    }
+
+    /// A vendor's front works, and what is behind it says nothing.
+    fn silence(&mut self) -> Option<()> {
+        let vendor = self.random.below(VENDORS.len() as u64) as usize;
+        self.vendors[vendor].silent_until = self.now + self.random.between(50_000, 500_000);
         Some(())
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Node {
     wall_ahead_most: i64,
     /// How often it ended without order, or lost a shard.
     pub(super) crashes: u32,
+    /// How often its spool lost what it had not synced.
+    pub(super) cuts: u32,
     /// Its store keeps correlations.
     pub(super) receipts_room: bool,
 }
@@ -105,6 +107,7 @@ impl World {
                 wall_ahead: 0,
                 wall_ahead_most: 0,
                 crashes: 0,
+                cuts: 0,
                 receipts_room: true,
             });
             for _ in 0..shards {
@@ -226,6 +229,23 @@ impl World {
             let wait = self.random.below(20_000);
             self.later(wait, Event::PeerCloses { link: key });
             self.come_back(key);
+        }
+    }
+
+    /// Also when all else has healed.
+    pub(super) fn killed(&mut self, node: usize) {
+        if self.nodes[node].up {
+            self.crash(node);
+        }
+    }
+
+    /// A node comes back by itself; where all else has healed, everybody comes back to it.
+    pub(super) fn restart_late(&mut self, node: usize) {
+        let was_down = !self.nodes[node].up;
+        self.restart(node);
+        if self.healing && was_down {
+            (0..VENDORS.len()).for_each(|vendor| self.bind_vendor(vendor, node));
+            (0..CUSTOMERS.len()).for_each(|account| self.bind_customer_to(account, node));
         }
     }
 
@@ -369,6 +389,9 @@ impl World {
                 self.crash(node); // whoever waits for the end of a drain, or for a disk, loses patience
             }
             self.spools[node].full = false;
+            let ahead = &mut self.nodes[node];
+            ahead.wall_ahead = ahead.wall_ahead_most; // or what was accepted before a jump back has hours left
+            self.spools[node].hand_out_all();
             self.say_room(node, true);
             self.restart(node);
             for vendor in 0..VENDORS.len() {

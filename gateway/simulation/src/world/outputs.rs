@@ -102,6 +102,7 @@ impl World {
             state: CopyState::InFlight,
             for_good: false,
             crashes: self.nodes[self.shards[shard].node].crashes,
+            cuts: self.nodes[self.shards[shard].node].cuts,
             id: 0,
             receipts_taken: 0,
             kept: None,
@@ -180,8 +181,9 @@ impl World {
         for copy in self.ledger.copies_of(number) {
             let may_repeat = submit.may_repeat();
             let allowed = match copy.state {
-                // What a process did last is not known to the next one.
-                _ if is_spooled && self.may_be_sent_again(copy) => true,
+                // What a process did last is not known to the next one; where no second copy may follow, it was noted.
+                _ if is_spooled && may_repeat && self.may_be_sent_again(copy) => true,
+                _ if is_spooled && self.may_be_forgotten(copy) => true,
                 CopyState::Unsent | CopyState::Refused => true,
                 CopyState::Accepted => was_given_up(copy) && may_repeat,
                 CopyState::Unknown => may_repeat,
@@ -198,6 +200,13 @@ impl World {
                 copy.state
             );
         }
+        let unknown = |copy: &&Copy| copy.state == CopyState::Unknown && !self.may_be_sent_again(copy);
+        let unknown = self.ledger.copies_of(number).filter(unknown).count();
+        must!(
+            !is_spooled || unknown <= usize::from(self.plan.spool.unknown_copies_max),
+            Copies,
+            "message {number} is sent after {unknown} copies of unknown outcome"
+        );
         let may_be_sent = match submit.mode() {
             Mode::Relay => match submit.verdict {
                 None => true,

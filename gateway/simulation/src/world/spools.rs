@@ -40,7 +40,7 @@ impl World {
         let (mut accepts, now) = (false, self.now);
         while let Some((shard, life, ask)) = self.spools[node].queue.pop_front() {
             let (deed, answer) = self.spools[node].run(now, unix, shard, ask);
-            accepts |= matches!(deed, Deed::Accepted(_));
+            accepts |= matches!(deed, Deed::Accepted(_)) || deed == Deed::Noted && self.plan.sync_notes;
             if let Some(answer) = answer {
                 self.learn_of_spool(&answer);
                 self.spools[node].answers.push((shard, life, answer));
@@ -87,6 +87,7 @@ impl World {
             SpoolAnswer::Accepted { outcome, .. } => {
                 self.note("spooled", shard as u64, u64::from(outcome.is_ok()));
             }
+            SpoolAnswer::Noted { .. } => self.note("noted", shard as u64, 0),
             SpoolAnswer::Due { entries, .. } if entries.is_empty() => {}
             SpoolAnswer::Due { entries, .. } => {
                 self.note("handed out", shard as u64, entries.len() as u64);
@@ -111,7 +112,7 @@ impl World {
 
     fn judge_spool(&mut self, node: usize, deed: Deed) {
         match deed {
-            Deed::Nothing | Deed::Accepted(_) => {}
+            Deed::Nothing | Deed::Accepted(_) | Deed::Noted => {}
             Deed::Settled(id) => self.check_settle(node, id),
             Deed::TakenBack(ids) => {
                 for id in ids {
@@ -146,8 +147,10 @@ impl World {
             .is_some_and(|receipt| receipt.taken > 0 || receipt.parked > 0 || receipt.lost);
         // What another shard had, and did not say in time, may never have been sent.
         let is_unknown = !submit.may_repeat() && self.shards_of(node).len() > 1;
+        let was_noted = !submit.may_repeat() && submit.came_back;
         let may_end = submit.expired
             || is_unknown
+            || was_noted
             || self.ledger.copies_of(number).any(|copy| match copy.state {
                 CopyState::Refused => copy.for_good,
                 CopyState::Unknown | CopyState::InFlight => !submit.may_repeat(),
@@ -170,6 +173,11 @@ impl World {
         copy.crashes < crashes || self.ledger.submits[copy.submit as usize].taken_back
     }
 
+    /// Whether the note that this copy was on its way may be lost: only a power cut takes what was written.
+    pub(super) fn may_be_forgotten(&self, copy: &Copy) -> bool {
+        !self.plan.sync_notes && copy.cuts < self.nodes[self.shards[copy.shard].node].cuts
+    }
+
     /// A receipt of ours is on its way to its customer: what does it say, and is it so?
     pub(super) fn own_receipt(&mut self, shard: usize, id: GatewayId, state: MessageState) -> u32 {
         let number = self.ledger.spooled.get(&id).copied();
@@ -189,7 +197,8 @@ impl World {
             });
             let is_so = match state {
                 // As with a settlement: another shard may have said nothing.
-                MessageState::Unknown => maybe || self.shards_of(node).len() > 1,
+                // An earlier process may have noted that it sends one, and died before it did.
+                MessageState::Unknown => maybe || self.shards_of(node).len() > 1 || submit.came_back,
                 MessageState::Expired => !maybe && submit.expired,
                 _ => !maybe && self.ledger.copies_of(number).any(|copy| copy.for_good),
             };
@@ -215,6 +224,7 @@ impl World {
         self.spools[node].answers.clear();
         if self.spools[node].away {
             self.nodes[node].crashes += 1; // what it was told since was not kept
+            self.nodes[node].cuts += 1;
         }
         self.spools[node].close();
         self.spools[node].life = life;
@@ -248,6 +258,7 @@ impl World {
         self.nodes[node].crashes += 1;
         let all = self.random.percent(KEPT_PERCENT);
         let kept = if all { 1000 } else { self.random.below(1000) as usize };
+        self.nodes[node].cuts += u32::from(kept < 1000);
         let before = self.spools[node].ids().len();
         let back = self.spools[node].crash(kept);
         for id in &back {
@@ -262,8 +273,14 @@ impl World {
     /// A spool stalls, is full or fails; being full ends by the same misfortune again, failing by a restart.
     pub(super) fn trouble_spool(&mut self, fault: Fault) -> Option<()> {
         let node = self.random.below(self.nodes.len() as u64) as usize;
-        let long = self.random.percent(5);
+        let long = self.random.percent(35);
         let stall = if long { 5_500_000 } else { self.random.between(10_000, 400_000) };
+        let may_kill = fault == Fault::SpoolStalls && long && self.plan.prone.has(Fault::NodeCrash);
+        if may_kill && self.random.percent(70) {
+            // After customers were told something, and before the sync ends.
+            let wait = self.random.between(5_050_000, 5_450_000);
+            self.later(wait, Event::Killed { node });
+        }
         let spool = &mut self.spools[node];
         match fault {
             Fault::SpoolStalls => spool.stalled_until = spool.stalled_until.max(self.now + stall),

@@ -55,7 +55,7 @@ impl World {
         } else {
             CommandStatus::ESME_ROK
         };
-        let missing = self.strikes(Fault::AnswerMissing, 5);
+        let missing = self.now < self.vendors[vendor].silent_until || self.strikes(Fault::AnswerMissing, 5);
         let accepts = status == CommandStatus::ESME_ROK && !(missing && self.random.percent(50));
         self.note("vendor has", copy.into(), status.0.into());
         if accepts {
@@ -122,14 +122,18 @@ impl World {
         let submit = &mut self.ledger.submits[submit as usize];
         submit.copies_accepted += 1;
         must!(
-            submit.verdict != Some(Verdict::No) || submit.came_back,
+            submit.verdict != Some(Verdict::No),
             NoMeansNo,
             "message {submit_number} was refused, and is taken"
         );
-        let crashes = self.nodes[self.shards[submit.shard].node].crashes;
+        let home = &self.nodes[self.shards[submit.shard].node];
+        let (crashes, forgets) = (home.crashes, home.cuts > 0 && !self.plan.sync_notes);
         let allowed = match (submit.mode(), submit.may_repeat()) {
             (Mode::Relay, true) => u32::from(ATTEMPTS_MAX),
-            (Mode::StoreAndForward, repeats) if repeats || crashes > 0 => u32::MAX,
+            (Mode::StoreAndForward, true) if crashes == 0 && !submit.taken_back => {
+                u32::from(self.plan.spool.unknown_copies_max) + 1
+            }
+            (Mode::StoreAndForward, repeats) if repeats || forgets => u32::MAX,
             _ => 1,
         };
         must!(submit.copies_accepted <= allowed, Copies, "message {submit_number} has a copy too many");
@@ -161,6 +165,7 @@ impl World {
             content,
             first_seen: None,
             was_offered: false,
+            refusals: 0,
             acknowledged: false,
             taken: 0,
             parked: 0,

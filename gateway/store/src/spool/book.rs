@@ -29,7 +29,7 @@ enum Place {
     Found,
     /// With the shard at this desk.
     Lent(u8),
-    /// In one of the two sets.
+    /// In one of the sets.
     Waiting,
 }
 
@@ -39,6 +39,8 @@ pub(super) struct Book {
     rows: HashMap<u64, Row, FixedState>,
     /// By the time they are due, then by id, which is the order of acceptance.
     waiting: BTreeSet<(Millis, u64)>,
+    /// The same of those that wait for their end, and are not hastened.
+    held: BTreeSet<(Millis, u64)>,
     /// Due at once, whatever their time says: a vendor came back.
     hastened: BTreeSet<(Millis, u64)>,
     octets: u64,
@@ -54,7 +56,7 @@ impl Book {
     }
 
     pub(super) fn waiting(&self) -> u64 {
-        (self.waiting.len() + self.hastened.len()) as u64
+        (self.waiting.len() + self.held.len() + self.hastened.len()) as u64
     }
 
     pub(super) fn contains(&self, id: u64) -> bool {
@@ -122,15 +124,40 @@ impl Book {
         }
     }
 
-    /// A lent message waits from now on. False when it is not there or not lent. That a vendor may have it stays true.
+    /// A lent message waits from now on. False when it is not there or not lent.
     pub(super) fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note) -> bool {
+        let waits = self.put_back(id, tries, note);
+        if waits {
+            self.waiting.insert((due, id));
+        }
+        waits
+    }
+
+    /// The same, and nothing hastens it.
+    pub(super) fn defer_to_its_end(&mut self, id: u64, end: Millis, tries: u16, note: Note) -> bool {
+        let waits = self.put_back(id, tries, note);
+        if waits {
+            self.held.insert((end, id));
+        }
+        waits
+    }
+
+    /// A copy of a lent message is about to go. False when it is not there or not lent.
+    pub(super) fn note(&mut self, id: u64, note: Note) -> bool {
+        let is_lent = self.is_lent(id);
+        if is_lent && let Some(row) = self.rows.get_mut(&id) {
+            row.note = note;
+        }
+        is_lent
+    }
+
+    fn put_back(&mut self, id: u64, tries: u16, note: Note) -> bool {
         if !self.is_lent(id) {
             return false;
         }
         let Some(row) = self.rows.get_mut(&id) else { return false };
         (row.tries, row.place) = (tries, Place::Waiting);
-        row.note = Note { maybe_sent: row.note.maybe_sent || note.maybe_sent, ..note };
-        self.waiting.insert((due, id));
+        row.note = note;
         true
     }
 
@@ -147,8 +174,11 @@ impl Book {
         let id = match self.hastened.pop_first() {
             Some((_, id)) => id,
             None => {
-                self.waiting.first().filter(|(due, _)| *due <= now)?;
-                self.waiting.pop_first()?.1
+                let first = |set: &BTreeSet<(Millis, u64)>| set.first().map_or(Millis::MAX, |(due, _)| *due);
+                let is_held = first(&self.held) < first(&self.waiting);
+                let set = if is_held { &mut self.held } else { &mut self.waiting };
+                set.first().filter(|(due, _)| *due <= now)?;
+                set.pop_first()?.1
             }
         };
         let row = self.rows.get_mut(&id)?;
@@ -158,10 +188,11 @@ impl Book {
 
     /// Whether another could be handed out.
     pub(super) fn has_due(&self, now: Millis) -> bool {
-        !self.hastened.is_empty() || self.waiting.first().is_some_and(|(due, _)| *due <= now)
+        let has = |set: &BTreeSet<(Millis, u64)>| set.first().is_some_and(|(due, _)| *due <= now);
+        !self.hastened.is_empty() || has(&self.waiting) || has(&self.held)
     }
 
-    /// All that waits is due.
+    /// All that waits is due, but for what waits for its end.
     pub(super) fn hasten(&mut self) {
         if self.hastened.is_empty() {
             std::mem::swap(&mut self.waiting, &mut self.hastened);
@@ -174,7 +205,7 @@ impl Book {
     pub(super) fn take_back(&mut self, desk: u8) {
         for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.place == Place::Lent(desk)) {
             row.place = Place::Waiting;
-            row.note.maybe_sent = true; // what a shard did last is not known
+            row.note.unknown_copies = row.note.unknown_copies.max(1); // what a shard did last is not known
             self.waiting.insert((0, *id));
         }
     }
@@ -184,7 +215,7 @@ impl Book {
 mod tests {
     use super::*;
 
-    const MAYBE_SENT: Note = Note { maybe_sent: true, fate: None };
+    const MAYBE_SENT: Note = Note { unknown_copies: 1, is_last: false, fate: None };
 
     fn due(book: &mut Book, now: Millis) -> Vec<u64> {
         std::iter::from_fn(|| book.lend_due(now, 1)).map(|(id, _)| id).collect()
@@ -204,7 +235,8 @@ mod tests {
         assert!(book.defer(1, 70, 1, MAYBE_SENT));
         assert_eq!(due(&mut book, 49), [] as [u64; 0]);
         assert_eq!(due(&mut book, 80), [2, 1]);
-        assert!(book.row(1).unwrap().note.maybe_sent && !book.row(2).unwrap().note.maybe_sent);
+        let copies = |id| book.row(id).unwrap().note.unknown_copies;
+        assert_eq!((copies(1), copies(2)), (1, 0));
         assert!(book.settle(3) && !book.settle(3));
         assert_eq!((book.len(), book.octets(), book.waiting()), (2, 20, 0));
     }
@@ -222,6 +254,22 @@ mod tests {
         assert!(book.defer(3, 2_000, 2, Note::default()));
         assert_eq!(due(&mut book, 0), [2, 1], "what was deferred since waits");
         assert!(!book.has_due(1_999) && book.has_due(2_000));
+    }
+
+    #[test]
+    fn what_waits_for_its_end_is_not_hastened() {
+        let mut book = Book::default();
+        for id in 1..=2 {
+            book.accept(id, 1, 0, 0, Position(id));
+        }
+        assert!(book.defer_to_its_end(1, 500, 0, MAYBE_SENT));
+        assert!(!book.defer_to_its_end(1, 500, 0, MAYBE_SENT), "it is not lent");
+        assert!(book.defer(2, 900, 1, Note::default()));
+        book.hasten();
+        assert_eq!(book.waiting(), 2);
+        assert_eq!(due(&mut book, 499), [2]);
+        assert!(!book.has_due(499) && book.has_due(500));
+        assert_eq!(due(&mut book, 500), [1]);
     }
 
     #[test]

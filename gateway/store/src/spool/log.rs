@@ -10,7 +10,7 @@ use crate::OpenError;
 use journal::{
     BATCH_OCTETS_MAX, ENTRY_HEAD, Entry, Files, Journal, MarkState, Opened, Options, Place, Position,
 };
-use relay::{SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use relay::{SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, UNTIL_ITS_END};
 use smpp::text::message_id::GatewayId;
 use std::collections::BTreeSet;
 use std::io;
@@ -62,6 +62,8 @@ pub(super) struct Log<F: Files> {
     counters: SpoolCounters,
     /// Messages of the batch in the making.
     accepted: Vec<u64>,
+    /// Messages of which the batch in the making says that they are on their way.
+    sending: Vec<u64>,
     /// Messages that the batch in the making writes again: id, where it was, where it will be.
     moved: Vec<(u64, Position, Position)>,
     /// Messages of this turn that could not be committed.
@@ -105,6 +107,7 @@ impl<F: Files> Log<F> {
                 ..SpoolCounters::default()
             },
             accepted: Vec::new(),
+            sending: Vec::new(),
             moved: Vec::new(),
             spoiled: BTreeSet::new(),
             hastened_at: None,
@@ -148,7 +151,8 @@ impl<F: Files> Log<F> {
     fn commit(&mut self, now: Millis) {
         let began = Instant::now();
         // Settlements alone need no sync: one that is lost in a power cut costs a second copy, not a message.
-        let wants_sync = !self.accepted.is_empty() || !self.moved.is_empty();
+        let notes = self.options.sync_notes && !self.sending.is_empty();
+        let wants_sync = !self.accepted.is_empty() || !self.moved.is_empty() || notes;
         let was_away = self.journal.has_failed();
         match self.journal.commit(wants_sync) {
             Ok(synced) => {
@@ -159,13 +163,14 @@ impl<F: Files> Log<F> {
             }
             Err(error) => {
                 self.accepted.iter().for_each(|id| self.book.drop_row(*id));
-                self.spoiled.extend(&self.accepted);
+                self.spoiled.extend(self.accepted.iter().chain(&self.sending));
                 if !was_away {
                     self.outage(now, &error);
                 }
             }
         }
         self.accepted.clear();
+        self.sending.clear();
         self.moved.clear();
     }
 
@@ -188,7 +193,8 @@ impl<F: Files> Log<F> {
     /// What a commit would have made true, is not.
     fn spoil(&self, batch: &mut Batch) {
         for answer in &mut batch.answers {
-            if let SpoolAnswer::Accepted { gateway_id, outcome, .. } = answer
+            if let SpoolAnswer::Accepted { gateway_id, outcome, .. }
+            | SpoolAnswer::Noted { gateway_id, outcome, .. } = answer
                 && self.spoiled.contains(&gateway_id.0)
             {
                 *outcome = Err(SpoolOutage::Away);
@@ -199,7 +205,7 @@ impl<F: Files> Log<F> {
     fn apply(&mut self, now: Millis, unix: u32, desk: u8, op: SpoolOp, answers: &mut Vec<SpoolAnswer>) {
         let is_away = self.journal.has_failed();
         match op {
-            SpoolOp::Accept { .. } | SpoolOp::Due { .. } if is_away => {
+            SpoolOp::Accept { .. } | SpoolOp::Sending { .. } | SpoolOp::Due { .. } if is_away => {
                 self.counters.outages += 1;
                 answers.extend(op.away());
             }
@@ -214,13 +220,19 @@ impl<F: Files> Log<F> {
                 }
                 answers.push(SpoolAnswer::Accepted { message, gateway_id, outcome, pdu });
             }
+            SpoolOp::Sending { message, gateway_id, unknown_copies } => {
+                let outcome = self.note_sending(gateway_id.0, unknown_copies);
+                answers.push(SpoolAnswer::Noted { message, gateway_id, outcome });
+            }
             SpoolOp::Settle { gateway_id } => self.settle(gateway_id.0),
-            SpoolOp::Defer { gateway_id, after, tries, maybe_sent, fate } => {
+            SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate } => {
+                let to_its_end = after == UNTIL_ITS_END;
                 let left = self.left(unix, gateway_id.0);
                 // Its end is told when it comes; a receipt that is owed has no end of that kind.
                 let after = if fate.is_some() { after } else { after.min(left) };
                 let due = now + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.defer(gateway_id.0, due, tries, Note { maybe_sent, fate });
+                let note = Note { unknown_copies, is_last: false, fate };
+                self.defer(gateway_id.0, due, tries, note, to_its_end);
             }
             SpoolOp::Due { count_max } => {
                 let entries = self.hand_out(now, unix, desk, count_max);
@@ -249,14 +261,29 @@ impl<F: Files> Log<F> {
     }
 
     /// Most messages that wait have nothing to be noted: an hour without vendors writes nothing.
-    fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note) {
+    fn defer(&mut self, id: u64, due: Millis, tries: u16, note: Note, to_its_end: bool) {
         let before = self.book.row(id).map(|row| row.note);
-        if self.book.defer(id, due, tries, note)
+        let waits = match to_its_end {
+            true => self.book.defer_to_its_end(id, due, tries, note),
+            false => self.book.defer(id, due, tries, note),
+        };
+        if waits
             && let Some(row) = self.book.row(id)
             && Some(row.note) != before
         {
             self.journal.push(NOTE, &[&id.to_be_bytes(), &row.note.write()], true);
         }
+    }
+
+    /// Written with the turn's batch, before the copy goes. Kept: a failure later must not take it out of the journal again.
+    fn note_sending(&mut self, id: u64, unknown_copies: u8) -> Result<(), SpoolOutage> {
+        let note = Note { unknown_copies: unknown_copies.saturating_add(1), is_last: true, fate: None };
+        if !self.book.note(id, note) {
+            return Err(SpoolOutage::Away);
+        }
+        self.journal.push(NOTE, &[&id.to_be_bytes(), &note.write()], true);
+        self.sending.push(id);
+        Ok(())
     }
 
     fn room_for(&mut self, id: GatewayId, octets: usize) -> Result<(), SpoolOutage> {
@@ -303,7 +330,8 @@ impl<F: Files> Log<F> {
                 accepted_at: stored.accepted_at,
                 left: self.left(unix, id),
                 tries: row.tries,
-                maybe_sent: row.note.maybe_sent,
+                unknown_copies: row.note.unknown_copies,
+                is_last: row.note.is_last,
                 fate: row.note.fate,
                 pdu: stored.pdu.to_vec(),
             });

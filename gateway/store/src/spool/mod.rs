@@ -50,6 +50,9 @@ pub struct SpoolOptions {
     pub entries_max: u64,
     /// Octets of their PDUs, on disk; one more is refused.
     pub octets_max: u64,
+    /// Syncs that a message is on its way before it goes, so that also a power cut makes no second copy where the policy allows
+    /// none. Else only the end of the process does not.
+    pub sync_notes: bool,
     /// What an older version of the program called customers.
     pub older: crate::OlderNames,
 }
@@ -57,7 +60,13 @@ pub struct SpoolOptions {
 impl SpoolOptions {
     /// The defaults in a directory: a million messages, 1 GiB.
     pub fn new(directory: PathBuf) -> SpoolOptions {
-        SpoolOptions { directory, entries_max: 1_000_000, octets_max: 1 << 30, older: Default::default() }
+        SpoolOptions {
+            directory,
+            entries_max: 1_000_000,
+            octets_max: 1 << 30,
+            sync_notes: false,
+            older: Default::default(),
+        }
     }
 
     /// The most memory that a spool with these options takes, octets.

@@ -7,19 +7,21 @@ use smpp::field::{CommandStatus, MessageState};
 
 /// First byte of a note.
 const VERSION: u8 = 1;
-/// Version, flags, four octets that earlier versions used, state and status of the fate.
+/// Version, flags, copies of unknown outcome, three octets that earlier versions used, state and status of the fate.
 const LENGTH: usize = 11;
 /// A vendor may have a copy.
 const MAYBE_SENT: u8 = 1;
-/// Only the vendor that is named may get another copy. Earlier versions wrote it, for a policy that is no more.
-const ONLY: u8 = 2;
-/// What becomes of such a message: another vendor must not get it, and none may be tried alone any more.
-const GIVEN_UP: Fate = Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR };
+/// No copy may follow. Earlier versions meant by it that only the vendor that is named may get one, for a policy that is no
+/// more: another must not, and none may be tried alone any more.
+const LAST: u8 = 2;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Note {
-    pub(super) maybe_sent: bool,
+    /// Copies of unknown outcome so far.
+    pub(super) unknown_copies: u8,
+    /// No copy may follow the last of them.
+    pub(super) is_last: bool,
     pub(super) fate: Option<Fate>,
 }
 
@@ -32,7 +34,8 @@ impl Note {
     pub(super) fn write(&self) -> [u8; LENGTH] {
         let mut value = [0; LENGTH];
         value[0] = VERSION;
-        value[1] = if self.maybe_sent { MAYBE_SENT } else { 0 };
+        value[1] = if self.unknown_copies > 0 { MAYBE_SENT } else { 0 } | if self.is_last { LAST } else { 0 };
+        value[2] = self.unknown_copies;
         // No state has the number 0.
         value[6] = self.fate.map_or(0, |fate| fate.state.as_u8());
         value[7..].copy_from_slice(&self.fate.map_or(0, |fate| fate.status.0).to_be_bytes());
@@ -41,14 +44,17 @@ impl Note {
 
     /// Nothing when it was written by another version.
     pub(super) fn read(value: &[u8]) -> Option<Note> {
-        let [VERSION, flags, _, _, _, _, state, e, f, g, h] = *<&[u8; LENGTH]>::try_from(value).ok()? else {
+        let [VERSION, flags, copies, _, _, _, state, e, f, g, h] = *<&[u8; LENGTH]>::try_from(value).ok()?
+        else {
             return None;
         };
         let status = CommandStatus(u32::from_be_bytes([e, f, g, h]));
         let fate = MessageState::from_u8(state).map(|state| Fate { state, status });
         Some(Note {
-            maybe_sent: flags & MAYBE_SENT != 0,
-            fate: fate.or((flags & ONLY != 0).then_some(GIVEN_UP)),
+            // Earlier versions did not count.
+            unknown_copies: if flags & MAYBE_SENT != 0 { copies.max(1) } else { 0 },
+            is_last: flags & LAST != 0,
+            fate,
         })
     }
 }
@@ -62,15 +68,19 @@ mod tests {
         let fate = Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR };
         let notes = [
             Note::default(),
-            Note { maybe_sent: true, ..Note::default() },
-            Note { maybe_sent: false, fate: Some(fate) },
+            Note { unknown_copies: 1, ..Note::default() },
+            Note { unknown_copies: 3, is_last: true, fate: None },
+            Note { fate: Some(fate), ..Note::default() },
         ];
         for note in notes {
             assert_eq!(Note::read(&note.write()), Some(note));
         }
+        // Earlier versions did not count.
+        let maybe = [VERSION, MAYBE_SENT, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(Note::read(&maybe), Some(Note { unknown_copies: 1, ..Note::default() }));
         // What an earlier version tied to one vendor goes to none: its customer is told that nobody knows.
-        let tied = [VERSION, MAYBE_SENT | ONLY, 0, 0, 0, 7, 0, 0, 0, 0, 0];
-        assert_eq!(Note::read(&tied), Some(Note { maybe_sent: true, fate: Some(GIVEN_UP) }));
+        let tied = [VERSION, MAYBE_SENT | LAST, 0, 0, 0, 7, 0, 0, 0, 0, 0];
+        assert_eq!(Note::read(&tied), Some(Note { unknown_copies: 1, is_last: true, fate: None }));
         assert_eq!(Note::read(&[]), None);
         assert_eq!(Note::read(&[2; LENGTH]), None);
     }

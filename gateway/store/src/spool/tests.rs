@@ -39,7 +39,7 @@ fn settle(id: u64) -> SpoolOp {
 
 fn defer(id: u64, after_ms: u64, tries: u16) -> SpoolOp {
     let after = Duration::from_millis(after_ms);
-    SpoolOp::Defer { gateway_id: GatewayId(id), after, tries, maybe_sent: false, fate: None }
+    SpoolOp::Defer { gateway_id: GatewayId(id), after, tries, unknown_copies: 0, fate: None }
 }
 
 fn due(count_max: u32) -> SpoolOp {
@@ -66,6 +66,7 @@ fn turn<F: Files>(log: &mut super::log::Log<F>, ops: Vec<SpoolOp>) -> Vec<SpoolA
 fn outcomes(answers: &[SpoolAnswer]) -> Vec<Result<(), SpoolOutage>> {
     let outcome = |answer: &SpoolAnswer| match answer {
         SpoolAnswer::Accepted { outcome, .. } => Some(*outcome),
+        SpoolAnswer::Noted { outcome, .. } => Some(*outcome),
         SpoolAnswer::Due { .. } => None,
     };
     answers.iter().filter_map(outcome).collect()
@@ -115,7 +116,8 @@ fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
         accepted_at: NOW,
         left,
         tries: 4,
-        maybe_sent: false,
+        unknown_copies: 0,
+        is_last: false,
         fate: None,
         pdu: pdu(2),
     };
@@ -127,31 +129,57 @@ fn what_is_accepted_is_lent_until_it_is_deferred_or_settled() {
     assert_eq!(counters.syncs, 1, "three messages, one sync; settlements alone take none");
 }
 
+/// The kill is the drop: what was answered is in the file, synced or not.
+#[test]
+fn that_a_message_is_on_its_way_is_written_before_it_is_answered() {
+    for sync_notes in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SpoolOptions { sync_notes, ..SpoolOptions::new(directory.path().join("spool")) };
+        let mut log = open_with(&options);
+        turn(&mut log, vec![accept(1), accept(2), accept(3)]);
+        let syncs = log.counters().syncs;
+        let sending = |id, unknown_copies| SpoolOp::Sending {
+            message: MessageKey::from_u64(id),
+            gateway_id: GatewayId(id),
+            unknown_copies,
+        };
+        let answers = turn(&mut log, vec![sending(1, 0), sending(2, 1), sending(3, 0), sending(9, 0)]);
+        assert_eq!(outcomes(&answers), [Ok(()), Ok(()), Ok(()), Err(SpoolOutage::Away)]);
+        assert_eq!(log.counters().syncs - syncs, u64::from(sync_notes));
+        turn(&mut log, vec![defer(3, 0, 1)]);
+        drop(log);
+        let mut log = open_with(&options);
+        let (out, _) = entries(turn(&mut log, vec![due(9)]));
+        let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.unknown_copies, entry.is_last);
+        assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(1, 1, true), (2, 2, true), (3, 0, false)]);
+    }
+}
+
 #[test]
 fn what_was_said_of_a_message_outlives_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(&directory.path().join("spool"));
     turn(&mut log, vec![accept(1), accept(2), accept(3), accept(4)]);
     let fate = Some(Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR });
-    let said = |id, maybe_sent, fate| {
+    let said = |id, unknown_copies, fate| {
         let (gateway_id, after) = (GatewayId(id), Duration::from_secs(9));
-        SpoolOp::Defer { gateway_id, after, tries: 3, maybe_sent, fate }
+        SpoolOp::Defer { gateway_id, after, tries: 3, unknown_copies, fate }
     };
-    turn(&mut log, vec![said(2, false, fate), said(3, true, None)]);
+    turn(&mut log, vec![said(2, 0, fate), said(3, 2, None)]);
     drop(log);
     let mut log = open(&directory.path().join("spool"));
     let (out, _) = entries(turn(&mut log, vec![due(9)]));
-    let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.tries, entry.maybe_sent, entry.fate);
-    let expected = [(1, 0, false, None), (2, 0, false, fate), (3, 0, true, None), (4, 0, false, None)];
+    let noted = |entry: &SpoolEntry| (entry.gateway_id.0, entry.tries, entry.unknown_copies, entry.fate);
+    let expected = [(1, 0, 0, None), (2, 0, 0, fate), (3, 0, 2, None), (4, 0, 0, None)];
     assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), expected);
-    // A later word does not make a copy unsent, and what is settled leaves nothing behind.
+    // The last word counts, and what is settled leaves nothing behind.
     turn(&mut log, vec![settle(1), settle(2), settle(4), defer(3, 0, 4)]);
     let (out, _) = entries(turn(&mut log, vec![due(9)]));
-    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, true, None)]);
+    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(3, 4, 0, None)]);
     turn(&mut log, vec![settle(3), accept(5)]);
     drop(log);
     let (out, _) = entries(turn(&mut open(&directory.path().join("spool")), vec![due(9)]));
-    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(5, 0, false, None)]);
+    assert_eq!(out.iter().map(noted).collect::<Vec<_>>(), [(5, 0, 0, None)]);
 }
 
 #[test]
@@ -161,12 +189,12 @@ fn the_end_of_validity_comes_before_a_long_pause() {
     turn(&mut log, vec![accept(1), accept(2)]);
     let fate = Some(Fate { state: MessageState::Expired, status: CommandStatus::ESME_ROK });
     let after = Duration::from_secs(3600);
-    let owed = SpoolOp::Defer { gateway_id: GatewayId(2), after, tries: 1, maybe_sent: true, fate };
+    let owed = SpoolOp::Defer { gateway_id: GatewayId(2), after, tries: 1, unknown_copies: 1, fate };
     turn(&mut log, vec![defer(1, 3_600_000, 1), owed]);
     let (out, _) = entries(turn_at(&mut log, u64::from(VALID) * 1000, NOW + VALID, vec![due(9)]));
     assert_eq!((out.len(), out[0].gateway_id.0, out[0].left), (1, 1, Duration::ZERO));
     let (out, _) = entries(turn_at(&mut log, 3_600_000, NOW + 3600, vec![due(9)]));
-    assert_eq!((out[0].gateway_id.0, out[0].fate, out[0].maybe_sent), (2, fate, true));
+    assert_eq!((out[0].gateway_id.0, out[0].fate, out[0].unknown_copies), (2, fate, 1));
 }
 
 #[test]
@@ -267,7 +295,7 @@ fn the_thread_serves_two_shards_and_takes_back_from_one_that_is_gone() {
         ports[0].ops.push(due(1000)).unwrap();
         ports[0].ops.ring();
         let (entries, _) = entries(hear(&mut ports[0], 1));
-        assert!(entries.iter().all(|entry| entry.gateway_id.0 < count && entry.maybe_sent));
+        assert!(entries.iter().all(|entry| entry.gateway_id.0 < count && entry.unknown_copies == 1));
         came += entries.len();
     }
     assert_eq!(came, count as usize);
@@ -307,7 +335,7 @@ fn a_spool_of_an_earlier_version_is_converted() {
     let (out, more) = entries(turn(&mut log, vec![due(5_000)]));
     assert_eq!((out.len(), more), (2_000, false));
     assert!(out.iter().zip(1..).all(|(entry, id)| entry.gateway_id.0 == id && entry.pdu == pdu(id)));
-    assert!(out[0].maybe_sent && !out[1].maybe_sent);
+    assert!(out[0].unknown_copies == 1 && out[1].unknown_copies == 0);
     assert!(out.iter().all(|entry| entry.account == AccountId::of_name(b"acme")));
     turn(&mut log, (1..2_000).map(settle).collect());
     drop(log);
@@ -428,7 +456,7 @@ fn what_is_still_open_is_moved_on_so_that_the_files_stay_few() {
         let fate = Some(Fate { state: MessageState::Unknown, status: CommandStatus::ESME_RUNKNOWNERR });
         let gateway_id = GatewayId(first);
         if round == 0 {
-            ops.push(SpoolOp::Defer { gateway_id, after: Duration::ZERO, tries: 1, maybe_sent: true, fate });
+            ops.push(SpoolOp::Defer { gateway_id, after: Duration::ZERO, tries: 1, unknown_copies: 1, fate });
         }
         turn(&mut log, ops);
         log.tidy(0);
@@ -443,7 +471,7 @@ fn what_is_still_open_is_moved_on_so_that_the_files_stay_few() {
         out.iter().map(|entry| entry.gateway_id.0).collect::<Vec<_>>(),
         (0..20_000).step_by(100).collect::<Vec<_>>()
     );
-    assert!(out[0].maybe_sent && out[0].fate.is_some(), "its note came along");
+    assert!(out[0].unknown_copies == 1 && out[0].fate.is_some(), "its note came along");
 }
 
 /// Names the directory that the child writes to.
