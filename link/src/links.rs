@@ -14,6 +14,7 @@ use smpp::field::{CommandId, CommandStatus};
 use smpp::pdu::{Bind, BindKind, Pdu};
 use smpp::session::{Event, Session, State};
 use smpp::time::Instant;
+use smpp::version::Version;
 use smpp::wire::Frame;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -100,6 +101,13 @@ impl<T: Copy> Links<T> {
     pub fn set_dialect(&mut self, id: LinkId, dialect: Dialect) {
         if let Some(entry) = self.entry(id) {
             entry.session.set_dialect(dialect);
+        }
+    }
+
+    /// Speaks this SMPP to the peer, once it is known what it asked for: before its bind is accepted.
+    pub fn set_version(&mut self, id: LinkId, version: Version) {
+        if let Some(entry) = self.entry(id) {
+            entry.session.set_version(version);
         }
     }
 

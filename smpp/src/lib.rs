@@ -19,7 +19,8 @@
 //! * What a peer may do beside the standard is a field of [`Dialect`], strict unless asked for.
 //! * Numbers of the wire accept the unknown: a vendor's `command_status` or TLV tag travels as it is.
 //!
-//! `strict` is the one check of what goes on to another peer, `response` the one table of answers; `field` holds the
+//! `strict` is the one check of what goes on to another peer, `version` says it in SMPP 3.3, `response` is the one table
+//! of answers; `field` holds the
 //! typed octets, `wire` the framing, `pdu` one file per command, `tlv` the optional
 //! parameters, `text` alphabets and receipts, `session` the state machine over all of it.
 #![no_std]
@@ -40,6 +41,7 @@ pub mod strict;
 pub mod text;
 pub mod time;
 pub mod tlv;
+pub mod version;
 pub mod wire;
 
 pub use dialect::Dialect;
@@ -52,4 +54,5 @@ pub use pdu::*;
 pub use strict::Verdict;
 pub use time::Instant;
 pub use tlv::{Tag, Tlv, Tlvs, write_tlv};
+pub use version::Version;
 pub use wire::{Deframer, Frame, FrameError, Header};

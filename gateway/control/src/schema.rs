@@ -6,7 +6,7 @@ use std::fmt;
 use tokio_postgres::{GenericClient, NoTls};
 
 /// Version and text of every migration. A file is never changed once it was published.
-const MIGRATIONS: [(i32, &str, &str); 9] = [
+const MIGRATIONS: [(i32, &str, &str); 10] = [
     (1, "V1__cdr", include_str!("../../../migrations/0001_cdr.sql")),
     (2, "V2__configuration", include_str!("../../../migrations/0002_configuration.sql")),
     (3, "V3__limits", include_str!("../../../migrations/0003_limits.sql")),
@@ -16,6 +16,7 @@ const MIGRATIONS: [(i32, &str, &str); 9] = [
     (7, "V7__receipt_forms", include_str!("../../../migrations/0007_receipt_forms.sql")),
     (8, "V8__vendor_accounts", include_str!("../../../migrations/0008_vendor_accounts.sql")),
     (9, "V9__vendor_receivers", include_str!("../../../migrations/0009_vendor_receivers.sql")),
+    (10, "V10__versions", include_str!("../../../migrations/0010_versions.sql")),
 ];
 /// The newest version.
 pub(crate) const VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].0;

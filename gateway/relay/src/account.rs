@@ -1,15 +1,18 @@
 //! Customers as a shard sees them: their sessions here, what other shards announced, and what waits for them.
 
+use crate::address_range::AddressRange;
 use crate::arena::{Arena, List};
 use crate::limit::{Bucket, NO_LIMIT};
 use crate::message::{AccountId, Key, LinkKey, ShardIndex};
 use crate::snapshot::{Deduplicate, Mode, Snapshot, UnknownOutcome};
+use crate::store_op::ParkedId;
 use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smpp::field::CommandStatus;
 use smpp::time::Instant;
+use smpp::version::Version;
 
 /// Distinct accounts that one shard can know in its life. Each costs about 300 bytes.
 pub(crate) const ACCOUNTS_MAX: usize = 1 << 20;
@@ -30,6 +33,10 @@ pub(crate) struct Session {
     pub(crate) in_flight: u32,
     /// What it may submit.
     pub(crate) pace: Bucket,
+    /// Which SMPP is spoken to it.
+    pub(crate) version: Version,
+    /// The destinations of MO that it serves, where that counts; none = all.
+    pub(crate) range: Option<AddressRange>,
 }
 
 impl Default for Session {
@@ -42,6 +49,8 @@ impl Default for Session {
             window: 0,
             in_flight: 0,
             pace: Bucket::default(),
+            version: Version::default(),
+            range: None,
         }
     }
 }
@@ -81,6 +90,10 @@ pub(crate) struct AccountState {
     pub(crate) unpark: Unpark,
     /// Parked here while nobody was known to have a session.
     pub(crate) parked_here: bool,
+    /// A session speaks an older SMPP or serves some addresses only: see [`crate::suit`].
+    pub(crate) has_odd_sessions: bool,
+    /// Parked deliveries that suit no session here, held until another one binds; at most [`crate::suit::UNSUITED_MAX`].
+    pub(crate) unsuited: Vec<ParkedId>,
 }
 
 /// How far the release of parked messages has come.
@@ -116,7 +129,19 @@ pub(crate) enum Receiver {
 
 impl AccountState {
     /// The next session in the round with a free slot, leaving out `tried`.
+    #[inline]
     pub(crate) fn receiver(&mut self, sessions: &Arena<Session>, tried: &[Key]) -> Receiver {
+        self.receiver_that(sessions, tried, |_| true)
+    }
+
+    /// The same among those that suit.
+    #[inline]
+    pub(crate) fn receiver_that(
+        &mut self,
+        sessions: &Arena<Session>,
+        tried: &[Key],
+        suits: impl Fn(&Session) -> bool,
+    ) -> Receiver {
         let count = self.receivers.len();
         let mut found = Receiver::None;
         for step in 0..count {
@@ -129,6 +154,9 @@ impl AccountState {
                 continue;
             }
             let session = &sessions[key];
+            if !suits(session) {
+                continue;
+            }
             if session.in_flight < session.window {
                 self.turn = match place + 1 {
                     _ if self.in_page => place,
@@ -255,6 +283,8 @@ impl Accounts {
             watched: false,
             unpark: Unpark::default(),
             parked_here: false,
+            has_odd_sessions: false,
+            unsuited: Vec::new(),
         });
         self.states[place as usize].apply(snapshot);
         Some(place)

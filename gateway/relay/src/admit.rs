@@ -10,6 +10,7 @@ use smpp::field::{Address, CommandId, DataCoding, EsmClass, RegisteredDelivery};
 use smpp::pdu::{DataSm, SubmitSm};
 use smpp::text::segment::Part;
 use smpp::tlv::{Tag, Tlvs};
+use smpp::version::Unsayable;
 
 /// Lowest priority_flag above what bulk traffic has (SMPP 3.4 §5.2.14).
 const PRIORITY_URGENT: u8 = 1;
@@ -26,6 +27,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) malformed: Option<Refusal>,
     /// A one-octet field with a reserved value, looked for only where a vendor takes none.
     pub(crate) reserved: Option<Field>,
+    /// Why SMPP 3.3 cannot say it, looked for only where a vendor speaks that.
+    pub(crate) unsayable: Option<Unsayable>,
     pub(crate) registered_delivery: RegisteredDelivery,
     /// Its receipts go before others.
     pub(crate) urgent: bool,
@@ -48,6 +51,7 @@ impl<'a> Submission<'a> {
             validity_period: pdu.validity_period,
             malformed: None,
             reserved: None,
+            unsayable: None,
             registered_delivery: pdu.registered_delivery,
             urgent: pdu.priority_flag >= PRIORITY_URGENT,
             from: pdu.source,
@@ -68,6 +72,7 @@ impl<'a> Submission<'a> {
             validity_period: &[],
             malformed: None,
             reserved: None,
+            unsayable: None,
             registered_delivery: pdu.registered_delivery,
             urgent: false, // data_sm has no priority
             from: pdu.source,

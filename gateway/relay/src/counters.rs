@@ -132,6 +132,8 @@ counters! {
         mo_incomplete,
         /// Parts that found no room among those gathered, and were delivered alone.
         mo_gather_full,
+        /// Times a parked delivery suited no session that stood, and was held until another one binds.
+        deliveries_unsuited,
         /// Receipts and MO without an owner, parked apart.
         orphans,
         /// Receipts and MO that a customer took.

@@ -30,11 +30,12 @@ impl Relay {
 
     /// Finds a session, a place to wait, another shard, or the store.
     pub(crate) fn deliver(&mut self, now: Instant, key: Key) {
-        let delivery = &self.deliveries[key];
+        let Self { deliveries, accounts, sessions, snapshot, .. } = self;
+        let delivery = &deliveries[key];
         let place = delivery.account;
-        let account = &mut self.accounts[place];
+        let account = &mut accounts[place];
         let in_order = account.waiting.is_empty();
-        match account.receiver(&self.sessions, delivery.tried()) {
+        match account.receiver_for(sessions, delivery, snapshot) {
             Receiver::Free(session) if in_order || delivery.tries > 0 => self.send_to(key, session),
             Receiver::Free(_) | Receiver::Busy => self.wait_for_slot(now, key, place),
             Receiver::None => {
@@ -42,7 +43,10 @@ impl Relay {
                 if let Some(session) = self.anybody() {
                     return self.send_to(key, session);
                 }
-                self.deliver_elsewhere(now, key, place);
+                match self.never_told(key) {
+                    Some(status) => self.taken(now, key, status),
+                    None => self.deliver_elsewhere(now, key, place),
+                }
             }
         }
     }
@@ -54,7 +58,9 @@ impl Relay {
         let session = &mut self.sessions[session];
         session.in_flight += 1;
         assert!(session.in_flight <= session.window);
-        self.outputs.push_back(Output::SendDeliver { link: session.link, delivery: DeliveryKey(key) });
+        let link = session.link;
+        self.say_to_customer(key);
+        self.outputs.push_back(Output::SendDeliver { link, delivery: DeliveryKey(key) });
     }
 
     fn wait_for_slot(&mut self, now: Instant, key: Key, place: u32) {
@@ -142,8 +148,9 @@ impl Relay {
     /// What waits for an account's sessions goes out, as far as there are slots.
     pub(crate) fn dispatch_deliveries(&mut self, now: Instant, place: u32) {
         while let Some(key) = self.deliveries.first(&self.accounts[place].waiting) {
-            let account = &mut self.accounts[place];
-            match account.receiver(&self.sessions, &[]) {
+            let Self { deliveries, accounts, sessions, snapshot, .. } = self;
+            let account = &mut accounts[place];
+            match account.receiver_for(sessions, &deliveries[key], snapshot) {
                 Receiver::Free(session) => {
                     self.deliveries.remove(&mut account.waiting, key);
                     self.send_to(key, session);
@@ -256,13 +263,15 @@ impl Relay {
     fn undeliverable(&mut self, now: Instant, key: Key) {
         let delivery = &mut self.deliveries[key];
         delivery.place = DeliveryPlace::Hands;
-        match delivery.sender {
+        let sender = delivery.sender;
+        match sender {
             Sender::Vendor { .. } | Sender::Part { .. } | Sender::Spool { .. } => {
                 let owner = self.accounts[delivery.account].id;
                 self.park(now, key, owner);
             }
             Sender::Nobody => {}
             Sender::Shard { .. } => self.finish_delivery_served(key, DeliverOutcome::Undelivered),
+            Sender::Parked(parked) if self.suits_nobody(key) => self.hold_unsuited(now, key, parked),
             Sender::Parked(parked) => self.end_parked(now, key, Err(parked)),
         }
     }
@@ -429,6 +438,7 @@ impl Relay {
 
     pub(crate) fn close_delivery(&mut self, key: Key) {
         trim(&mut self.deliveries[key].pdu);
+        trim(&mut self.deliveries[key].wire);
         self.deliveries.close(key);
     }
 
@@ -438,7 +448,12 @@ impl Relay {
         let place = self.sessions[session].account;
         let was_receiver = self.accounts[place].drop_receiver(session);
         let mut in_flight = self.sessions[session].in_flight;
+        self.sessions[session].range = None;
         self.sessions.close(session);
+        if was_receiver {
+            self.note_sessions(place);
+            self.give_unsuited_back(place);
+        }
         for delivery in deliveries {
             let is_ours = |open: &&crate::open::Delivery| {
                 open.place == DeliveryPlace::Session && open.session == session

@@ -6,7 +6,7 @@ use crate::handset::ReceiptNumbers;
 use crate::message::{DeliveryKey, Key};
 use crate::mutation::mutated;
 use crate::open::{DeliveryPlace, Sender};
-use crate::receipt::{Shape, rewrite_pdu};
+use crate::receipt::{Shape, Told, rewrite_pdu};
 use crate::refusal::DeliveryRefusal;
 use crate::relay::Relay;
 use crate::seen::receipt_number;
@@ -113,7 +113,9 @@ pub fn receipt_for(pdu: &[u8], correlation: &Correlation) -> Option<Vec<u8>> {
         _ => return None,
     };
     let (mut text, mut out) = (BytesMut::new(), Vec::new());
-    rewrite_pdu(pdu, shape, correlation, &mut text, &mut out);
+    // It came before its message was remembered: done as soon as submitted, to the minute of `early_wait`.
+    let told = Told { shape, done_at: correlation.submitted_at };
+    rewrite_pdu(pdu, told, correlation, &mut text, &mut out);
     if let Some(own) = &correlation.addresses {
         let mut anew = Vec::new();
         if own.write_receipt(&out, &mut anew) {

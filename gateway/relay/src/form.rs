@@ -18,6 +18,7 @@ use smpp::error::{DecodeError, Field, Problem};
 use smpp::field::CommandId;
 use smpp::pdu::{DataSm, DeliverSm, Pdu, SubmitSm};
 use smpp::strict::{Verdict, reserved_in_data, reserved_in_submit};
+use smpp::version::{Unsayable, unsayable};
 use smpp::wire::Frame;
 
 /// Octets by which a route's new addresses can lengthen a PDU.
@@ -30,6 +31,8 @@ pub(crate) struct Form {
     pub(crate) length: usize,
     /// A one-octet field with a reserved value.
     pub(crate) reserved: Option<Field>,
+    /// Why SMPP 3.3 cannot say it.
+    pub(crate) unsayable: Option<Unsayable>,
 }
 
 /// Reads a whole PDU and judges it.
@@ -65,7 +68,8 @@ impl Vendor {
     /// Whether it takes a message of this form.
     fn takes(&self, form: Form, growth: usize) -> bool {
         let is_short = self.pdu_size_max == 0 || form.length + growth <= self.pdu_size_max as usize;
-        is_short && (form.reserved.is_none() || !self.strict_values)
+        let is_sayable = form.unsayable.is_none() || self.version.has_tlvs();
+        is_short && is_sayable && (form.reserved.is_none() || !self.strict_values)
     }
 }
 
@@ -78,6 +82,9 @@ impl Relay {
                 let mut submission = Submission::of_submit(pdu);
                 if self.snapshot.has_strict_values() {
                     submission.reserved = reserved_in_submit(pdu);
+                }
+                if self.snapshot.has_older_vendors() {
+                    submission.unsayable = unsayable(&Pdu::SubmitSm(*pdu));
                 }
                 self.submit(arrival, frame, &submission);
             }
@@ -93,6 +100,9 @@ impl Relay {
                 let mut submission = Submission::of_data(pdu);
                 if self.snapshot.has_strict_values() {
                     submission.reserved = reserved_in_data(pdu);
+                }
+                if self.snapshot.has_older_vendors() {
+                    submission.unsayable = unsayable(&Pdu::DataSm(*pdu));
                 }
                 self.submit(arrival, frame, &submission);
             }
@@ -242,7 +252,8 @@ impl Relay {
         submission: &Submission<'_>,
     ) -> Result<PlanIndex, Refusal> {
         let plan = plan.ok_or(Refusal::NoRoute)?;
-        let form = Form { length: frame.bytes().len(), reserved: submission.reserved };
+        let Submission { reserved, unsayable, .. } = *submission;
+        let form = Form { length: frame.bytes().len(), reserved, unsayable };
         self.form_refusal(self.snapshot.routes().plan(plan), form).map_or(Ok(plan), Err)
     }
 
@@ -264,11 +275,15 @@ impl Relay {
         if plan.iter().any(|candidate| takes(candidate, form)) {
             return None;
         }
-        let is_too_long = !plan.iter().any(|candidate| takes(candidate, Form { reserved: None, ..form }));
-        match form.reserved {
-            Some(field) if !is_too_long => Some(Refusal::of_reserved(field)),
-            _ => Some(Refusal::TooLong),
-        }
+        let is_taken = |form| plan.iter().any(|candidate| takes(candidate, form));
+        let refusal = match (form.reserved, form.unsayable) {
+            _ if !is_taken(Form { length: form.length, ..Form::default() }) => Refusal::TooLong,
+            (_, Some(why)) if !is_taken(Form { reserved: None, ..form }) => Refusal::of_unsayable(why),
+            (Some(field), _) => Refusal::of_reserved(field),
+            (None, Some(why)) => Refusal::of_unsayable(why),
+            (None, None) => Refusal::TooLong,
+        };
+        Some(refusal)
     }
 }
 

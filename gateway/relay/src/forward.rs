@@ -192,6 +192,7 @@ impl Relay {
         message.plan = plan;
         message.encoding = encoding;
         message.reserved = submission.reserved;
+        message.unsayable = submission.unsayable;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = self.ids.next(arrival.unix_seconds);
@@ -325,7 +326,9 @@ impl Relay {
         let bind = &mut self.vendor_links[link];
         bind.in_flight += 1;
         self.note_sent(now, key);
+        self.forget_older(key);
         self.rewrite_addresses(key);
+        self.say_to_vendor(key, link);
         let bind = &self.vendor_links[link];
         self.counters.traffic.node_forwards += u64::from(bind.leads_to_node);
         self.vendors[vendor].traffic.sends += 1;
@@ -371,6 +374,7 @@ impl Relay {
         message.vendor = vendor;
         message.deadline = deadline;
         self.note_sent(now, key);
+        self.forget_older(key);
         self.rewrite_addresses(key);
         let policy = self.policy(key);
         let message = &mut self.messages[key];

@@ -184,13 +184,13 @@ impl Relay {
         self.gather.forget(message);
     }
 
-    /// Makes one delivery of all parts; the others hang on it. False when the whole would be too long, or is not to be
-    /// had from the first part.
+    /// Makes one delivery of all parts; the others hang on it. False when the whole would be too long, is not to be had
+    /// from the first part, or can be told to none of the owner's sessions.
     fn join(&mut self, now: Instant, message: Key, owner: AccountId) -> bool {
         let mut parts = [Key::NONE; PARTS_MAX];
         let parts = self.in_order(message, &mut parts);
         let first = parts[0];
-        if !self.write_whole(parts) {
+        if !self.write_whole(parts) || self.can_tell_no_session(owner) {
             return false;
         }
         let pdu = &mut self.deliveries[first].pdu;

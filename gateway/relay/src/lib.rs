@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod address_range;
 mod admit;
 mod arena;
 mod between;
@@ -63,6 +64,7 @@ mod name;
 mod network;
 mod node;
 mod numbers;
+mod older;
 mod on_its_way;
 mod open;
 mod output;
@@ -81,12 +83,14 @@ mod spool;
 mod spool_op;
 mod spool_pdu;
 mod store_op;
+mod suit;
 mod together;
 mod unknown;
 mod unpark;
 mod unresolved;
 mod vendor;
 
+pub use address_range::{AddressRange, RANGE_LENGTH_MAX, RangeError, RangePolicy};
 pub use cdr::{
     DeliveryOutcome, DeliveryRecord, Number, ReceiptFacts, Record, RecordKind, ResolvedRecord, SettledRecord,
     SubmitRecord,
@@ -138,3 +142,4 @@ pub use store_op::{
     Correlation, CorrelationKey, ParkedEntry, ParkedId, SAME_ID_MAX, StoreAnswer, StoreOp, StoreOutage,
     VendorMessageId,
 };
+pub use suit::SessionTraits;

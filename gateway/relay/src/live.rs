@@ -85,6 +85,8 @@ impl Relay {
         session.may_receive = false;
         let place = session.account;
         if self.accounts[place].drop_receiver(key) {
+            self.note_sessions(place);
+            self.give_unsuited_back(place);
             self.dispatch_deliveries(now, place);
             self.announce_account(place);
         }

@@ -13,6 +13,7 @@ use smpp::error::Field;
 use smpp::field::{CommandId, RegisteredDelivery};
 use smpp::text::message_id::GatewayId;
 use smpp::time::Instant;
+use smpp::version::Unsayable;
 
 /// A closed slot keeps its buffer up to this size: nearly every PDU fits, and `messages_max` times this bounds what
 /// idle slots hold.
@@ -110,17 +111,21 @@ pub(crate) struct Message {
     pub(crate) submitted_at: u32,
     /// Its last copy went with other addresses than the customer's.
     pub(crate) is_rewritten: bool,
+    /// Its last copy was written for a vendor of SMPP 3.3.
+    pub(crate) is_older: bool,
     /// How its text is encoded.
     pub(crate) encoding: Encoding,
     /// A one-octet field with a reserved value, where a vendor takes none.
     pub(crate) reserved: Option<Field>,
+    /// Why SMPP 3.3 cannot say it, where a vendor speaks that.
+    pub(crate) unsayable: Option<Unsayable>,
     /// When its last copy went.
     pub(crate) sent_at: Instant,
     /// When its wait at `place` ends.
     pub(crate) deadline: Instant,
     /// As the customer sent it; empty while it is with another shard, unless a route changed its addresses.
     pub(crate) pdu: Vec<u8>,
-    /// What goes to the vendor instead, where a route changes addresses; else empty.
+    /// What goes to the vendor instead, where a route changes addresses or the vendor speaks SMPP 3.3; else empty.
     pub(crate) wire: Vec<u8>,
 }
 
@@ -148,7 +153,7 @@ impl Message {
     /// What a vendor may look at. Nothing is known of its length while its bytes are elsewhere.
     #[inline]
     pub(crate) fn form(&self) -> Form {
-        Form { length: self.pdu.len(), reserved: self.reserved }
+        Form { length: self.pdu.len(), reserved: self.reserved, unsayable: self.unsayable }
     }
 
     /// Numbers one more hand-over to another shard of this message, which stands in slot `key`.
@@ -206,8 +211,10 @@ impl Default for Message {
             gateway_id: GatewayId(0),
             submitted_at: 0,
             is_rewritten: false,
+            is_older: false,
             encoding: Encoding::Gsm7,
             reserved: None,
+            unsayable: None,
             sent_at: Instant::default(),
             deadline: Instant::default(),
             pdu: Vec::new(),
@@ -291,6 +298,8 @@ pub(crate) struct Delivery {
     pub(crate) account: u32,
     /// Of a receipt that can be matched.
     pub(crate) key: Option<CorrelationKey>,
+    /// When it came from its vendor, seconds of Unix time.
+    pub(crate) came_at: u32,
     /// The `submitted_at` of its correlation, once that is found.
     pub(crate) submitted_at: u32,
     /// Names a final receipt as its vendor sent it; 0 = it is none. See [`crate::seen::repetition_number`].
@@ -315,6 +324,8 @@ pub(crate) struct Delivery {
     /// When its wait at `place` ends.
     pub(crate) deadline: Instant,
     pub(crate) pdu: Vec<u8>,
+    /// What goes to the customer instead, where its session speaks SMPP 3.3; else empty.
+    pub(crate) wire: Vec<u8>,
 }
 
 impl Delivery {
@@ -332,6 +343,7 @@ impl Default for Delivery {
             vendor: 0,
             account: 0,
             key: None,
+            came_at: 0,
             submitted_at: 0,
             content: 0,
             gateway_id: GatewayId(0),
@@ -347,6 +359,7 @@ impl Default for Delivery {
             gathered: Gathered::default(),
             deadline: Instant::default(),
             pdu: Vec::new(),
+            wire: Vec::new(),
         }
     }
 }

@@ -201,6 +201,7 @@ impl Relay {
         delivery.sender = Sender::Vendor { link, sequence };
         delivery.command = delivered.command;
         delivery.vendor = vendor;
+        delivery.came_at = arrival.unix_seconds as u32; // fits till 2106
         delivery.account = NO_ACCOUNT;
         delivery.key = None;
         delivery.content = 0;
@@ -437,8 +438,8 @@ impl Relay {
     /// Puts our id where the vendor's stood, in text and TLV.
     fn rewrite(&mut self, key: Key, correlation: &Correlation) {
         let delivery = &mut self.deliveries[key];
-        let shape = delivery.shape;
-        rewrite_pdu(&delivery.pdu, shape, correlation, &mut self.text, &mut self.rewritten);
+        let told = Told { shape: delivery.shape, done_at: delivery.came_at };
+        rewrite_pdu(&delivery.pdu, told, correlation, &mut self.text, &mut self.rewritten);
         core::mem::swap(&mut delivery.pdu, &mut self.rewritten);
     }
 }
@@ -456,22 +457,31 @@ const UCS2: u8 = 8;
 /// Longest short_message: SMPP 3.4 §5.2.21.
 const SHORT_MESSAGE_MAX: usize = 254;
 
+/// What is known of a receipt beside its octets.
+#[derive(Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) shape: Shape,
+    /// When it came, seconds of Unix time: its message's done date where it tells none.
+    pub(crate) done_at: u32,
+}
+
 /// Writes a receipt's PDU with our id into `out`; every other octet stays. A receipt in TLVs alone gets a text as well, for
 /// clients that read only that. `text` is working space.
 pub(crate) fn rewrite_pdu(
     pdu: &[u8],
-    shape: Shape,
+    told: Told,
     correlation: &Correlation,
     text: &mut BytesMut,
     out: &mut Vec<u8>,
 ) {
+    let Told { shape, done_at } = told;
     let id = &correlation.gateway_id.text()[..];
     out.clear();
     let part = |(at, length): (u32, u32)| &pdu[at as usize..][..length as usize];
     let (short_message, tlvs) = (part(shape.short_message), part(shape.tlvs));
     let is_deliver = command_of(pdu) == Some(CommandId::DELIVER_SM);
     let without_text = short_message.is_empty() && !tlvs.is_empty() && !shape.has_header;
-    let made_up = without_text && text_of_tlvs(tlvs, correlation, text);
+    let made_up = without_text && text_of_tlvs(tlvs, correlation, done_at, text);
     if made_up && is_deliver {
         out.extend_from_slice(&pdu[..shape.tlvs.0 as usize - 1]); // sm_length stands before the TLVs
         out.push(text.len() as u8);
@@ -496,7 +506,7 @@ pub(crate) fn rewrite_pdu(
 }
 
 /// Writes the text of a receipt that has only TLVs; false when that is not so.
-fn text_of_tlvs(tlvs: &[u8], correlation: &Correlation, text: &mut BytesMut) -> bool {
+fn text_of_tlvs(tlvs: &[u8], correlation: &Correlation, done_at: u32, text: &mut BytesMut) -> bool {
     let tlvs = Tlvs::new(tlvs);
     if tlvs.find(Tag::MESSAGE_PAYLOAD).is_some() || tlvs.find(Tag::MESSAGE_STATE).is_none() {
         return false;
@@ -506,6 +516,8 @@ fn text_of_tlvs(tlvs: &[u8], correlation: &Correlation, text: &mut BytesMut) -> 
     text.clear();
     DateForm::Ten.write(i64::from(correlation.submitted_at), text);
     let submit_date = text.split();
+    DateForm::Ten.write(i64::from(done_at), text);
+    let done_date = text.split();
     let error = format!("{:03}", view.error().map_or(0, |error| error.value));
     let (id, is_delivered) = (correlation.gateway_id.text(), state == Some(MessageState::Delivered));
     Receipt {
@@ -513,6 +525,7 @@ fn text_of_tlvs(tlvs: &[u8], correlation: &Correlation, text: &mut BytesMut) -> 
         sub: b"001",
         dlvrd: if is_delivered { b"001" } else { b"000" },
         submit_date: &submit_date,
+        done_date: &done_date,
         state,
         err: error.as_bytes(),
         ..Receipt::default()
@@ -576,10 +589,11 @@ mod tests {
         let (text, tlvs) = behind.split_at(before.0.len());
         let (short_message, tlvs) = (place_in(&original, text), place_in(&original, tlvs));
         let shape = Shape { short_message, tlvs, has_header };
+        let told = Told { shape, done_at: 1_800_000_060 };
         let mut out = Vec::new();
         let correlation =
             Correlation::new(AccountId::of_name(b"a"), GatewayId(0x0123_4567_89AB_CDEF), 1_800_000_000);
-        rewrite_pdu(&original, shape, &correlation, &mut BytesMut::new(), &mut out);
+        rewrite_pdu(&original, told, &correlation, &mut BytesMut::new(), &mut out);
         assert_eq!(out.escape_ascii().to_string(), pdu(after.0, after.1).escape_ascii().to_string());
     }
 
@@ -598,7 +612,7 @@ mod tests {
             (b"", b"\x00\x1e\x00\x0377\0\x04\x27\x00\x01\x02"),
             false,
             (
-                b"id:0123456789ABCDEF sub:001 dlvrd:001 submit date:2701150800 stat:DELIVRD err:000 text:",
+                b"id:0123456789ABCDEF sub:001 dlvrd:001 submit date:2701150800 done date:2701150801 stat:DELIVRD err:000 text:",
                 b"\x00\x1e\x00\x110123456789ABCDEF\0\x04\x27\x00\x01\x02",
             ),
         );

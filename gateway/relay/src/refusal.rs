@@ -2,6 +2,7 @@
 
 use smpp::error::{DecodeError, Field, Problem};
 use smpp::field::CommandStatus;
+use smpp::version::Unsayable;
 
 /// Our no to a customer's submit. Every one is answered through [`Refusal::status`] and counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,11 +87,13 @@ pub enum Refusal {
     DataCodingReserved,
     /// No vendor takes this reserved sm_default_msg_id.
     DefaultMessageReserved,
+    /// Every vendor of the route speaks SMPP 3.3, and without an optional parameter it would be another message.
+    ParameterUnsayable,
 }
 
 impl Refusal {
     /// All reasons, in the order of [`Refusal::index`].
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::MayNotSubmit,
         Self::Draining,
         Self::WindowOver,
@@ -131,6 +134,7 @@ impl Refusal {
         Self::ReplaceFlagReserved,
         Self::DataCodingReserved,
         Self::DefaultMessageReserved,
+        Self::ParameterUnsayable,
     ];
 
     /// The place of this reason in [`crate::Counters::refused`].
@@ -181,6 +185,7 @@ impl Refusal {
             Self::ReplaceFlagReserved => "replace_flag_reserved",
             Self::DataCodingReserved => "data_coding_reserved",
             Self::DefaultMessageReserved => "default_message_reserved",
+            Self::ParameterUnsayable => "parameter_unsayable",
         }
     }
 
@@ -213,6 +218,7 @@ impl Refusal {
             Self::ReplaceFlagReserved => CommandStatus::ESME_RINVREPFLAG,
             Self::DataCodingReserved => CommandStatus::ESME_RSUBMITFAIL,
             Self::DefaultMessageReserved => CommandStatus::ESME_RINVDFTMSGID,
+            Self::ParameterUnsayable => CommandStatus::ESME_ROPTPARNOTALLWD,
             Self::ValidityInvalid => CommandStatus::ESME_RINVEXPIRY,
             Self::NoVendor | Self::SpoolAway => CommandStatus::ESME_RSYSERR,
             Self::Draining
@@ -239,6 +245,16 @@ impl Refusal {
             Field::Tlvs if matches!(error.problem, Problem::TlvCut) => Self::ParametersCut,
             Field::Tlvs => Self::ParameterInvalid,
             _ => Self::TooLong,
+        }
+    }
+
+    /// Why no vendor takes a message that SMPP 3.3 cannot say.
+    pub(crate) const fn of_unsayable(why: Unsayable) -> Self {
+        match why {
+            Unsayable::TooLong => Self::TooLong,
+            Unsayable::Address(Field::SourceAddr) => Self::SourceInvalid,
+            Unsayable::Address(_) => Self::DestinationInvalid,
+            Unsayable::Parameter(_) => Self::ParameterUnsayable,
         }
     }
 

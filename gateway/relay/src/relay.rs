@@ -10,7 +10,7 @@ use crate::form::may_leave;
 use crate::gather_table::Gather;
 use crate::health::Health;
 use crate::in_flight::InFlight;
-use crate::limit::{Bucket, Limiter, TokenPool, own_pool};
+use crate::limit::{Limiter, TokenPool, own_pool};
 use crate::message::{AccountId, DeliveryKey, Key, LinkKey, MessageKey, ShardIndex, VendorId};
 use crate::mutation::mutated;
 use crate::node::NodeAnswer;
@@ -22,6 +22,7 @@ use crate::shard_message::ShardMessage;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use crate::store_op::{StoreAnswer, StoreOp};
+use crate::suit::SessionTraits;
 use crate::together::Together;
 use crate::unresolved::UnresolvedTable;
 use crate::vendor::{VendorLink, Vendors, pace, set_pace};
@@ -246,35 +247,7 @@ impl Relay {
         kind: BindKind,
         window: u32,
     ) -> bool {
-        let Some(place) = self.accounts.place(&self.snapshot, account) else { return false };
-        if self.parties.contains_key(&link) {
-            return false;
-        }
-        let Some((key, session)) = self.sessions.insert() else { return false };
-        *session = Session {
-            link,
-            account: place,
-            may_submit: kind.may_submit(),
-            may_receive: kind.may_receive() && window > 0,
-            window,
-            in_flight: 0,
-            pace: {
-                let rate = self.snapshot.account(account).map_or(0, |account| account.bind_rate);
-                Bucket::new(rate, rate)
-            },
-        };
-        let may_receive = session.may_receive;
-        self.parties.insert(link, Party::Customer(key));
-        if may_receive {
-            let account = &mut self.accounts[place];
-            account.receivers.push(key);
-            account.parked_here = false;
-            account.unpark.rounds_refused = 0; // this one may take it
-            self.announce_account(place);
-            self.dispatch_deliveries(now, place);
-            self.request_unpark(now, place);
-        }
-        true
+        self.customer_bound_as(now, account, link, kind, window, SessionTraits::default())
     }
 
     /// A customer's link is closed; `deliveries` are the tokens it gave back, written or not.
@@ -304,6 +277,7 @@ impl Relay {
             may_submit: kind.may_submit() && window > 0,
             window,
             pace: pace(self.snapshot.vendors()[usize::from(at)].rate_per_bind),
+            version: self.snapshot.vendors()[usize::from(at)].version,
             ..VendorLink::default()
         };
         let may_submit = bind.may_submit;
@@ -524,7 +498,8 @@ impl Relay {
 
     /// The whole PDU of an open delivery, its sequence number to be patched. Empty for a stale key.
     pub fn delivery_bytes(&self, delivery: DeliveryKey) -> &[u8] {
-        let bytes: &[u8] = self.deliveries.get(delivery.0).map_or(&[], |open| &open.pdu);
+        let open = self.deliveries.get(delivery.0);
+        let bytes: &[u8] = open.map_or(&[], |open| if open.wire.is_empty() { &open.pdu } else { &open.wire });
         debug_assert!(may_leave(bytes), "{}", bytes.escape_ascii());
         bytes
     }

@@ -4,6 +4,7 @@
 pub use crate::mistake::Mistake;
 pub use crate::policy::{Correlate, Deduplicate, ErrorRule, Mode, SpoolRules, UnknownOutcome};
 
+use crate::address_range::RangePolicy;
 use crate::circuit::CircuitRules;
 use crate::limit::{LimitTable, LimitsInput, Sources, WhenAway};
 use crate::message::{AccountId, VendorId};
@@ -15,6 +16,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smpp::field::CommandStatus;
 use smpp::text::message_id::IdRule;
+use smpp::version::Version;
 
 /// A customer's rights, as far as its messages are concerned.
 #[derive(Clone, Debug)]
@@ -50,6 +52,10 @@ pub struct Account {
     pub numbers: Vec<Box<str>>,
     /// MO in parts are delivered as one, with the whole text in message_payload.
     pub reassemble: bool,
+    /// Which SMPP is spoken to it whatever it binds as; none = as it binds.
+    pub version: Option<Version>,
+    /// What the address ranges of its binds are good for.
+    pub address_range: RangePolicy,
 }
 
 impl Account {
@@ -71,6 +77,8 @@ impl Account {
             deduplicate_window: Duration::from_secs(60),
             numbers: Vec::new(),
             reassemble: false,
+            version: None,
+            address_range: RangePolicy::Ignore,
         }
     }
 }
@@ -109,6 +117,8 @@ pub struct Vendor {
     pub pdu_size_max: u32,
     /// It takes no reserved values of one-octet fields: messages with one are not tried there.
     pub strict_values: bool,
+    /// Which SMPP is spoken to it: what 3.3 cannot say is not tried there.
+    pub version: Version,
 }
 
 impl Vendor {
@@ -140,6 +150,7 @@ impl Vendor {
             encodings: Encodings::ALL,
             pdu_size_max: 0,
             strict_values: false,
+            version: Version::default(),
         }
     }
 }
@@ -263,6 +274,7 @@ pub struct Snapshot {
     records: bool,
     has_forms: bool,
     has_strict_values: bool,
+    has_older_vendors: bool,
 }
 
 /// Digits of the longest address: SMPP 3.4 §5.2.9 allows 20.
@@ -313,11 +325,14 @@ impl Snapshot {
             return Err(mistakes);
         }
         let has_strict_values = input.vendors.iter().any(|vendor| vendor.strict_values);
-        let has_forms = has_strict_values || input.vendors.iter().any(|vendor| vendor.pdu_size_max > 0);
+        let has_older_vendors = input.vendors.iter().any(|vendor| !vendor.version.has_tlvs());
+        let has_lengths = input.vendors.iter().any(|vendor| vendor.pdu_size_max > 0);
+        let has_forms = has_strict_values || has_older_vendors || has_lengths;
         Ok(Self {
             version: input.version,
             has_forms,
             has_strict_values,
+            has_older_vendors,
             accounts: input.accounts,
             vendors: input.vendors,
             account_places,
@@ -404,6 +419,12 @@ impl Snapshot {
     #[inline]
     pub(crate) fn has_forms(&self) -> bool {
         self.has_forms
+    }
+
+    /// Whether a vendor speaks SMPP 3.3.
+    #[inline]
+    pub(crate) fn has_older_vendors(&self) -> bool {
+        self.has_older_vendors
     }
 
     /// Whether a vendor takes no reserved values.

@@ -264,11 +264,11 @@ impl Relay {
             unix_seconds: self.spool.unix_seconds.into(),
         });
         let plan = plan.unwrap_or(self.snapshot.routes().nowhere());
-        let form = Form { length: entry.pdu.len(), reserved: view.reserved };
+        let form = Form { length: entry.pdu.len(), reserved: view.reserved, unsayable: view.unsayable };
         if let Some(refusal) = self.form_refusal(self.snapshot.routes().plan(plan), form) {
             return self.reject_spooled(now, entry, refusal.status());
         }
-        let (reserved, part) = (view.reserved, view.part);
+        let (reserved, unsayable, part) = (view.reserved, view.unsayable, view.part);
         // Its customer may be configured away: what was acknowledged is owed all the same.
         let account = self.accounts.place_any(&self.snapshot, entry.account);
         let has_room = account.is_some() && !self.draining && self.spool.again < AGAIN_MAX;
@@ -291,6 +291,7 @@ impl Relay {
         message.plan = plan;
         message.encoding = encoding;
         message.reserved = reserved;
+        message.unsayable = unsayable;
         message.epoch = self.epoch;
         message.draw = mix(self.options.seed ^ self.drawn);
         message.gateway_id = entry.gateway_id;

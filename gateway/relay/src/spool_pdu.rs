@@ -16,6 +16,7 @@ use smpp::text::message_id::GatewayId;
 use smpp::text::receipt::{DateForm, Receipt};
 use smpp::text::segment::Part;
 use smpp::tlv::{Tag, Tlvs, write_tlv};
+use smpp::version::{Unsayable, unsayable};
 use smpp::wire::Frame;
 
 /// How long a message is valid that was taken at `accepted_at`, seconds since 1970 UTC. Empty or no time: `default`.
@@ -43,13 +44,16 @@ pub(crate) struct View<'a> {
     pub(crate) part: Option<Part>,
     /// A one-octet field with a reserved value.
     pub(crate) reserved: Option<Field>,
+    /// Why SMPP 3.3 cannot say it.
+    pub(crate) unsayable: Option<Unsayable>,
 }
 
 impl<'a> View<'a> {
     /// Reads a whole submit_sm or data_sm.
     pub(crate) fn of(pdu: &'a [u8]) -> Option<Self> {
         let frame = Frame::whole(pdu)?;
-        let (submission, reserved) = match Pdu::decode(frame, &Dialect::tolerant()).ok()? {
+        let read = Pdu::decode(frame, &Dialect::tolerant()).ok()?;
+        let (submission, reserved) = match read {
             Pdu::SubmitSm(submit) => (Submission::of_submit(&submit), reserved_in_submit(&submit)),
             Pdu::DataSm(data) => (Submission::of_data(&data), reserved_in_data(&data)),
             _ => return None,
@@ -66,6 +70,7 @@ impl<'a> View<'a> {
             urgent: submission.urgent,
             part: submission.part(),
             reserved,
+            unsayable: unsayable(&read),
         })
     }
 }

@@ -127,7 +127,7 @@ impl Relay {
         self.page_entry_done(now, place, outcome.is_err());
     }
 
-    fn page_entry_done(&mut self, now: Instant, place: u32, failed: bool) {
+    pub(crate) fn page_entry_done(&mut self, now: Instant, place: u32, failed: bool) {
         let unpark = &mut self.accounts[place].unpark;
         unpark.failed |= failed;
         unpark.open -= 1;

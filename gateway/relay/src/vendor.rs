@@ -11,6 +11,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use smpp::time::Instant;
+use smpp::version::Version;
 
 /// Distinct vendors that one shard can know in its life; places are 16 bits.
 const PLACES_MAX: usize = 4 * VENDORS_MAX;
@@ -39,6 +40,8 @@ pub(crate) struct VendorLink {
     pub(crate) leads_to_node: bool,
     /// Nothing more before this time: that node sent a message back.
     pub(crate) rests_until: Instant,
+    /// Which SMPP is spoken on it.
+    pub(crate) version: Version,
 }
 
 impl Default for VendorLink {
@@ -54,6 +57,7 @@ impl Default for VendorLink {
             pace: Bucket::default(),
             leads_to_node: false,
             rests_until: Instant::default(),
+            version: Version::default(),
         }
     }
 }

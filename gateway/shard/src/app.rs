@@ -17,7 +17,7 @@ use crate::slots::Slots;
 use link::{App, Bell, Closed, Event, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey, LinkKey, MessageKey, Relay, SpoolOp, StoreOp, VendorId};
 use smpp::time::Instant;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -65,6 +65,10 @@ pub(crate) struct ShardApp {
     pub(crate) bind_waits: BindWaits,
     /// By [`BindRefusal::ALL`].
     pub(crate) bind_refusals: [u64; BindRefusal::ALL.len()],
+    /// Address ranges of customers' binds that were no pattern.
+    pub(crate) ranges_invalid: u64,
+    /// Accounts of which that was told.
+    pub(crate) ranges_told: HashSet<AccountId>,
     pub(crate) greetings_failed: u64,
     pub(crate) handed_over: u64,
     pub(crate) accepts_failed: u64,
@@ -125,6 +129,8 @@ impl ShardApp {
             vendors_links: LinkTally::default(),
             bind_waits: BindWaits::default(),
             bind_refusals: Default::default(),
+            ranges_invalid: 0,
+            ranges_told: HashSet::new(),
             greetings_failed: 0,
             handed_over: 0,
             accepts_failed: 0,

@@ -254,6 +254,7 @@ async fn connect<R: Runtime>(
     let config = SessionConfig {
         timers: vendor.timers,
         dialect: vendor.dialect,
+        version: vendor.version,
         pdu_size_max: hub.with(|app, _| app.plan.pdu_size_max),
         ..SessionConfig::vendor_side(vendor.window)
     };
@@ -261,8 +262,10 @@ async fn connect<R: Runtime>(
         system_id: vendor.system_id.as_bytes(),
         password: vendor.password.expose().as_bytes(),
         system_type: vendor.system_type.as_bytes(),
-        interface_version: smpp::limits::INTERFACE_VERSION,
-        ..Bind::default()
+        interface_version: vendor.version.interface_version(),
+        addr_ton: vendor.addr_ton,
+        addr_npi: vendor.addr_npi,
+        address_range: vendor.address_range.as_bytes(),
     };
     let bind = (vendor.bind_kind, &bind);
     let may_bind = |app: &mut ShardApp| {

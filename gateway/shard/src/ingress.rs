@@ -4,6 +4,7 @@ use crate::app::{Peer, ShardApp, Token, key_of};
 use crate::directive::{BindAnswer, BindQuestion, Notice, Ticket};
 use crate::node_proof::NODE_SYSTEM_ID;
 use crate::options::CustomerOptions;
+use crate::traits::Said;
 use link::{CloseReason, Closed, LinkId, Links};
 use relay::{AccountId, Arrival, DeliveryKey};
 use smpp::field::{CommandId, CommandStatus};
@@ -28,6 +29,8 @@ pub(crate) struct CustomerPeer {
     pub(crate) refusal: Option<BindRefusal>,
     /// It is to end, and gets nothing new.
     pub(crate) is_leaving: bool,
+    /// What its bind said about its version and its addresses.
+    pub(crate) said: Said,
 }
 
 /// Why a bind is refused; [`BindRefusal::status`] is the one table to the wire.
@@ -127,6 +130,7 @@ impl ShardApp {
             waits: Some(waits),
             refusal: None,
             is_leaving: false,
+            said: Said::of(bind),
         };
         self.put_peer(id, Peer::Customer(customer));
         // Whoever it is: it tells nothing about the account.
@@ -166,7 +170,7 @@ impl ShardApp {
     /// Sessions are counted once they are bound: strangers with a wrong password must not use up an account's.
     fn accept_bind(&mut self, links: &mut Links<Token>, ticket: Ticket) -> Result<(), BindRefusal> {
         let Some(Peer::Customer(peer)) = self.peer(ticket.link) else { return Ok(()) };
-        let (account, kind) = (peer.account, peer.kind);
+        let (account, kind, said) = (peer.account, peer.kind, peer.said.clone());
         let Some(address) = links.peer_address(ticket.link) else { return Ok(()) };
         // The plan may be another one than when the bind came, and other sessions may have come before.
         let sessions = self.sessions.get(&account).copied().unwrap_or_default();
@@ -178,6 +182,8 @@ impl ShardApp {
         let (window, dialect) = (customer.window, customer.dialect);
         links.widen(ticket.link, window, window);
         links.set_dialect(ticket.link, dialect);
+        let traits = self.traits_of(account, &said);
+        links.set_version(ticket.link, traits.version);
         if links.accept_bind(ticket.link, ticket.sequence, &self.options.system_id).is_err() {
             return Ok(());
         }
@@ -187,7 +193,8 @@ impl ShardApp {
         if let Some(Peer::Customer(peer)) = self.peer(ticket.link) {
             (peer.bound, peer.waits) = (true, None);
         }
-        if !self.relay.customer_bound(links.now(), account, key_of(ticket.link), kind, window) {
+        let key = key_of(ticket.link);
+        if !self.relay.customer_bound_as(links.now(), account, key, kind, window, traits) {
             links.close(ticket.link, CloseReason::Local);
         }
         Ok(())

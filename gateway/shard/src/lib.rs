@@ -40,6 +40,7 @@ mod refusal_log;
 mod report;
 mod shard;
 mod slots;
+mod traits;
 
 pub use bind_wait::refuse_after;
 pub use binds::BindSlots;

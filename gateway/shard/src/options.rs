@@ -9,8 +9,10 @@ use link::TlsClient;
 use link::backoff::BackoffOptions;
 use relay::{AccountId, Snapshot, VendorId};
 use smpp::dialect::Dialect;
+use smpp::field::{Npi, Ton};
 use smpp::pdu::BindKind;
 use smpp::session::Timers;
+use smpp::version::Version;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +126,10 @@ pub struct CustomerOptions {
     pub networks: Vec<IpNet>,
     /// How it deviates.
     pub dialect: Dialect,
+    /// Which SMPP is spoken to it; none = as it binds.
+    pub version: Option<Version>,
+    /// Whether the address ranges of its binds are good for something.
+    pub has_ranges: bool,
 }
 
 impl CustomerOptions {
@@ -156,6 +162,14 @@ pub struct VendorOptions {
     pub system_type: Box<str>,
     /// What we bind as.
     pub bind_kind: BindKind,
+    /// Which SMPP we say to speak, and do.
+    pub version: Version,
+    /// Type of number of `address_range`.
+    pub addr_ton: Ton,
+    /// Numbering plan of `address_range`.
+    pub addr_npi: Npi,
+    /// The addresses that we say to serve; some give no receipts without.
+    pub address_range: Box<str>,
     /// Binds over all shards of the node; 0 for a vendor that is switched off.
     pub binds: u32,
     /// Whether `binds` are those of all nodes together, so that this one keeps those whose slots it holds.
@@ -191,6 +205,9 @@ impl VendorOptions {
             && self.password == other.password
             && self.system_type == other.system_type
             && self.bind_kind == other.bind_kind
+            && self.version == other.version
+            && (self.addr_ton, self.addr_npi) == (other.addr_ton, other.addr_npi)
+            && self.address_range == other.address_range
             && self.timers == other.timers
             && self.dialect == other.dialect
     }

@@ -130,6 +130,8 @@ pub struct ShardReport {
     pub bind_refusals: [u64; BindRefusal::ALL.len()],
     /// Connections that never came to a bind.
     pub greetings_failed: u64,
+    /// Address ranges of customers' binds that were no pattern.
+    pub ranges_invalid: u64,
     /// Connections handed to another shard.
     pub handed_over: u64,
     /// Connections not taken because descriptors were used up.

@@ -236,6 +236,7 @@ impl ShardApp {
             vendors_links: self.vendors_links,
             bind_refusals: self.bind_refusals,
             greetings_failed: self.greetings_failed,
+            ranges_invalid: self.ranges_invalid,
             handed_over: self.handed_over,
             accepts_failed: self.accepts_failed,
             links: link_counters,

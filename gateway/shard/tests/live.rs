@@ -177,6 +177,8 @@ fn large_plan(version: u64) -> Plan {
         window: 10,
         networks: Vec::new(),
         dialect: smpp::dialect::Dialect::tolerant(),
+        version: None,
+        has_ranges: false,
     };
     let mut plan = with_vendors(Vec::new());
     plan.snapshot = Arc::new(Snapshot::compile(input).unwrap());

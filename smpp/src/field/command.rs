@@ -30,6 +30,12 @@ impl CommandId {
     pub const fn wants_response(self) -> bool {
         !self.is_response() && self.0 != Self::ALERT_NOTIFICATION.0 && self.0 != Self::OUTBIND.0
     }
+
+    /// Whether SMPP 3.3 does not know this request.
+    #[inline]
+    pub const fn is_new_in_34(self) -> bool {
+        matches!(self.0, 0x0000_0102 | 0x0000_0103)
+    }
 }
 
 macro_rules! commands {
@@ -89,6 +95,8 @@ mod tests {
         assert!(CommandId::GENERIC_NACK.is_response());
         assert!(!CommandId::OUTBIND.wants_response());
         assert!(CommandId::DATA_SM.wants_response());
+        let new = CommandId::ALL.iter().filter(|command| command.is_new_in_34());
+        assert!(new.eq(&[CommandId::ALERT_NOTIFICATION, CommandId::DATA_SM]));
         assert_eq!(CommandId(0x1234).name(), None);
     }
 }

@@ -3,6 +3,7 @@
 use super::state::Role;
 use super::timers::Timers;
 use crate::dialect::Dialect;
+use crate::version::Version;
 
 /// What a session is built from. Plain data; [`SessionConfig::customer_side`] and
 /// [`SessionConfig::vendor_side`] give the usual values.
@@ -20,6 +21,8 @@ pub struct SessionConfig {
     pub timers: Timers,
     /// How this peer deviates from the standard.
     pub dialect: Dialect,
+    /// Which SMPP is spoken to it.
+    pub version: Version,
     /// Whether deliver_sm and data_sm from the SMSC are accepted on a transmitter bind: some SMSCs send
     /// receipts there.
     pub deliver_on_transmitter: bool,
@@ -35,6 +38,7 @@ impl SessionConfig {
             pdu_size_max: crate::limits::PDU_SIZE_MAX_DEFAULT,
             timers: Timers::default(),
             dialect: Dialect::default(),
+            version: Version::default(),
             deliver_on_transmitter: false,
         }
     }

@@ -37,6 +37,7 @@ use crate::field::{CommandId, CommandStatus};
 use crate::pdu::{Bind, BindKind, BindResp, Pdu};
 use crate::time::Instant;
 use crate::tlv::Tlvs;
+use crate::version::Version;
 use crate::wire::{Frame, write_header_only};
 use answer::verdict;
 use timers::Clockwork;
@@ -217,7 +218,8 @@ impl<T: Copy> Session<T> {
     pub fn accept_bind(&mut self, sequence: u32, system_id: &[u8]) -> Result<(), SendError> {
         let kind = self.pending_bind()?;
         self.state = State::bound(kind);
-        let resp = BindResp { system_id, tlvs: Tlvs::new(&SC_INTERFACE_VERSION) };
+        let tlvs: &[u8] = if self.config.version.has_tlvs() { &SC_INTERFACE_VERSION } else { &[] };
+        let resp = BindResp { system_id, tlvs: Tlvs::new(tlvs) };
         resp.encode(kind, CommandStatus::ESME_ROK, sequence, self.outbox.append());
         self.outbox.seal();
         Ok(())
@@ -260,6 +262,11 @@ impl<T: Copy> Session<T> {
     /// Reads the peer by another dialect, once it is known who it is.
     pub fn set_dialect(&mut self, dialect: Dialect) {
         self.config.dialect = dialect;
+    }
+
+    /// Speaks another SMPP to the peer, once it is known what it asked for. To be called before the bind is accepted.
+    pub fn set_version(&mut self, version: Version) {
+        self.config.version = version;
     }
 
     /// Tells the peer that its bytes are not PDUs (SMPP 3.4 §4.3); the connection is to be closed after it.
@@ -470,7 +477,8 @@ impl<T: Copy> Session<T> {
     }
 
     fn may_request(&self, command: CommandId) -> Result<(), SendError> {
-        if !state::legal(self.config.role, command, self.state) {
+        let is_known = self.config.version.has_tlvs() || !command.is_new_in_34();
+        if !is_known || !state::legal(self.config.role, command, self.state) {
             return Err(SendError::Illegal);
         }
         if self.window.len() >= self.config.window_out_max || self.under_suspicion {

@@ -81,3 +81,27 @@ fn a_session_that_does_not_bind_ends() {
     );
     assert_eq!(session.handle_timeout(at(5)), Some(DeadlineReason::Bind));
 }
+
+/// A bind_transceiver with this interface_version, answered while the session speaks `version`.
+fn bind_answer(version: Version) -> Vec<u8> {
+    let mut session = customer_side();
+    let mut pdu = BytesMut::new();
+    let bind = Bind { system_id: b"a", interface_version: 0x33, ..Bind::default() };
+    bind.encode(BindKind::Transceiver, 7, &mut pdu);
+    let frame = Frame::whole(&pdu).expect("one PDU");
+    assert!(matches!(session.handle_frame(at(1), frame), Event::BindRequest { sequence: 7, .. }));
+    session.set_version(version);
+    session.accept_bind(7, b"gw").expect("it waits for its answer");
+    let data = Pdu::DataSm(crate::pdu::DataSm::default());
+    let may_send = session.request(at(1), &data, 1);
+    assert_eq!(may_send.is_ok(), version.has_tlvs(), "{version:?} and data_sm: {may_send:?}");
+    let said = session.outbox().bytes().to_vec();
+    let length = u32::from_be_bytes([said[0], said[1], said[2], said[3]]) as usize;
+    said[..length].to_vec()
+}
+
+#[test]
+fn smpp_3_3_gets_no_tlv_in_its_bind_answer_and_no_data_sm() {
+    assert_eq!(&bind_answer(Version::V34)[16..], b"gw\0\x02\x10\x00\x01\x34");
+    assert_eq!(&bind_answer(Version::V33)[16..], b"gw\0");
+}

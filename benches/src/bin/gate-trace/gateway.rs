@@ -304,6 +304,8 @@ fn plan(vendor: SocketAddr, throttled: bool) -> Plan {
         window: WINDOW,
         networks: Vec::new(),
         dialect: Dialect::tolerant(),
+        version: None,
+        has_ranges: false,
     };
     let vendor = VendorOptions {
         id: VendorId::of_name(VENDOR.as_bytes()),
@@ -315,6 +317,10 @@ fn plan(vendor: SocketAddr, throttled: bool) -> Plan {
         password: Secret::new("secret"),
         system_type: "".into(),
         bind_kind: BindKind::Transceiver,
+        version: smpp::version::Version::default(),
+        addr_ton: smpp::field::Ton(0),
+        addr_npi: smpp::field::Npi(0),
+        address_range: "".into(),
         binds: 1,
         is_shared: false,
         window: WINDOW,

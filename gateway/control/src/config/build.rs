@@ -11,10 +11,11 @@ use crate::cdr::{CdrOptions, FileOptions, PostgresOptions};
 use crate::names::VendorNames;
 use link::backoff::BackoffOptions;
 use relay::{
-    Account, AccountId, Correlate, KeywordRule, Limits, LimitsInput, Mode, NetworkRule, Snapshot,
-    SnapshotInput, SourceNumber, Sources, SpoolRules, VendorId, WeightedVendor,
+    Account, AccountId, Correlate, KeywordRule, Limits, LimitsInput, Mode, NetworkRule, RangePolicy,
+    Snapshot, SnapshotInput, SourceNumber, Sources, SpoolRules, VendorId, WeightedVendor,
 };
 use shard::{AddressSlot, CustomerOptions, Plan, VendorOptions};
+use smpp::field::{Npi, Ton};
 use smpp::session::Timers;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,6 +164,8 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         deduplicate_window: customer.deduplicate_window,
         numbers: numbers_of(config, customer),
         reassemble: customer.reassemble,
+        version: customer.version,
+        address_range: customer.address_range,
         ..Account::new(&customer.system_id.value)
     };
     let vendor = |vendor: &Vendor| relay::Vendor {
@@ -178,6 +181,7 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         encodings: vendor.encodings,
         pdu_size_max: vendor.pdu_size_max,
         strict_values: vendor.strict_values,
+        version: vendor.version,
         error_map: error_rules(config, vendor),
         ..relay::Vendor::new(&vendor.name.value)
     };
@@ -307,6 +311,8 @@ fn customer_options(customer: &super::Customer) -> CustomerOptions {
         window: customer.window,
         networks: customer.networks.clone(),
         dialect: customer.dialect,
+        version: customer.version,
+        has_ranges: customer.address_range != RangePolicy::Ignore,
     }
 }
 
@@ -324,6 +330,10 @@ fn vendor_options(vendor: &Vendor, addresses: AddressSlot) -> VendorOptions {
         password: shard::Secret::new(&password.unwrap_or_default()),
         system_type: vendor.system_type.as_str().into(),
         bind_kind: vendor.bind_kind,
+        version: vendor.version,
+        addr_ton: Ton(vendor.addr_ton),
+        addr_npi: Npi(vendor.addr_npi),
+        address_range: vendor.address_range.as_str().into(),
         // It stays known: routes may name it, and receipts for what it has must find their way.
         binds: if vendor.enabled { vendor.binds_max() } else { 0 },
         is_shared: vendor.binds_total.is_some(),

@@ -6,11 +6,13 @@ use super::mistake::{At, Place};
 use super::reader::Section;
 use super::secret::{Credential, Secret};
 use super::setting::{Fallback, Kind, SectionKind, Setting};
+use super::version;
 use ipnet::IpNet;
-use relay::{Deduplicate, Mode, UnknownOutcome, WhenAway};
+use relay::{Deduplicate, Mode, RangePolicy, UnknownOutcome, WhenAway};
 use shard::BindKinds;
 use smpp::dialect::Dialect;
 use smpp::tlv::Tag;
+use smpp::version::Version;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,6 +59,10 @@ pub struct Customer {
     pub reassemble: bool,
     /// How it deviates from the standard.
     pub dialect: Dialect,
+    /// Which SMPP is spoken to it; nothing = as it binds.
+    pub version: Option<Version>,
+    /// What its address ranges are good for.
+    pub address_range: RangePolicy,
     /// Where it is written.
     pub place: Place,
 }
@@ -204,6 +210,18 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             default: Fallback::Absent,
             help: "How it deviates from the standard: what is taken from it. Left out, `default` or `tolerant`: every tolerance that harms no standard peer; what was tolerated is written anew, or refused with the standard's status. `strict`: what is not to the letter is refused. In force from the bind on.",
         },
+        Setting {
+            key: "interface_version",
+            kind: version::OF_CUSTOMER,
+            default: Fallback::Value("as_bound"),
+            help: "Which SMPP is spoken to it. `as_bound`: what `interface_version` of its bind says, below 0x34 is SMPP 3.3. 0x34: 3.4 whatever it says, for the many clients of 3.4 that send 0x00. 0x33: 3.3 gets no optional parameters (their content goes into the text and its header), no data_sm, and no message over 254 bytes. In force from the bind on.",
+        },
+        Setting {
+            key: "address_range",
+            kind: Kind::Choice(&["ignore", "prefer", "require"]),
+            default: Fallback::Value("ignore"),
+            help: "What the `address_range` of its binds decides (SMPP 3.4 §5.2.7): a regular expression of at most 40 bytes for the destinations of handsets' messages that a session serves. `ignore`: nothing, since many clients fill it at random. `prefer`: such messages go to a session whose range has their destination, else to any. `require`: to no session whose range has it not; they are parked until one binds. Without a range, or with one that is no such expression, a session serves all; that is logged once. Receipts go to any. In force from the bind on.",
+        },
     ],
 };
 
@@ -220,6 +238,10 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
     }
     for number in section.texts("numbers") {
         check_digits(section, &number, 1);
+    }
+    if section.flag("reassemble") && version::version(section) == Some(Version::V33) {
+        let what = "reassemble stands beside interface_version 0x33, which has no message_payload";
+        section.mistake("reassemble", what, "remove one of them");
     }
     Customer {
         system_id,
@@ -252,6 +274,12 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Customer {
         numbers: section.texts("numbers"),
         reassemble: section.flag("reassemble"),
         dialect: dialect(section, directory),
+        version: version::version(section),
+        address_range: match section.text("address_range").as_str() {
+            "prefer" => RangePolicy::Prefer,
+            "require" => RangePolicy::Require,
+            _ => RangePolicy::Ignore,
+        },
         place: section.place.clone(),
     }
 }

@@ -46,6 +46,7 @@ mod tests;
 mod tls;
 mod value;
 mod vendors;
+mod version;
 
 pub use brands::Brand;
 pub use build::{Built, build, snapshot};
@@ -74,6 +75,7 @@ pub use source::{Source, SourceKind};
 pub use spool::Spool;
 pub use store::{Store, StoreKind, WriteOrder};
 pub use tls::ListenTls;
+pub(crate) use value::hexadecimal;
 #[cfg(test)]
 pub(crate) use value::show_time;
 pub use value::{HostPort, parse_time};

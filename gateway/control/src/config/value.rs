@@ -64,7 +64,11 @@ pub(crate) fn read(
         },
         Kind::Time { min, max } => read_time(raw, min, max),
         Kind::Choice(words) => {
-            let text = read_text(raw, usize::MAX)?;
+            let text = match raw {
+                Raw::Toml(value) => hexadecimal(value),
+                Raw::Text(_) => None,
+            };
+            let text = text.map_or_else(|| read_text(raw, usize::MAX), Ok)?;
             if words.contains(&text.as_str()) {
                 Ok(Value::Text(text))
             } else {
@@ -147,6 +151,16 @@ fn read_text(raw: &Raw<'_>, bytes_max: usize) -> Result<String, (String, String)
         return Err(("holds a NUL".into(), "SMPP ends a text at NUL: leave it out".into()));
     }
     Ok(text)
+}
+
+/// A number written in hexadecimal, as a word: versions are written so.
+pub(crate) fn hexadecimal(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 16 => {
+            Some(format!("0x{}", number.as_str().to_ascii_lowercase()))
+        }
+        _ => None,
+    }
 }
 
 fn read_flag(raw: &Raw<'_>) -> Result<Value, (String, String)> {

@@ -10,12 +10,14 @@ use super::secret::Secret;
 use super::setting::{Fallback, Kind, SectionKind, Setting};
 use super::tls;
 use super::value::HostPort;
+use super::version;
 use link::TlsClient;
 use relay::Encodings;
 use relay::WhenAway;
 use smpp::dialect::Dialect;
 use smpp::pdu::BindKind;
 use smpp::text::message_id::IdRule;
+use smpp::version::Version;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +40,14 @@ pub struct Vendor {
     pub system_type: String,
     /// What we bind as.
     pub bind_kind: BindKind,
+    /// Which SMPP we speak to it, and say that we do.
+    pub version: Version,
+    /// Type of number of `address_range`.
+    pub addr_ton: u8,
+    /// Numbering plan of `address_range`.
+    pub addr_npi: u8,
+    /// The addresses that we say to serve.
+    pub address_range: String,
     /// Binds of this node, over all shards.
     pub binds: u32,
     /// Binds of all nodes together, where they share them.
@@ -187,6 +197,30 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             kind: Kind::Choice(&["transmitter", "receiver", "transceiver"]),
             default: Fallback::Value("transceiver"),
             help: "What we bind as. A transmitter gets no receipts: where a vendor wants two kinds, add `receivers`.",
+        },
+        Setting {
+            key: "interface_version",
+            kind: version::OF_VENDOR,
+            default: Fallback::Value("0x34"),
+            help: "What our bind says, and which SMPP is spoken then. 0x33: no optional parameters and no data_sm; what they say goes into the text and its header, and a message that cannot be said so (over 254 bytes, a step of a USSD session) is not tried there; without another vendor it is refused.",
+        },
+        Setting {
+            key: "addr_ton",
+            kind: Kind::Whole { min: 0, max: 255 },
+            default: Fallback::Value("0"),
+            help: "`addr_ton` of our bind (SMPP 3.4 §5.2.5): type of number of `address_range`.",
+        },
+        Setting {
+            key: "addr_npi",
+            kind: Kind::Whole { min: 0, max: 255 },
+            default: Fallback::Value("0"),
+            help: "`addr_npi` of our bind (SMPP 3.4 §5.2.6): numbering plan of `address_range`.",
+        },
+        Setting {
+            key: "address_range",
+            kind: Kind::Text { bytes_max: 40 },
+            default: Fallback::Value(""),
+            help: "`address_range` of our bind (SMPP 3.4 §5.2.7): some give no receipts or handsets' messages without one.",
         },
         Setting {
             key: "binds",
@@ -344,6 +378,10 @@ pub(crate) fn read(section: &Section<'_>, directory: &Path) -> Vendor {
             "receiver" => BindKind::Receiver,
             _ => BindKind::Transceiver,
         },
+        version: version::version(section).unwrap_or_default(),
+        addr_ton: section.whole_u32("addr_ton") as u8, // their bound
+        addr_npi: section.whole_u32("addr_npi") as u8,
+        address_range: section.text("address_range"),
         binds: section.whole_u32("binds"),
         binds_total: section.has("binds_total").then(|| section.whole_u32("binds_total")),
         receivers: section.whole_u32("receivers"),

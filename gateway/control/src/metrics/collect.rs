@@ -205,6 +205,7 @@ impl Totals {
             vendors_links,
             bind_refusals,
             greetings_failed,
+            ranges_invalid,
             accepts_failed,
             handed_over,
             links,
@@ -228,6 +229,7 @@ impl Totals {
         self.put(&n::SHARD_BUSY, &[shard], *busy_ns as f64 / 1e9);
         self.count(&n::SHARD_BACKLOG, &[shard], *backlog);
         self.count(&n::GREETINGS_FAILED, &[], *greetings_failed);
+        self.count(&n::RANGES_INVALID, &[], *ranges_invalid);
         self.count(&n::ACCEPTS_FAILED, &[], *accepts_failed);
         self.count(&n::HANDED_OVER, &[], *handed_over);
         for (refusal, count) in BindRefusal::ALL.iter().zip(bind_refusals) {
@@ -341,7 +343,7 @@ impl Totals {
             vendor_failovers, vendor_unsent, parts_waited, parts_forgotten, rewrites_refused, unknown_retries,
             route_circuits, route_circuit_openings, route_circuits_full, stale_events, queued, queue_full,
             remote_submits, remote_served, remote_expired, correlations, correlations_lost, receipts,
-            receipts_uncorrelated, receipts_early, mo, orphans, deliveries_taken, deliveries_rejected,
+            receipts_uncorrelated, receipts_early, mo, deliveries_unsuited, orphans, deliveries_taken, deliveries_rejected,
             mo_parts, mo_reassembled, mo_incomplete, mo_gather_full,
             deliveries_retried, remote_deliveries, parked, unparked, deliveries_refused, store_outages,
             records_lost, node_forwards, node_unsent, node_served,
@@ -429,6 +431,7 @@ impl Totals {
             (&n::MO_REASSEMBLED, mo_reassembled),
             (&n::MO_INCOMPLETE, mo_incomplete),
             (&n::MO_GATHER_FULL, mo_gather_full),
+            (&n::DELIVERIES_UNSUITED, deliveries_unsuited),
             (&n::ORPHANS, orphans),
             (&n::PARKED, parked),
             (&n::UNPARKED, unparked),

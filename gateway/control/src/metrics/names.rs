@@ -75,6 +75,7 @@ metrics! {
     LINKS_CLOSED "links_closed" Counter [] "Connections ended.";
     LINKS_REFUSED "links_refused" Counter [] "Connections refused because links_max was reached.";
     GREETINGS_FAILED "greetings_failed" Counter [] "Connections that never came to a bind.";
+    RANGES_INVALID "address_ranges_invalid" Counter [] "Customers' binds whose address_range is no pattern, where it counts: it was ignored.";
     ACCEPTS_FAILED "accepts_failed" Counter [] "Connections not taken because no descriptor was left for customers: raise the limit (LimitNOFILE, ulimit -n).";
     HANDED_OVER "links_handed_over" Counter [] "Connections handed to another shard.";
     PDUS_RECEIVED "pdus_received" Counter [] "PDUs received.";
@@ -148,6 +149,7 @@ metrics! {
     MO_INCOMPLETE "mo_incomplete" Counter [] "Messages from handsets given up with parts missing, and delivered part by part.";
     MO_GATHER_FULL "mo_gather_full" Counter [] "Parts that found no room to wait for the others.";
     ORPHANS "orphans" Counter [] "MO without an owner, and receipts without an id or of two customers, kept apart; early receipts whose time is over are in store_expired.";
+    DELIVERIES_UNSUITED "deliveries_unsuited" Counter [] "Times a parked delivery suited no session of its customer, by its address range or its SMPP version, and was held until another one binds.";
     DELIVERIES "deliveries" Counter ["result"] "Receipts and MO towards customers, by result.";
     PARKED "parked" Counter [] "Deliveries parked for an absent customer.";
     UNPARKED "unparked" Counter [] "Parked deliveries handed out again.";

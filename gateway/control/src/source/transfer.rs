@@ -8,7 +8,7 @@ use super::blocking;
 use super::database::{Database, Edition, Trouble, Version, version, within_load};
 use crate::config::rows::{Members, Row, Rows, TABLES, Table};
 use crate::config::setting::{Fallback, Kind, Setting};
-use crate::config::{Config, Credential, Mistake, NodeFile, Place, Places, build};
+use crate::config::{Config, Credential, Mistake, NodeFile, Place, Places, build, hexadecimal};
 use argon2::{Argon2, PasswordHasher};
 use serde_json::{Value, json};
 use std::fmt;
@@ -194,6 +194,11 @@ fn rows_of(file: &NodeFile, config: &Config) -> Result<Rows, Vec<Mistake>> {
 /// A section as a row, every default a value of its own: a column that is named in an insert has no other.
 fn row_of(table: &Table, fields: &DeTable<'_>) -> Row {
     let mut row = object(fields);
+    for setting in table.section.settings.iter().filter(|setting| matches!(setting.kind, Kind::Choice(_))) {
+        if let Some(word) = fields.get(setting.key).and_then(|value| hexadecimal(value.get_ref())) {
+            row.insert(setting.key.into(), json!(word));
+        }
+    }
     fill(&mut row, table.section.settings, table.open);
     if let Some(members) = &table.members {
         let list = row.get_mut(members.setting).and_then(Value::as_array_mut);
