@@ -168,27 +168,10 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
         address_range: customer.address_range,
         ..Account::new(&customer.system_id.value)
     };
-    let vendor = |vendor: &Vendor| relay::Vendor {
-        rate_per_bind: vendor.rate_per_bind,
-        rate: vendor.rate,
-        burst: vendor.burst,
-        when_away: vendor.when_away,
-        throttle_pause: vendor.throttle_pause,
-        id_rule: vendor.id_rule,
-        receipts_without_number: vendor.receipts_without_number,
-        account: vendor.account.as_deref().map(Into::into),
-        receipts_unmarked: vendor.receipts_unmarked,
-        encodings: vendor.encodings,
-        pdu_size_max: vendor.pdu_size_max,
-        strict_values: vendor.strict_values,
-        version: vendor.version,
-        error_map: error_rules(config, vendor),
-        ..relay::Vendor::new(&vendor.name.value)
-    };
     SnapshotInput {
         version: config.version,
         accounts: config.customers.iter().map(account).collect(),
-        vendors: config.vendors.iter().map(vendor).collect(),
+        vendors: config.vendors.iter().map(|vendor| vendor_rules(config, vendor)).collect(),
         routes: config.routes.iter().map(route_rule).collect(),
         keywords: keyword_places(config).map(|(rule, _)| rule).collect(),
         carriers: carriers(config),
@@ -207,6 +190,26 @@ fn snapshot_input(config: &Config) -> SnapshotInput {
             unknown_copies_max: config.spool.unknown_copies_max,
         }),
         records: config.cdr.is_on(),
+    }
+}
+
+fn vendor_rules(config: &Config, vendor: &Vendor) -> relay::Vendor {
+    relay::Vendor {
+        rate_per_bind: vendor.rate_per_bind,
+        rate: vendor.rate,
+        burst: vendor.burst,
+        when_away: vendor.when_away,
+        throttle_pause: vendor.throttle_pause,
+        id_rule: vendor.id_rule,
+        receipts_without_number: vendor.receipts_without_number,
+        account: vendor.account.as_deref().map(Into::into),
+        receipts_unmarked: vendor.receipts_unmarked,
+        encodings: vendor.encodings,
+        pdu_size_max: vendor.pdu_size_max,
+        strict_values: vendor.strict_values,
+        version: vendor.version,
+        error_map: error_rules(config, vendor),
+        ..relay::Vendor::new(&vendor.name.value)
     }
 }
 
