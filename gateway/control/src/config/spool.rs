@@ -62,7 +62,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "unknown_copies_max",
             kind: Kind::Whole { min: 0, max: 100 },
             default: Fallback::Value("2"),
-            help: "Copies of one message that may follow copies of unknown outcome (the link was lost, or no answer came), where `unknown_outcome` is `retry_other`. After so many nothing more is sent: the message stays in the spool, and its customer gets a receipt UNKNOWN at the end of its validity. Each may be one more message on a handset.",
+            help: "How often a message is sent again after its outcome was unknown (the connection was lost, or no answer came), where `unknown_outcome` is `retry_other`. After that it is not sent any more: it stays in the spool, and its customer gets a receipt UNKNOWN at the end of its validity. Each time the handset may get the message once more.",
         },
     ],
 };

@@ -304,7 +304,7 @@ pub(crate) static SECTION: SectionKind = SectionKind {
             key: "receipts_unmarked",
             kind: Kind::Flag,
             default: Fallback::Value("false"),
-            help: "It sends receipts with esm_class 0 and no TLV: what looks like a receipt's text, with id and stat, is one. A handset can write such a text; it goes to nobody then, since its id is no open message's.",
+            help: "The vendor sends receipts with esm_class 0 and without TLVs. A text with the fields id and stat is then taken for a receipt. If a handset's message has such a text, it matches no open message and is not delivered.",
         },
         Setting {
             key: "receipt_addresses",

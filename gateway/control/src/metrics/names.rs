@@ -182,7 +182,7 @@ metrics! {
     STORE_HINTS "store_hints" Counter [] "Accounts of which another node said that something was parked.";
     STORE_ROUND_TRIP "store_round_trip_seconds" Counter [] "Time spent waiting for Redis; by commits, the mean of a turn.";
 
-    SPOOL_MESSAGES "spool_messages" Counter ["event"] "Messages in store and forward: accepted, late (the spool took longer than 5 s: customer told that nobody knows), settled, deferred, held (not sent again, since too many copies are of unknown outcome), handed_out, failed, expired, unknown.";
+    SPOOL_MESSAGES "spool_messages" Counter ["event"] "Messages in store and forward: accepted, late (the spool did not answer within 5 s; the customer got 0xFF), settled, deferred, held (not sent again, since too many copies are of unknown outcome), handed_out, failed, expired, unknown.";
     SPOOL_RECEIPTS "spool_receipts" Counter ["result"] "Receipts that the gateway wrote: offered, lost.";
     SPOOL_OPEN "spool_open" Gauge [] "Acknowledged messages on their way to a vendor.";
     SPOOL_ENTRIES "spool_entries" Gauge ["kind"] "Messages in the spool: all, waiting to be handed out.";
