@@ -480,12 +480,12 @@ impl Relay {
     /// Without this they, and what their vendors wait for, would stay open for ever. One pass over all slots, rarely.
     fn lose_unlisted_deliveries(&mut self, now: Instant, session: Key) {
         let is_there = |open: &Delivery| open.place == DeliveryPlace::Session && open.session == session;
-        let unlisted = self.deliveries.keys_of(is_there);
-        self.outputs.retain(|output| match output {
-            Output::SendDeliver { delivery, .. } => !unlisted.contains(&delivery.0),
+        let Self { deliveries, outputs, .. } = self;
+        outputs.retain(|output| match output {
+            Output::SendDeliver { delivery, .. } => !deliveries.get(delivery.0).is_some_and(is_there),
             _ => true,
         });
-        for key in unlisted {
+        for key in self.deliveries.keys_of(is_there) {
             self.delivery_lost(now, key);
         }
     }
