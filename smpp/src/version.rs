@@ -67,18 +67,23 @@ pub fn unsayable(pdu: &Pdu<'_>) -> Option<Unsayable> {
         Pdu::SubmitSm(submit) => (submit.esm_class, submit.payload(), submit.tlvs),
         Pdu::DeliverSm(deliver) => (deliver.esm_class, deliver.payload(), deliver.tlvs),
         Pdu::DataSm(data) => {
-            for (digits, field) in
-                [(data.source.digits, Field::SourceAddr), (data.destination.digits, Field::DestinationAddr)]
-            {
-                if digits.len() >= ADDRESS_SIZE_MAX {
-                    return Some(Unsayable::Address(field));
-                }
+            if let Err(why) = check_addresses(data) {
+                return Some(why);
             }
             (data.esm_class, data.payload(), data.tlvs)
         }
         _ => return None,
     };
     Plain::of(esm_class, payload, &tlvs).err()
+}
+
+/// data_sm has room for longer addresses than submit_sm and deliver_sm.
+fn check_addresses(data: &DataSm<'_>) -> Result<(), Unsayable> {
+    let addresses = [(data.source, Field::SourceAddr), (data.destination, Field::DestinationAddr)];
+    match addresses.iter().find(|(address, _)| address.digits.len() >= ADDRESS_SIZE_MAX) {
+        Some((_, field)) => Err(Unsayable::Address(*field)),
+        None => Ok(()),
+    }
 }
 
 /// Appends a message as SMPP 3.3 says it: submit_sm and deliver_sm without TLVs, data_sm as deliver_sm where it goes
@@ -93,9 +98,6 @@ pub fn write_in_33(
     out: &mut BytesMut,
 ) -> Result<bool, Unsayable> {
     let status = CommandStatus::ESME_ROK;
-    if let Some(why) = unsayable(pdu) {
-        return Err(why);
-    }
     match pdu {
         Pdu::SubmitSm(submit) if !submit.tlvs.is_empty() => {
             let plain = Plain::of(submit.esm_class, submit.payload(), &submit.tlvs)?;
@@ -118,6 +120,7 @@ pub fn write_in_33(
             );
         }
         Pdu::DataSm(data) => {
+            check_addresses(data)?;
             let plain = Plain::of(data.esm_class, data.payload(), &data.tlvs)?;
             data.write_as_short_message(&plain, to_esme, sequence_number, out);
         }
