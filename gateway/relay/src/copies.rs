@@ -8,7 +8,7 @@ use crate::message::Key;
 use crate::mutation::mutated;
 use crate::open::Origin;
 use crate::relay::Relay;
-use crate::spool_op::{SpoolEntry, SpoolOp, UNTIL_ITS_END};
+use crate::spool_op::{SpoolOp, UNTIL_ITS_END};
 
 impl Relay {
     /// True when no copy may follow that many of unknown outcome.
@@ -26,10 +26,5 @@ impl Relay {
         self.counters.spool.held += 1;
         let (after, fate) = (UNTIL_ITS_END, None);
         self.spool.ops.push_back(SpoolOp::Defer { gateway_id, after, tries, unknown_copies, fate });
-    }
-
-    /// The same for one that the spool handed out all the same.
-    pub(crate) fn hold_entry(&mut self, entry: SpoolEntry) {
-        self.defer_entry(entry, UNTIL_ITS_END);
     }
 }

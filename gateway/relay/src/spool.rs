@@ -22,7 +22,7 @@ use crate::refusal::Refusal;
 use crate::relay::Relay;
 use crate::route::{RouteQuestion, mix};
 use crate::snapshot::{Correlate, SpoolRules, UnknownOutcome};
-use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage};
+use crate::spool_op::{Fate, SpoolAnswer, SpoolEntry, SpoolOp, SpoolOutage, UNTIL_ITS_END};
 use crate::spool_pdu;
 use crate::together::PartOf;
 use core::time::Duration;
@@ -228,7 +228,9 @@ impl Relay {
                 fate
             }
             None if entry.is_last => return self.end_unknown(now, entry),
-            None if self.has_copies_enough(entry.unknown_copies) => return self.hold_entry(entry),
+            None if self.has_copies_enough(entry.unknown_copies) => {
+                return self.defer_entry(entry, UNTIL_ITS_END);
+            }
             None => return self.send_again(now, entry),
         };
         let SpoolEntry { gateway_id, account, accepted_at, tries, pdu, .. } = entry;
