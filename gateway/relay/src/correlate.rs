@@ -165,12 +165,12 @@ impl Relay {
         let mut spelled = [0; ID_LENGTH_MAX];
         let rule = self.id_rule(vendor);
         let id = VendorMessageId::new(rule.response_key(id, &mut spelled)?)?;
-        Some(CorrelationKey { vendor: self.scope_of(vendor), id })
+        Some(CorrelationKey { vendor: self.vendor_account_of(vendor), id })
     }
 
     /// Whose ids a vendor's ids are looked up among: its own.
-    pub(crate) fn scope_of(&self, vendor: u16) -> VendorId {
-        if mutated!(self, VendorlessMatch) { VendorId(0) } else { self.vendors[vendor].scope }
+    pub(crate) fn vendor_account_of(&self, vendor: u16) -> VendorId {
+        if mutated!(self, VendorlessMatch) { VendorId(0) } else { self.vendors[vendor].vendor_account }
     }
 
     /// The store kept a correlation, or could not. The vendor has the message either way, so the customer is told

@@ -68,8 +68,8 @@ impl Relay {
     pub(crate) fn take_part(&mut self, now: Instant, key: Key, part: MoPart) {
         let delivery = &self.deliveries[key];
         let vendor = self.vendors[delivery.vendor].id;
-        let scope = self.vendors[delivery.vendor].scope;
-        let Some(name) = MessageName::new(scope, &part, &delivery.pdu) else {
+        let vendor_account = self.vendors[delivery.vendor].vendor_account;
+        let Some(name) = MessageName::new(vendor_account, &part, &delivery.pdu) else {
             return self.give_part(now, key, &part);
         };
         let home = name.shard(self.options.shards);
@@ -98,8 +98,8 @@ impl Relay {
         pdu: Vec<u8>,
     ) {
         let place = self.vendors.place_any(vendor);
-        let scope = place.map_or(vendor, |place| self.vendors[place].scope);
-        let name = MessageName::new(scope, part, &pdu);
+        let vendor_account = place.map_or(vendor, |place| self.vendors[place].vendor_account);
+        let name = MessageName::new(vendor_account, part, &pdu);
         let (Some(place), Some(name), Some(command)) = (place, name, command_of(&pdu)) else {
             return self.refuse_part(from, asked, DeliveryRefusal::DeliveriesFull, pdu);
         };

@@ -250,14 +250,14 @@ impl Relay {
             view.id.and_then(|id| rule.receipt_key(id.value, &mut spelled)).and_then(VendorMessageId::new);
         let Some(id) = id else { return self.orphan(now, key) };
         self.records.named(key, id);
-        let scope = self.scope_of(vendor);
+        let vendor_account = self.vendor_account_of(vendor);
         let delivery = &mut self.deliveries[key];
-        delivery.key = Some(CorrelationKey { vendor: scope, id });
+        delivery.key = Some(CorrelationKey { vendor: vendor_account, id });
         delivery.is_final = view.finality == Finality::Final;
         delivery.tells = Tells::of(view);
         delivery.spelling = if rule == IdRule::Raw && !view.ids_differ() { ONE_SPELLING } else { 0 };
         if delivery.is_final {
-            delivery.content = repetition_number(scope, &delivery.pdu);
+            delivery.content = repetition_number(vendor_account, &delivery.pdu);
         }
         let (source, destination) = addresses;
         let numbers = self.numbers_of(vendor, source.digits, destination.digits);

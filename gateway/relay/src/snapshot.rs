@@ -123,7 +123,7 @@ pub struct Vendor {
 
 impl Vendor {
     /// Whose message ids its own are: those of its account, which has the vendor's own name where none is given.
-    pub(crate) fn scope(&self) -> VendorId {
+    pub(crate) fn vendor_account(&self) -> VendorId {
         self.account.as_ref().map_or(self.id, |account| VendorId::of_name(account.as_bytes()))
     }
 

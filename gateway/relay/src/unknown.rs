@@ -108,7 +108,7 @@ impl Relay {
         let (addresses, gateway_id) = (message.addresses, message.gateway_id);
         let account = self.accounts[message.account].id;
         let owner = Owner::Here { resubmit: message.resubmit, account };
-        let vendor = self.vendors[message.vendor].scope;
+        let vendor = self.vendors[message.vendor].vendor_account;
         if addresses == NO_ADDRESSES || window.is_zero() {
             return;
         }
@@ -145,7 +145,7 @@ impl Relay {
     pub(crate) fn enter_link(&mut self, key: Key) {
         let message = &self.messages[key];
         if message.addresses != NO_ADDRESSES {
-            let (vendor, addresses) = (self.vendors[message.vendor].scope, message.addresses);
+            let (vendor, addresses) = (self.vendors[message.vendor].vendor_account, message.addresses);
             self.in_flight.add(vendor, addresses);
             if !self.unresolved.is_empty() {
                 self.contest(vendor, addresses, true);
@@ -159,7 +159,7 @@ impl Relay {
         let message = &self.messages[key];
         debug_assert!(message.place == Place::Link);
         if message.addresses != NO_ADDRESSES {
-            let (vendor, addresses) = (self.vendors[message.vendor].scope, message.addresses);
+            let (vendor, addresses) = (self.vendors[message.vendor].vendor_account, message.addresses);
             self.in_flight.remove(vendor, addresses);
             if !self.unresolved.is_empty() && !self.in_flight.may_hold(vendor, addresses) {
                 self.contest(vendor, addresses, false);

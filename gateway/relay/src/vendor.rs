@@ -81,9 +81,9 @@ pub(crate) struct Elsewhere {
 pub(crate) struct VendorState {
     pub(crate) id: VendorId,
     /// Whose message ids are its own: its account at the SMSC, which other entries may share.
-    pub(crate) scope: VendorId,
+    pub(crate) vendor_account: VendorId,
     /// Others do share it.
-    pub(crate) shares_scope: bool,
+    pub(crate) shares_account: bool,
     /// Its place in the snapshot in force, if it is there.
     pub(crate) snapshot_place: Option<u16>,
     /// Place of its rate in the table of limits.
@@ -357,7 +357,7 @@ impl Vendors {
         self.places.clear();
         let mut entries: HashMap<VendorId, u32, FixedState> = HashMap::default();
         for vendor in snapshot.vendors() {
-            *entries.entry(vendor.scope()).or_default() += 1;
+            *entries.entry(vendor.vendor_account()).or_default() += 1;
         }
         for (snapshot_place, vendor) in snapshot.vendors().iter().enumerate() {
             let Some(place) = self.place_any(vendor.id) else {
@@ -366,8 +366,8 @@ impl Vendors {
             };
             let state = &mut self.states[usize::from(place)];
             state.snapshot_place = Some(snapshot_place as u16);
-            state.scope = vendor.scope();
-            state.shares_scope = entries[&state.scope] > 1;
+            state.vendor_account = vendor.vendor_account();
+            state.shares_account = entries[&state.vendor_account] > 1;
             state.limit = snapshot.limit_table().of_vendor(snapshot_place as u16);
             self.places.push(place);
         }
@@ -401,10 +401,10 @@ impl Vendors {
 
     /// Nothing is sent by the vendor's account before this time, also not by other entries of it.
     pub(crate) fn pause_until(&mut self, vendor: u16, until: Instant) {
-        let (scope, is_shared) = (self[vendor].scope, self[vendor].shares_scope);
+        let (account, is_shared) = (self[vendor].vendor_account, self[vendor].shares_account);
         let one = usize::from(vendor);
         let states = if is_shared { &mut self.states[..] } else { &mut self.states[one..=one] };
-        for state in states.iter_mut().filter(|state| state.scope == scope) {
+        for state in states.iter_mut().filter(|state| state.vendor_account == account) {
             state.paused_until = state.paused_until.max(until);
         }
     }
@@ -435,8 +435,8 @@ fn pace_burst(rate_per_bind: u32) -> u32 {
 fn new_state(id: VendorId) -> VendorState {
     VendorState {
         id,
-        scope: id,
-        shares_scope: false,
+        vendor_account: id,
+        shares_account: false,
         snapshot_place: None,
         limit: NO_LIMIT,
         last: None,

@@ -156,7 +156,7 @@ impl LimitTable {
         let mut of_accounts: HashMap<VendorId, u32, FixedState> = HashMap::default();
         for vendor in vendors {
             // The SMSC counts what its account sends, whichever entry it were.
-            let place = *of_accounts.entry(vendor.scope()).or_insert_with(|| {
+            let place = *of_accounts.entry(vendor.vendor_account()).or_insert_with(|| {
                 let measure = (vendor.rate > 0).then(|| by_second(vendor.rate, vendor.burst));
                 table.put(Scope::Vendor, vendor.account_name(), measure, vendor.when_away)
             });
